@@ -1,0 +1,1 @@
+"""Everything that happens at run time: plan, worker pools, driver, reports."""

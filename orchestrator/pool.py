@@ -1,0 +1,92 @@
+"""The worker seam: a pool runs tasks and says what became of them. No registry, no policy.
+
+`local_pool` and `ray_pool` implement it; `tests/contracts/pool_contract.py` is what both must keep.
+A pool never decides about retries, timeouts or limits: the driver does, and cancels.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tuner.experiment import Evaluation, Failure, Params
+
+__all__ = ["Finished", "Progress", "Task", "WorkerPool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One attempt of one experiment. `key` is unique among the tasks of a pool."""
+
+    key: str
+    params: Params
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An intermediate report of a running task."""
+
+    key: str
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a task: a checked Evaluation (finite, plain floats) or a Failure with its class."""
+
+    key: str
+    result: Evaluation | Failure
+
+
+class WorkerPool(ABC):
+    """Runs tasks on workers that may die. Use as a context manager.
+
+    A worker builds its pipeline once and reuses it. After a death it is replaced; children of a task die with it.
+    """
+
+    n_workers: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    @abstractmethod
+    def n_free(self) -> int:
+        """Workers that would start a task at once. Zero while replacements are starting."""
+
+    @abstractmethod
+    def submit(self, task: Task) -> None:
+        """Start a task on a free worker.
+
+        Raises:
+            ValueError: no worker is free, or the key is in use.
+            PoolError: the workers are gone for good.
+        """
+
+    @abstractmethod
+    def wait(self, timeout_s: float) -> list[Progress | Finished]:
+        """Return what happened since the last call; wait up to `timeout_s` (>= 0) for a first event.
+
+        Every submitted task ends in exactly one Finished. One that lost its worker ends as WORKER_LOST (or
+        OUT_OF_MEMORY where the system says so); a cancelled one as CANCELLED. A KeyboardInterrupt or SystemExit
+        raised by user code is a failure of class ERROR, never a cancel.
+
+        Raises:
+            PoolError: the workers are gone for good (the cluster was lost).
+        """
+
+    @abstractmethod
+    def cancel(self, key: str) -> None:
+        """Kill the worker of this task. Its Finished (CANCELLED) follows from `wait`. Unknown keys are ignored."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Kill all workers and what they left behind. Idempotent; never raises for dead workers."""

@@ -1,0 +1,1 @@
+"""What one experiment runs, and what is deployed: pipelines, models, metrics, splits, gate, versions."""

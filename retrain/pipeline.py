@@ -1,0 +1,84 @@
+"""What the user brings: the Pipeline contract.
+
+A pipeline is built once per worker from plain, picklable settings; its data are loaded once, by whoever starts
+the pool, and handed to every worker. `retrain.pipelines` holds the ready-made ones, and `load_pipeline` there
+builds the one a configuration names.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuner.experiment import Direction, Evaluation, Params, Provenance
+from tuner.space import SearchSpace
+
+__all__ = ["Pipeline", "Report", "Scores"]
+
+Report = Callable[[int, Mapping[str, float]], None]
+"""`report(step, {metric: value})`: called per fold, round or epoch; step >= 0, values finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Test scores of one fitted model: `metrics` by name on `n_rows` held-out rows."""
+
+    metrics: Mapping[str, float]
+    n_rows: int
+
+
+class Pipeline(ABC):
+    """One retraining pipeline: how a configuration is scored, fitted and tested.
+
+    Attributes:
+        name: what deployments and studies of it are called.
+        space: the search space, defaults included.
+        metric: name of the metric that `evaluate` returns as its value.
+        direction: whether a smaller or larger metric is better.
+    """
+
+    name: str
+    space: SearchSpace
+    metric: str
+    direction: Direction
+
+    def load(self) -> object:
+        """Load the data, once per run. The result is handed to `use` in every worker; None when there is none.
+
+        Raises:
+            DataError: the data cannot be trained on; says why and names the column or file.
+        """
+        return None
+
+    def use(self, data: object) -> None:
+        """Take the data that `load` returned, possibly in another process (arrays may be read-only there)."""
+
+    @abstractmethod
+    def provenance(self) -> Provenance:
+        """What scores are scored on now. Call after `use`."""
+
+    @abstractmethod
+    def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
+        """Score one configuration: a cross-validated value with its standard error.
+
+        The splits depend on `seed` alone, so that two configurations of one study are compared fold by fold.
+        Whatever the user's code raises passes through; the worker turns it into a Failure.
+        """
+
+    @property
+    def can_fit(self) -> bool:
+        """Whether `fit` and `test` work: False for a bare objective, which only scores."""
+        return False
+
+    def fit(self, params: Params, seed: int) -> Any:
+        """Fit the final model on all training data. Only where `can_fit`."""
+        raise TypeError(f"pipeline {self.name!r} cannot fit a model")
+
+    def test(self, model: Any) -> Scores:
+        """Score a model on the holdout, which no search ever sees. Only where `can_fit`. Metrics are named `test_*`."""
+        raise TypeError(f"pipeline {self.name!r} cannot test a model")
+
+    def save(self, model: Any, folder: Path) -> Sequence[Path]:
+        """Write the model into `folder` in a format that is safe to load; return the files. Only where `can_fit`."""
+        raise TypeError(f"pipeline {self.name!r} cannot save a model")

@@ -1,0 +1,1 @@
+"""What to try, and what was tried: a pure library of search spaces, generators and the registry."""

@@ -1,0 +1,256 @@
+"""The nouns of the loop: frozen, validated when built, free of any database or clock.
+
+A `Suggestion` is a proposed configuration; once written it is an `Experiment` (a row); once finished a
+generator learns from it as an `Observation`. A `Study` holds what all of its experiments share.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from tuner.errors import UsageError
+
+__all__ = [
+    "Direction",
+    "Evaluation",
+    "Experiment",
+    "Failure",
+    "Measurement",
+    "Observation",
+    "Outcome",
+    "Params",
+    "Provenance",
+    "State",
+    "Study",
+    "Suggestion",
+    "Value",
+    "loss_of",
+]
+
+Value = float | int | str | bool | None
+"""One hyperparameter's value: a JSON scalar. None only as a choice of a categorical parameter."""
+
+Params = Mapping[str, Value]
+"""A configuration: the active parameters only, by name."""
+
+
+class Direction(StrEnum):
+    """Whether a smaller or a larger value is better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class State(StrEnum):
+    """Where an experiment stands: WAITING -> RUNNING -> one of the three finished states, for good."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def finished(self) -> bool:
+        """True for the absorbing states."""
+        return self in (State.COMPLETE, State.PRUNED, State.FAILED)
+
+
+class Outcome(StrEnum):
+    """Why an experiment failed."""
+
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_LOST = "worker_lost"
+    NON_FINITE = "non_finite"
+    BAD_RESULT = "bad_result"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_worker_death(self) -> bool:
+        """True where the worker process died with the experiment: counted as a death, not as a user's error."""
+        return self in (Outcome.OUT_OF_MEMORY, Outcome.WORKER_LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A proposed configuration, not yet a row.
+
+    Attributes:
+        params: active parameters, valid in the study's space, plain Python values.
+        method: name of the generator that made it ("default" and "deployed" for a study's first rows).
+        reason: why it was made, for people: JSON-ready, such as {"design": "initial"} or {"mean": .., "std": ..}.
+        parent: public id of the experiment it was derived from, or None.
+    """
+
+    params: Params
+    method: str
+    reason: Mapping[str, Any] = field(default_factory=dict)
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        object.__setattr__(self, "reason", MappingProxyType(dict(self.reason)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Suggestion, (dict(self.params), self.method, dict(self.reason), self.parent))
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a generator learns from a finished experiment.
+
+    Attributes:
+        params: the configuration that ran.
+        value: the study's metric in the study's own direction; None for an experiment that failed.
+        std_error: standard error of `value` (>= 0), where known.
+    """
+
+    params: Params
+    value: float | None
+    std_error: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        for name in ("value", "std_error"):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            number = float(given)
+            if not math.isfinite(number):
+                raise UsageError(
+                    f"`{name}` of an Observation must be finite, but got {given!r}.",
+                    "Tell a failed experiment as value=None.",
+                )
+            object.__setattr__(self, name, number)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Observation, (dict(self.params), self.value, self.std_error))
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number reported on the way: `metric` at `step` (a fold, a boosting round, an epoch; >= 0)."""
+
+    step: int
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a value was scored on. Values of different provenance are never compared.
+
+    Attributes:
+        data: fingerprint of the data ("" where a pipeline has no data of its own).
+        code: version of the code that scored it.
+        metric: definition of the metric, splits included.
+    """
+
+    data: str = ""
+    code: str = ""
+    metric: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A successful result of one experiment.
+
+    Attributes:
+        value: the study's metric, finite.
+        std_error: its standard error over folds (>= 0), or None.
+        metrics: further numbers by name, all finite.
+        measurements: what was reported on the way, such as the value of each fold.
+        duration_s: seconds of evaluation.
+    """
+
+    value: float
+    std_error: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    measurements: tuple[Measurement, ...] = ()
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An unsuccessful end of one attempt.
+
+    Attributes:
+        outcome: the class of failure.
+        message: one line for people, such as "ValueError: max_depth must be positive".
+        traceback: the last lines of the traceback, or "".
+        measurements: what had been reported before it failed.
+    """
+
+    outcome: Outcome
+    message: str
+    traceback: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A campaign: what all of its experiments share. `space` is the JSON document of the SearchSpace."""
+
+    id: int
+    name: str
+    space: Mapping[str, Any]
+    metric: str
+    direction: Direction
+    baseline: Params
+    seed: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A row of `experiments`: one configuration and what became of it. Times are Unix seconds, UTC.
+
+    Attributes:
+        id: integer key; rising in the order of writing.
+        public_id: readable and unique, `<method>_<YYYYMMDD>_<HHMMSS>_<NNN>`.
+        attempt: number of times it was claimed; the fence of every later write.
+        failures, deaths, interruptions: attempts that ended by the user's error, by a dead worker, by us.
+    """
+
+    id: int
+    public_id: str
+    study_id: int
+    params: Params
+    method: str
+    state: State
+    attempt: int
+    created_at: float
+    outcome: Outcome | None = None
+    value: float | None = None
+    std_error: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: Mapping[str, Any] = field(default_factory=dict)
+    parent: str | None = None
+    run_id: int | None = None
+    owner: str | None = None
+    seed: int = 0
+    repeat: int = 0
+    error: str | None = None
+    traceback: str | None = None
+    failures: int = 0
+    deaths: int = 0
+    interruptions: int = 0
+    provenance: Provenance | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    duration_s: float | None = None
+
+    def observation(self) -> Observation:
+        """What a generator learns from this finished experiment."""
+        return Observation(self.params, self.value, self.std_error)
+
+
+def loss_of(value: float, direction: Direction) -> float:
+    """The loss that generators minimise, and the only place where the sign changes. Its own inverse."""
+    return -value if direction is Direction.MAXIMIZE else value

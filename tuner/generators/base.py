@@ -1,0 +1,74 @@
+"""The contract of every generator: `ask(n)` for suggestions, `tell(finished, pending)` what happened.
+
+A generator is handed data, never a registry. It is a pure function of (space, seed, history): the i-th
+suggestion of a study draws from a random stream of its own, seeded by `(seed, i)`, so that a resumed study goes
+on exactly as an uninterrupted one would.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from tuner.experiment import Direction, Observation, Params, Suggestion
+from tuner.space import SearchSpace
+
+__all__ = ["Generator"]
+
+
+class Generator(ABC):
+    """Proposes configurations.
+
+    Args:
+        space: where to search.
+        seed: any integer >= 0; the same seed and history give the same suggestions in every process.
+        direction: whether smaller or larger values are better.
+        baseline: the configuration now in use; `space.defaults()` when not given. Local methods start from it.
+        n_asked: number of suggestions made before in this study, for a generator that resumes.
+    """
+
+    method: ClassVar[str]
+    """The name under which users ask for it, and which its suggestions carry."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        direction: Direction | str = Direction.MINIMIZE,
+        baseline: Params | None = None,
+        n_asked: int = 0,
+    ) -> None:
+        self.space = space
+        self.seed = seed
+        self.direction = Direction(direction)
+        self.baseline: Params = space.validate(baseline) if baseline is not None else space.defaults()
+        self.n_asked = n_asked
+
+    @abstractmethod
+    def ask(self, n: int = 1) -> list[Suggestion]:
+        """Return up to `n` distinct suggestions, distinct also from all finished and pending configurations.
+
+        Fewer than `n`, down to none, means that the space (or the design) is exhausted. Each one is valid in the
+        space and holds plain Python values only. What was asked counts as pending until it is told.
+
+        Raises:
+            UsageError: `n` is not a positive integer.
+        """
+
+    @abstractmethod
+    def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
+        """Add finished observations, and replace what is known to be pending.
+
+        The order of observations does not matter; configurations that were never asked are welcome; one that the
+        space does not hold is ignored (it may stem from an older space). A failed experiment has `value=None`.
+
+        Args:
+            finished: observations not told before.
+            pending: every configuration waiting or running elsewhere now. Asked-but-untold ones need not be here.
+        """
+
+    def rng(self) -> np.random.Generator:
+        """The random stream of the next suggestion. Advance `n_asked` once a suggestion is made."""
+        return np.random.default_rng([self.seed, self.n_asked])

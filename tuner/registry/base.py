@@ -1,0 +1,396 @@
+"""The contract of every registry: the one truth about what was tried and what is deployed.
+
+Protocol of one experiment, safe under several processes that may die or stall at any instruction:
+
+    add      a suggestion becomes a WAITING row; a configuration already in the study is left as it is
+    claim    one statement in one immediate transaction: WAITING -> RUNNING, attempt + 1, owner set
+    finish   `complete` or `fail`, fenced by (owner, attempt): only the present claim can write
+    release  RUNNING -> WAITING by its owner: an interruption, not held against the experiment
+    recover  RUNNING -> WAITING where the owner is dead: by a kernel lock on this host, else by its lease
+
+Execution is at least once; the result is exactly once. Time comes from the `clock` given to the registry.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from tuner.experiment import (
+    Direction,
+    Evaluation,
+    Experiment,
+    Failure,
+    Measurement,
+    Params,
+    Provenance,
+    State,
+    Study,
+    Suggestion,
+)
+
+__all__ = [
+    "Attempt",
+    "Claim",
+    "Deployment",
+    "Event",
+    "Limits",
+    "ModelVersion",
+    "Recovered",
+    "Registry",
+    "Run",
+    "StudySpec",
+    "VersionState",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StudySpec:
+    """What defines a study. Opening a name again with another definition is an error."""
+
+    name: str
+    space: Mapping[str, Any]
+    metric: str
+    direction: Direction
+    baseline: Params
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often an experiment may end badly before it is FAILED for good.
+
+    Attributes:
+        failures: by the user's error (a raise, a NaN, a timeout); 2 means one retry.
+        deaths: by a dead worker; 3 stops a configuration that always kills its worker.
+    """
+
+    failures: int = 2
+    deaths: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to finish one attempt of one experiment. `attempt` is the fence."""
+
+    experiment: Experiment
+    owner: str
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, from 1."""
+        return self.experiment.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One row of `attempts`: who ran an experiment, when, and how it ended (None while it runs)."""
+
+    number: int
+    owner: str
+    started_at: float
+    ended_at: float | None
+    ending: str | None  # complete, pruned, failed, released or lost; a retry is "failed" with its message
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An experiment taken back from a dead owner. `dead_s`: seconds since the owner's last sign of life."""
+
+    public_id: str
+    owner: str
+    dead_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One orchestrator invocation. `n_wanted` new candidates by `method`; `ended_at` None until it came to its end.
+
+    `info` is JSON-ready: argv, git commit and dirty flag, library versions, host.
+    """
+
+    id: int
+    study_id: int
+    method: str | None
+    n_wanted: int
+    seed: int
+    owner: str
+    started_at: float
+    ended_at: float | None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class VersionState:
+    """States of a model version: staged until it was active once; retired when another took its place."""
+
+    STAGED = "staged"
+    ACTIVE = "active"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A row of `model_versions`: hyperparameters, and the directory that holds the model made with them.
+
+    Attributes:
+        number: counts from 1 within the registry; its directory is `versions/<number, six digits>`.
+        pipeline: name of the pipeline it belongs to. At most one version per pipeline is active.
+        manifest: JSON-ready; the SHA-256 of every file, metrics, provenance.
+    """
+
+    number: int
+    pipeline: str
+    state: str
+    params: Params
+    manifest: Mapping[str, Any]
+    created_at: float
+    experiment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A row of the append-only ledger: at `at`, `who` switched `pipeline` from one version to another.
+
+    `action`: "apply", "retrain", "rollback" or "found" (what was in place before the first apply).
+    `gates`: the verdicts with their figures, JSON-ready.
+    """
+
+    id: int
+    pipeline: str
+    action: str
+    from_version: int | None
+    to_version: int
+    who: str
+    reason: str
+    at: float
+    gates: Sequence[Mapping[str, Any]] = ()
+    experiment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row of the append-only log of what mattered. `salience`: 0 (a note) to 1 (must be seen)."""
+
+    at: float
+    kind: str
+    message: str
+    salience: float
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Registry(ABC):
+    """Studies, experiments, runs, model versions and the ledger behind one interface.
+
+    Use as a context manager. A registry object belongs to one process; any number of processes may open the
+    same database. Every method is one transaction: all of it happened, or none.
+
+    Raises (any method): BusyError when locked out for longer than the busy timeout; StorageError when the
+    disk is full, read-only or failing; NotARegistryError when the database turns out damaged.
+    """
+
+    owner: str
+    """Random id of this opening of the registry; never a process or host name."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release connections and the owner's lock. Claims still held become recoverable. Idempotent."""
+
+    # ---- studies and runs
+
+    @abstractmethod
+    def open_study(self, spec: StudySpec) -> Study:
+        """Create the study, or return the one stored under this name.
+
+        Raises:
+            MismatchError: it is stored with another space, metric or direction; names what differs. The seed
+                and the baseline of the stored study stand.
+        """
+
+    @abstractmethod
+    def find_study(self, name: str) -> Study | None:
+        """Return the study of this name, or None."""
+
+    @abstractmethod
+    def studies(self) -> list[Study]:
+        """All studies, oldest first."""
+
+    @abstractmethod
+    def start_run(
+        self, study: Study, *, method: str | None, n_wanted: int, seed: int, info: Mapping[str, Any]
+    ) -> Run:
+        """Record one orchestrator invocation owned by this registry object.
+
+        A run of the same study, method, n_wanted and seed that has not ended, and whose owner is dead, is
+        taken over (same id, new owner) instead: that is how the same command typed again continues.
+        """
+
+    @abstractmethod
+    def end_run(self, run: Run) -> None:
+        """Mark the run as come to its end (all its experiments are finished)."""
+
+    # ---- experiments
+
+    @abstractmethod
+    def add(
+        self,
+        study: Study,
+        suggestions: Sequence[Suggestion],
+        *,
+        run: Run | None = None,
+        repeat: bool = False,
+    ) -> list[Experiment]:
+        """Write suggestions as WAITING rows and return the new ones, in order.
+
+        A configuration the study already has is skipped; with `repeat=True` it is written as a new row with the
+        next `repeat` number (a re-score). The seed of each row is the study's.
+        """
+
+    @abstractmethod
+    def claim(self, study: Study, n: int = 1) -> list[Claim]:
+        """Take up to `n` WAITING experiments, oldest first. Empty when none waits. Never the same one twice."""
+
+    @abstractmethod
+    def measure(self, claim: Claim, measurements: Sequence[Measurement]) -> None:
+        """Store intermediate measurements of a running experiment; the last of one (step, metric) stands.
+
+        Raises:
+            ClaimLostError: the claim is no longer the present one.
+        """
+
+    @abstractmethod
+    def complete(self, claim: Claim, evaluation: Evaluation, provenance: Provenance) -> Experiment:
+        """Store the result: RUNNING -> COMPLETE.
+
+        Raises:
+            ClaimLostError: the claim is no longer the present one; nothing was written.
+            UsageError: a value is not finite; nothing was written.
+        """
+
+    @abstractmethod
+    def fail(self, claim: Claim, failure: Failure, limits: Limits | None = None) -> Experiment:
+        """Count the failure; RUNNING -> WAITING while the limits allow another attempt, else FAILED.
+
+        Deaths (`failure.outcome.is_worker_death`) and failures are counted apart. CANCELLED is final at once.
+
+        Raises:
+            ClaimLostError: the claim is no longer the present one; nothing was written.
+        """
+
+    @abstractmethod
+    def release(self, claims: Sequence[Claim]) -> int:
+        """Give claims back: RUNNING -> WAITING, one interruption more. Returns how many were still ours."""
+
+    @abstractmethod
+    def heartbeat(self) -> None:
+        """Say that this owner lives: for owners that other hosts cannot see die."""
+
+    @abstractmethod
+    def recover(self) -> list[Recovered]:
+        """Take back every RUNNING experiment whose owner is dead, in one transaction."""
+
+    # ---- queries
+
+    @abstractmethod
+    def get_experiment(self, prefix: str) -> Experiment:
+        """Return the experiment whose public id starts with `prefix`; an exact id always wins.
+
+        Raises:
+            NotFoundError: none does (names the closest), or several do (names some).
+        """
+
+    @abstractmethod
+    def experiments(
+        self,
+        study: Study | None = None,
+        *,
+        states: Collection[State] | None = None,
+        run: Run | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[Experiment]:
+        """Experiments in the order of writing, filtered."""
+
+    @abstractmethod
+    def counts(self, study: Study, run: Run | None = None) -> dict[State, int]:
+        """How many experiments are in each state; every state is a key."""
+
+    @abstractmethod
+    def provenances(self, study: Study) -> list[tuple[Provenance, int]]:
+        """What the complete experiments were scored on, with how many; the latest finished first."""
+
+    @abstractmethod
+    def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
+        """The `n` best COMPLETE experiments, all of one provenance (default: the latest), best first.
+
+        Ties go to the older one. Empty when there is none.
+        """
+
+    @abstractmethod
+    def measurements(self, experiment: Experiment) -> list[Measurement]:
+        """All measurements of an experiment, by metric and step."""
+
+    @abstractmethod
+    def attempts(self, experiment: Experiment) -> list[Attempt]:
+        """Its attempts, first to last."""
+
+    # ---- model versions, ledger, events
+
+    @abstractmethod
+    def stage_version(
+        self, pipeline: str, params: Params, *, manifest: Mapping[str, Any], experiment: str | None = None
+    ) -> ModelVersion:
+        """Write a version row in state staged and give it the next number."""
+
+    @abstractmethod
+    def activate(
+        self,
+        version: ModelVersion,
+        *,
+        action: str,
+        who: str,
+        reason: str,
+        manifest: Mapping[str, Any] | None = None,
+        gates: Sequence[Mapping[str, Any]] = (),
+        expect_active: int | None = None,
+    ) -> Deployment:
+        """In one transaction: make `version` the active one of its pipeline, retire the other, append to the ledger.
+
+        `manifest` replaces the staged one. `expect_active` is the number the caller saw as active (None: none).
+
+        Raises:
+            MismatchError: another version became active since the caller looked; nothing was written.
+        """
+
+    @abstractmethod
+    def discard_version(self, version: ModelVersion) -> None:
+        """Remove a version that is still staged (its apply was given up)."""
+
+    @abstractmethod
+    def find_active(self, pipeline: str) -> ModelVersion | None:
+        """The version in production now, or None."""
+
+    @abstractmethod
+    def versions(self, pipeline: str) -> list[ModelVersion]:
+        """All versions of a pipeline, oldest first."""
+
+    @abstractmethod
+    def deployments(self, pipeline: str) -> list[Deployment]:
+        """The ledger of a pipeline, oldest first."""
+
+    @abstractmethod
+    def log(self, kind: str, message: str, *, salience: float = 0.5, **data: Any) -> None:
+        """Append an event."""
+
+    @abstractmethod
+    def events(self, limit: int = 100) -> list[Event]:
+        """The latest events, newest first."""
