@@ -1,0 +1,154 @@
+"""The rules of the house, read from the source: arrows, doors, sizes, public names, light start-up."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("tuner", "retrain", "orchestrator")
+SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+# Who may import whom among our own packages (itself is always allowed).
+ARROWS = {"tuner": set(), "retrain": {"tuner"}, "orchestrator": {"retrain", "tuner"}}
+
+# Inside tuner, these never import each other: a generator is handed observations, never the registry.
+SIBLINGS = ("registry", "generators", "pruners", "space")
+SIBLING_ARROWS = {("registry", "space"), ("generators", "space"), ("pruners", "space")}
+
+# One third-party library, one door: the only places that may import it.
+DOORS = {
+    "sqlalchemy": ("tuner/registry/",),
+    "alembic": ("tuner/registry/",),
+    "pysqlite3": ("tuner/registry/",),
+    "skopt": ("tuner/generators/bayesian",),
+    "xgboost": ("retrain/models/xgboost.py",),
+    "ray": ("orchestrator/ray_",),
+    "click": ("retrain/cli.py", "orchestrator/cli.py"),
+    "tabulate": ("retrain/tables.py",),
+    "rich": ("orchestrator/progress.py",),
+    "libcst": ("retrain/deploy/",),
+    "tomlkit": ("retrain/deploy/",),
+    "ruamel": ("retrain/deploy/",),
+    "skops": ("retrain/models/", "retrain/deploy/"),
+    "pydantic": ("retrain/config",),
+}
+
+HEAVY = ("ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst", "alembic")
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, int]]:
+    """Every absolute module name that a file imports, wherever in the file, with its line."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; write the whole name"
+            module = node.module or ""
+            yield module, node.lineno
+            for alias in node.names:  # `from tuner import registry` imports a module too
+                yield f"{module}.{alias.name}", node.lineno
+
+
+def where(path: Path, line: int, name: str, rule: str) -> str:
+    return f"{path.relative_to(ROOT)}:{line}: imports {name}, but {rule}"
+
+
+def test_arrows_point_one_way() -> None:
+    wrong = []
+    for path in SOURCES:
+        room = path.relative_to(ROOT).parts[0]
+        for name, line in imports_of(path):
+            other = name.split(".")[0]
+            if other in ROOMS and other != room and other not in ARROWS[room]:
+                wrong.append(where(path, line, name, f"{room} may import only {sorted(ARROWS[room]) or 'itself'}"))
+            if other in ("tests", "benchmarks", "examples"):
+                wrong.append(where(path, line, name, "the product never imports its tests"))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_siblings_inside_tuner_do_not_know_each_other() -> None:
+    wrong = []
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] != "tuner" or parts[1] not in SIBLINGS:
+            continue
+        for name, line in imports_of(path):
+            target = [*name.split("."), ""]
+            if target[0] != "tuner" or target[1] not in SIBLINGS or target[1] == parts[1]:
+                continue
+            if (parts[1], target[1]) not in SIBLING_ARROWS:
+                wrong.append(where(path, line, name, f"tuner.{parts[1]} and tuner.{target[1]} are strangers"))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_each_library_has_one_door() -> None:
+    wrong = []
+    for path in SOURCES:
+        relative = path.relative_to(ROOT).as_posix()
+        for name, line in imports_of(path):
+            doors = DOORS.get(name.split(".")[0])
+            if doors and not relative.startswith(doors):
+                wrong.append(where(path, line, name, f"its door is {' or '.join(doors)}"))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_checks_above_see_what_they_look_for(tmp_path: Path) -> None:
+    source = tmp_path / "x.py"
+    source.write_text("import ray\ndef f():\n    from orchestrator.driver import Driver\n    from tuner import registry\n")
+    assert {name for name, _ in imports_of(source)} >= {"ray", "orchestrator.driver", "tuner.registry"}
+
+
+def test_no_file_is_over_500_lines() -> None:
+    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text("utf-8").splitlines())) > 500}
+    assert not long
+
+
+def public_modules() -> list[str]:
+    names = []
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if "versions" in parts or "migrations" in parts or parts[-1] == "__main__":
+            continue
+        names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return names
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_all_equals_the_public_names(name: str) -> None:
+    """What a module defines without an underscore is in `__all__`, and nothing else is."""
+    tree = ast.parse(Path(importlib.util.find_spec(name).origin or "").read_text("utf-8"))  # type: ignore[union-attr]
+    defined, declared, imported = set(), None, set()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                if isinstance(target, ast.Name) and target.id == "__all__" and node.value is not None:
+                    declared = set(ast.literal_eval(node.value))
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            imported |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    public = {n for n in defined if not n.startswith("_")}
+    if declared is None:
+        assert not public, f"{name} defines {sorted(public)} but has no __all__"
+        return
+    assert public <= declared, f"{name}: {sorted(public - declared)} missing from __all__"
+    module = importlib.import_module(name)
+    absent = [n for n in declared if not hasattr(module, n)]
+    assert not absent, f"{name}.__all__ names {absent}, which do not exist"
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["tuner", "tuner.space", "tuner.registry", "retrain.config", "retrain.cli", "orchestrator", "orchestrator.cli"],
+)
+def test_importing_is_light(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{m.split('.')[0] for m in sys.modules}} & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]", f"import {module} pulls in {done.stdout.strip()}"
