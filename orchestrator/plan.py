@@ -1,0 +1,246 @@
+"""What to do next, decided by a pure function: a snapshot and limits in, a list of commands out.
+
+Nothing here looks at a clock, a registry or a worker. `driver.py` takes the snapshot and carries out the
+commands in order; every list ends in exactly one `Wait` or `Stop`. Times are seconds on one monotonic clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+
+__all__ = [
+    "TICK_S",
+    "Cancel",
+    "Claim",
+    "Command",
+    "Propose",
+    "Recover",
+    "RunLimits",
+    "Running",
+    "Snapshot",
+    "Stop",
+    "StopReason",
+    "Wait",
+    "Warn",
+    "experiment_limit",
+    "plan",
+]
+
+TICK_S = 0.5
+"""The longest wait: how late a signal or a newly written experiment can be noticed."""
+
+RECOVER_EVERY_S = 3.0
+"""So that what a dead orchestrator left on this host can be claimed again within five seconds."""
+
+TIMEOUT_FLOOR_S = 600.0
+TIMEOUT_FACTOR = 20.0
+TIMEOUT_NEEDS = 5
+WARN_AFTER_S = 3600.0
+
+
+class StopReason(StrEnum):
+    """Why a run ended."""
+
+    DONE = "done"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One task of our pool. `cancelled`: its end is already asked for. `warned`: its age was told before."""
+
+    key: str
+    started_at: float
+    cancelled: bool = False
+    warned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What holds for a whole run.
+
+    Attributes:
+        n_workers: size of the pool.
+        learns: the method gains from results, so that candidates are written only as workers become free.
+        deadline: when to stop claiming, or None.
+        experiment_timeout_s: longest time of one experiment; None derives it from the finished ones.
+        grace_s: how long running experiments may go on after a stop.
+    """
+
+    n_workers: int
+    learns: bool = False
+    deadline: float | None = None
+    experiment_timeout_s: float | None = None
+    grace_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that `plan` looks at.
+
+    Attributes:
+        now: the present time.
+        n_waiting: WAITING experiments of the study.
+        n_free: workers that would start a task at once.
+        running: the tasks of our pool.
+        n_elsewhere: experiments of this run that another orchestrator runs at the moment.
+        n_to_propose: candidates still to be written; None for the method's own full design.
+        durations_s: how long complete experiments of the study took.
+        n_short_of_memory: unfinished experiments that ran out of memory before: each costs one slot.
+        recovered_at: when the last recovery was made.
+        stop_at: when the user first asked to stop, or None.
+        stop_now: the user asked again.
+    """
+
+    now: float
+    n_waiting: int = 0
+    n_free: int = 0
+    running: tuple[Running, ...] = ()
+    n_elsewhere: int = 0
+    n_to_propose: int | None = 0
+    durations_s: Sequence[float] = ()
+    n_short_of_memory: int = 0
+    recovered_at: float = 0.0
+    stop_at: float | None = None
+    stop_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Write up to `n` new candidates; None: the method's own full design."""
+
+    n: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Claim up to `n` experiments and submit them."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End the task of this key: it ran longer than `limit_s`."""
+
+    key: str
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Tell that the task of this key runs for `after_s` and that nothing will end it."""
+
+    key: str
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Take back what dead orchestrators left running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the run; what still runs is given back."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for events of the pool, at most this long."""
+
+    seconds: float
+
+
+Command = Propose | Claim | Cancel | Warn | Recover | Stop | Wait
+
+
+def experiment_limit(given: float | None, durations_s: Sequence[float]) -> float | None:
+    """Seconds that one experiment may take, or None while nothing is known of how long they take."""
+    if given is not None:
+        return given
+    if len(durations_s) < TIMEOUT_NEEDS:
+        return None
+    return max(TIMEOUT_FLOOR_S, TIMEOUT_FACTOR * median(durations_s))
+
+
+def plan(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
+    """Return the commands to carry out now, in order, ending in one `Wait` or `Stop`."""
+    if snapshot.stop_now:
+        return [Stop(StopReason.INTERRUPTED)]
+    commands = _overdue(snapshot, limits)
+    stop = _stopping(snapshot, limits)
+    if stop is not None:
+        reason, since = stop
+        if not snapshot.running or snapshot.now - since >= limits.grace_s:
+            return [*commands, Stop(reason)]
+        return [*commands, _wait(snapshot, limits, since + limits.grace_s)]
+    if snapshot.now - snapshot.recovered_at >= RECOVER_EVERY_S:
+        commands.append(Recover())
+    if not (snapshot.running or snapshot.n_waiting or snapshot.n_elsewhere) and snapshot.n_to_propose == 0:
+        return [*commands, Stop(StopReason.DONE)]
+    return [*commands, *_work(snapshot, limits), _wait(snapshot, limits, limits.deadline)]
+
+
+def _stopping(snapshot: Snapshot, limits: RunLimits) -> tuple[StopReason, float] | None:
+    """Why and since when the run is coming to its end; whatever came first."""
+    reasons = []
+    if snapshot.stop_at is not None:
+        reasons.append((snapshot.stop_at, StopReason.INTERRUPTED))
+    if limits.deadline is not None and snapshot.now >= limits.deadline:
+        reasons.append((limits.deadline, StopReason.TIMEOUT))
+    if not reasons:
+        return None
+    since, reason = min(reasons)
+    return reason, since
+
+
+def _overdue(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
+    limit = experiment_limit(limits.experiment_timeout_s, snapshot.durations_s)
+    commands: list[Command] = []
+    for task in snapshot.running:
+        age = snapshot.now - task.started_at
+        if task.cancelled:
+            continue
+        if limit is not None and age >= limit:
+            commands.append(Cancel(task.key, limit))
+        elif limit is None and age >= WARN_AFTER_S and not task.warned:
+            commands.append(Warn(task.key, WARN_AFTER_S))
+    return commands
+
+
+def _work(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
+    """Propose what is lacking, then claim no more than there are free slots."""
+    slots = max(1, limits.n_workers - snapshot.n_short_of_memory) - len(snapshot.running)
+    free = max(0, min(snapshot.n_free, slots))
+    lacking = _lacking(snapshot, limits, free)
+    commands: list[Command] = []
+    if lacking != 0:
+        commands.append(Propose(lacking))
+    expected = free if lacking is None else snapshot.n_waiting + lacking
+    if min(free, expected) > 0:
+        commands.append(Claim(min(free, expected)))
+    return commands
+
+
+def _lacking(snapshot: Snapshot, limits: RunLimits, free: int) -> int | None:
+    """How many candidates to write now: all at once, unless the method learns from what finishes first."""
+    wanted = snapshot.n_to_propose
+    if wanted is None or not limits.learns:
+        return wanted
+    return max(0, min(wanted, free - snapshot.n_waiting))
+
+
+def _wait(snapshot: Snapshot, limits: RunLimits, until: float | None) -> Wait:
+    """Until the next thing is due, and never longer than a tick."""
+    due = [snapshot.now + TICK_S]
+    if until is not None:
+        due.append(until)
+    limit = experiment_limit(limits.experiment_timeout_s, snapshot.durations_s)
+    if limit is not None:
+        due += [task.started_at + limit for task in snapshot.running if not task.cancelled]
+    return Wait(max(0.0, min(due) - snapshot.now))
