@@ -5,6 +5,7 @@ stdout, everything else to stderr.
 """
 
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -146,7 +147,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         _say("\ninterrupted")
         return INTERRUPTED
     except BrokenPipeError as error:
-        return _print_error(error) if _flush(sys.stdout) else 1
+        return 1 if _has_no_reader(sys.stdout) else _print_error(error)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user unasked
         if common.debug:
             traceback.print_exc()
@@ -224,14 +225,21 @@ def _write(text: str, stream: TextIO) -> None:
         _to_nowhere(stream)
 
 
-def _flush(stream: TextIO) -> bool:
-    """Flush; False where nobody reads any more."""
+def _flush(stream: TextIO) -> None:
     try:
         stream.flush()
     except BrokenPipeError:
         _to_nowhere(stream)
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    """Whether it was our own output that broke, and not some pipe inside the work."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)
+    except OSError:  # a stream without a file
         return False
-    return True
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _to_nowhere(stream: TextIO) -> None:

@@ -1,0 +1,32 @@
+"""Reports: rows in, text out. Each takes an open registry and returns text without a final newline."""
+
+from collections.abc import Mapping
+
+from orchestrator.report.detail import diff, show
+from orchestrator.report.listing import listing
+from orchestrator.report.summary import summarize
+from orchestrator.report.summary_text import summary_text
+from tuner.experiment import Study, Value
+from tuner.registry.base import Registry
+
+__all__ = ["diff", "listing", "show", "summarize", "summary", "summary_text"]
+
+
+def summary(
+    registry: Registry,
+    study: Study,
+    *,
+    top: int = 5,
+    deployed: Mapping[str, Value] | None = None,
+    folds: int | None = None,
+    output: str = "table",
+    flags: str = "",
+    colour: bool = False,
+) -> str:
+    """Was the tuning worth it: `summarize` and `summary_text` in one call; see there.
+
+    Raises:
+        NotFoundError: the study has no experiments yet.
+    """
+    facts = summarize(registry, study, top=top, deployed=deployed, folds=folds)
+    return summary_text(facts, output, flags=flags, colour=colour)

@@ -1,0 +1,201 @@
+"""`show`: everything about one experiment. `diff`: what sets two of them apart."""
+
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.report.page import Page
+from orchestrator.report.rows import (
+    differing,
+    experiment_json,
+    improvement_json,
+    improvement_lines,
+    provenance_text,
+    when,
+)
+from retrain.improvement import Improvement, improvement
+from retrain.tables import number, plus_minus, render, seconds, to_json
+from tuner.errors import MismatchError
+from tuner.experiment import Experiment, Study
+from tuner.registry.base import Registry
+
+__all__ = ["diff", "show"]
+
+_TRACEBACK_LINES = 15
+
+
+def show(registry: Registry, prefix: str, *, output: str = "table", colour: bool = False) -> str:
+    """Describe the experiment whose id starts with `prefix`.
+
+    Raises:
+        NotFoundError: no experiment does, or several do.
+    """
+    experiment = registry.get_experiment(prefix)
+    study = _study_of(registry, experiment)
+    measurements = registry.measurements(experiment)
+    attempts = registry.attempts(experiment)
+    if output == "json":
+        return to_json(
+            {
+                "study": study.name,
+                **experiment_json(experiment),
+                "reason": dict(experiment.reason),
+                "traceback": experiment.traceback,
+                "measurements": [asdict(each) for each in measurements],
+                "attempts": [
+                    {**asdict(each), "started_at": when(each.started_at), "ended_at": when(each.ended_at)}
+                    for each in attempts
+                ],
+            }
+        )
+    if output == "csv":
+        return render(_flat(study, experiment), ["field", "value"], "csv")
+    page = Page(output, colour)
+    page.lines(f"Experiment {experiment.public_id}", *_facts(study, experiment))
+    page.table(
+        "Parameters",
+        [
+            {"parameter": name, "value": value, "baseline": study.baseline.get(name)}
+            for name, value in experiment.params.items()
+        ],
+        ["parameter", "value", "baseline"],
+    )
+    page.table(
+        "Metrics", [{"metric": k, "value": v} for k, v in experiment.metrics.items()], ["metric", "value"]
+    )
+    page.table("Measurements", [asdict(each) for each in measurements], ["metric", "step", "value"])
+    page.table(
+        "Attempts",
+        [
+            {
+                "#": each.number,
+                "started": when(each.started_at),
+                "took": seconds(None if each.ended_at is None else each.ended_at - each.started_at),
+                "ending": each.ending or "running",
+                "message": each.message,
+            }
+            for each in attempts
+        ],
+        ["#", "started", "took", "ending", "message"],
+        keys=("#",),
+    )
+    if experiment.error:
+        page.lines("Error", *experiment.error.splitlines())
+    if experiment.traceback:
+        page.lines("Traceback, its end", *experiment.traceback.splitlines()[-_TRACEBACK_LINES:])
+    return page.text()
+
+
+def _facts(study: Study, experiment: Experiment) -> list[str]:
+    outcome = f" ({experiment.outcome})" if experiment.outcome else ""
+    facts = {
+        "study": study.name,
+        "method": experiment.method,
+        "state": f"{experiment.state}{outcome}",
+        study.metric: plus_minus(experiment.value, experiment.std_error),
+        "took": seconds(experiment.duration_s),
+        "written": when(experiment.created_at),
+        "started": when(experiment.started_at),
+        "finished": when(experiment.finished_at),
+        "seed": str(experiment.seed),
+        "repeat": str(experiment.repeat or ""),
+        "parent": experiment.parent,
+        "reason": ", ".join(f"{key} {_brief(value)}" for key, value in experiment.reason.items()),
+        "scored on": experiment.provenance and provenance_text(experiment.provenance),
+    }
+    width = max(map(len, facts))
+    return [f"{name:<{width}}  {value}" for name, value in facts.items() if value]
+
+
+def _brief(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _flat(study: Study, experiment: Experiment) -> list[dict[str, Any]]:
+    """Every field on a row of its own, nested ones by dotted name."""
+    rows = [{"field": "study", "value": study.name}]
+    for name, value in experiment_json(experiment).items():
+        if isinstance(value, dict):
+            rows += [{"field": f"{name}.{key}", "value": inner} for key, inner in value.items()]
+        else:
+            rows.append({"field": name, "value": value})
+    return rows
+
+
+def diff(
+    registry: Registry,
+    first: str,
+    second: str,
+    *,
+    folds: int | None = None,
+    output: str = "table",
+    colour: bool = False,
+) -> str:
+    """Show the parameters in which two experiments differ, and how much better the first one is.
+
+    Args:
+        registry: where both are.
+        first: an id, or the start of one that no other has.
+        second: likewise.
+        folds: folds of one repeat of cross-validation, for the corrected standard error.
+        output: one of `retrain.tables.FORMATS`.
+        colour: whether titles may be bold.
+
+    Raises:
+        NotFoundError: an id fits none, or several.
+        MismatchError: they belong to different studies.
+    """
+    a, b = registry.get_experiment(first), registry.get_experiment(second)
+    if a.study_id != b.study_id:
+        raise MismatchError(
+            f"Experiments are compared within one study, but {a.public_id} and {b.public_id} are of two."
+        )
+    study = _study_of(registry, a)
+    names = differing([a.params, b.params])
+    rows = [
+        {"parameter": name, a.public_id: a.params.get(name), b.public_id: b.params.get(name)}
+        for name in names
+    ]
+    columns = ["parameter", a.public_id, b.public_id]
+    gain = None if _obstacle(a, b) else improvement(registry, study, a, b, against=b.public_id, folds=folds)
+    if output == "csv":
+        return render(rows, columns, "csv")
+    if output == "json":
+        return to_json(
+            {
+                "study": study.name,
+                "first": experiment_json(a),
+                "second": experiment_json(b),
+                "differing": names,
+                "improvement": gain and improvement_json(gain),
+                "not_compared": _obstacle(a, b),
+            }
+        )
+    page = Page(output, colour)
+    page.table("Parameters that differ", rows, columns)
+    if not names:
+        page.lines("Parameters", "Both have the same.")
+    page.lines(study.metric, *_value_lines(a, b, gain))
+    return page.text()
+
+
+def _value_lines(a: Experiment, b: Experiment, gain: Improvement | None) -> list[str]:
+    lines = [f"{each.public_id}  {plus_minus(each.value, each.std_error) or each.state}" for each in (a, b)]
+    return [*lines, *(improvement_lines(gain) if gain else [str(_obstacle(a, b))])]
+
+
+def _obstacle(a: Experiment, b: Experiment) -> str | None:
+    """Why two experiments cannot be compared, or None."""
+    for each in (a, b):
+        if each.value is None:
+            return f"Not compared: {each.public_id} has no value ({each.state})."
+    if a.provenance != b.provenance:
+        pairs = (
+            (n, getattr(a.provenance, n, ""), getattr(b.provenance, n, ""))
+            for n in ("data", "code", "metric")
+        )
+        return f"Not compared: scored on different {' and '.join(n for n, x, y in pairs if x != y)}."
+    return None
+
+
+def _study_of(registry: Registry, experiment: Experiment) -> Study:
+    return next(study for study in registry.studies() if study.id == experiment.study_id)

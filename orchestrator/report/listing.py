@@ -1,0 +1,63 @@
+"""`ls`: one line per experiment."""
+
+from collections.abc import Collection, Sequence
+
+from orchestrator.report.rows import all_names, experiment_json, parameter_columns
+from retrain.tables import plus_minus, render, seconds, to_json
+from tuner.experiment import Experiment, State, Study
+from tuner.registry.base import Registry
+
+__all__ = ["listing"]
+
+
+def listing(
+    registry: Registry,
+    study: Study,
+    *,
+    states: Collection[State] | None = None,
+    method: str | None = None,
+    limit: int | None = None,
+    output: str = "table",
+) -> str:
+    """List the experiments of a study in the order of writing, the newest last.
+
+    Args:
+        registry: where to look.
+        study: whose experiments.
+        states: only these; all when not given.
+        method: only those that this generator proposed.
+        limit: only the newest so many of what is left.
+        output: "table" and "markdown" give one short line each; "json" and "csv" everything.
+    """
+    found = registry.experiments(study, states=states or None)
+    if method is not None:
+        found = [each for each in found if each.method == method]
+    if limit is not None:
+        found = found[-limit:] if limit > 0 else []
+    match output:
+        case "json":
+            return to_json([experiment_json(each) for each in found])
+        case "csv":
+            return _csv(found)
+    columns = ["experiment", "state", study.metric, "took", "why"]
+    rows = [
+        {
+            "experiment": each.public_id,
+            "state": each.state.value,
+            study.metric: plus_minus(each.value, each.std_error),
+            "took": seconds(each.duration_s),
+            "why": each.outcome and each.outcome.value,
+        }
+        for each in found
+    ]
+    return render(rows, columns if any(row["why"] for row in rows) else columns[:-1], output)
+
+
+def _csv(found: Sequence[Experiment]) -> str:
+    fixed = ["id", "method", "state", "outcome", "value", "std_error", "duration_s", "started_at", "error"]
+    columns = parameter_columns(all_names([each.params for each in found]), fixed)
+    rows = [
+        {**experiment_json(each), **{column: each.params.get(name) for name, column in columns.items()}}
+        for each in found
+    ]
+    return render(rows, [*fixed, *columns.values()], "csv")

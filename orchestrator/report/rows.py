@@ -1,0 +1,132 @@
+"""Experiments as cells, lines and JSON: what the reports share."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from retrain.improvement import Improvement
+from retrain.tables import number
+from tuner.experiment import Experiment, Params, Provenance, State
+
+__all__ = [
+    "all_names",
+    "count_text",
+    "differing",
+    "experiment_json",
+    "improvement_json",
+    "improvement_lines",
+    "parameter_columns",
+    "provenance_json",
+    "provenance_text",
+    "when",
+]
+
+_MISSING = object()
+
+
+def all_names(configurations: Sequence[Params]) -> list[str]:
+    """Every parameter that any of the configurations has, in the order they are met."""
+    return list(dict.fromkeys(name for params in configurations for name in params))
+
+
+def differing(configurations: Sequence[Params]) -> list[str]:
+    """The parameters that do not have one and the same value (or absence) in all of the configurations."""
+    return [
+        name
+        for name in all_names(configurations)
+        if any(
+            params.get(name, _MISSING) != configurations[0].get(name, _MISSING) for params in configurations
+        )
+    ]
+
+
+def parameter_columns(names: Collection[str], taken: Collection[str]) -> dict[str, str]:
+    """Parameter -> column header: its name, or `params.<name>` where another column is called so."""
+    return {name: f"params.{name}" if name in taken else name for name in names}
+
+
+def count_text(counts: Mapping[State, int]) -> str:
+    """Return "52 in all: 50 complete, 1 failed, 1 waiting"; states without any are left out."""
+    order = (State.COMPLETE, State.PRUNED, State.FAILED, State.RUNNING, State.WAITING)
+    parts = [f"{counts[state]} {state}" for state in order if counts.get(state)]
+    return f"{sum(counts.values())} in all" + (f": {', '.join(parts)}" if parts else "")
+
+
+def provenance_text(provenance: Provenance) -> str:
+    """Return "data 3f2a91c0, code 9d00ab12": enough of each to tell them apart."""
+    parts = [
+        f"{name} {value[:8]}" for name in ("data", "code", "metric") if (value := getattr(provenance, name))
+    ]
+    return ", ".join(parts) or "no data of its own"
+
+
+def provenance_json(provenance: Provenance) -> dict[str, str]:
+    """All three parts in full."""
+    return {"data": provenance.data, "code": provenance.code, "metric": provenance.metric}
+
+
+def experiment_json(experiment: Experiment) -> dict[str, Any]:
+    """Everything a row holds but its traceback, JSON-ready, times as ISO 8601 in UTC."""
+    return {
+        "id": experiment.public_id,
+        "method": experiment.method,
+        "state": experiment.state.value,
+        "outcome": experiment.outcome and experiment.outcome.value,
+        "value": experiment.value,
+        "std_error": experiment.std_error,
+        "metrics": dict(experiment.metrics),
+        "params": dict(experiment.params),
+        "parent": experiment.parent,
+        "seed": experiment.seed,
+        "repeat": experiment.repeat,
+        "attempt": experiment.attempt,
+        "error": experiment.error,
+        "scored_on": experiment.provenance and provenance_json(experiment.provenance),
+        "created_at": when(experiment.created_at),
+        "started_at": when(experiment.started_at),
+        "finished_at": when(experiment.finished_at),
+        "duration_s": experiment.duration_s,
+    }
+
+
+def when(unix_s: float | None) -> str | None:
+    """Unix seconds as "2026-11-21T09:01:12Z", or None."""
+    if unix_s is None:
+        return None
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def improvement_json(each: Improvement) -> dict[str, Any]:
+    """An improvement with its interval; the interval is null where the two share no folds."""
+    paired = each.paired
+    interval = paired and {
+        "level": paired.level,
+        "low": paired.low,
+        "high": paired.high,
+        "std_error": paired.std_error,
+        "n_folds": paired.n_folds,
+        "includes_zero": paired.includes_zero,
+    }
+    return {
+        "against": each.against,
+        "candidate": each.candidate.public_id,
+        "reference": each.reference.public_id,
+        "amount": each.amount,
+        "relative": each.relative,
+        "interval": interval,
+    }
+
+
+def improvement_lines(each: Improvement) -> list[str]:
+    """An improvement, its interval, and what it shows or does not show."""
+    relative = f" ({each.relative:+.2%})" if each.relative is not None else ""
+    head = f"over the {each.against}: {each.amount:+.5g}{relative}"
+    if each.paired is None:
+        return [head, "  no interval: the two did not report scores of the same folds"]
+    paired = each.paired
+    interval = f"95 % interval [{number(paired.low, 4)}, {number(paired.high, 4)}], {paired.n_folds} folds"
+    if paired.includes_zero:
+        verdict = "The interval includes zero: these folds do not show a real difference."
+    else:
+        verdict = f"The interval excludes zero: {'better' if paired.low > 0 else 'worse'} on these folds."
+    return [f"{head}, {interval}", f"  {verdict}"]

@@ -1,0 +1,195 @@
+"""Was the tuning worth it? The facts of one study; `summary_text` puts them into words."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from retrain.improvement import Improvement, find_configuration, improvement
+from tuner.errors import NotFoundError
+from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
+from tuner.registry.base import Registry
+from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
+
+__all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "summarize"]
+
+NEAR = 0.01
+"""A value within this part of its range from an end counts as on its bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failed experiments with the same cause. `message` is the first line of the latest one's error."""
+
+    outcome: Outcome | None
+    message: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoundHit:
+    """A parameter of the best on (`exact`) or within 1 % of an end of its range, in its own scale."""
+
+    name: str
+    value: float
+    side: str  # "lower" or "upper"
+    bound: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Complete experiments that are not compared with the best, and in what their provenance differs."""
+
+    count: int
+    differs: tuple[str, ...]  # of "data", "code", "metric"
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All that `--summary` reports.
+
+    Attributes:
+        provenance: what the compared experiments were scored on; None while none is complete.
+        n_compared: complete experiments of that provenance; the best was picked from so many.
+        top: the best of them, best first.
+        baseline, deployed: the reference rows among them, where they are complete. `deployed` is None, too,
+            where it is the baseline.
+        improvements: of the best over each reference row that is not the best itself.
+        experiments_s: seconds of all finished experiments together.
+        wall_s: seconds during which at least one of them ran.
+    """
+
+    study: Study
+    counts: Mapping[State, int]
+    provenance: Provenance | None
+    n_compared: int
+    top: tuple[Experiment, ...]
+    baseline: Experiment | None
+    deployed: Experiment | None
+    improvements: tuple[Improvement, ...]
+    bounds: tuple[BoundHit, ...]
+    failures: tuple[FailureGroup, ...]
+    excluded: tuple[Excluded, ...]
+    experiments_s: float
+    wall_s: float
+
+
+def summarize(
+    registry: Registry,
+    study: Study,
+    *,
+    top: int = 5,
+    deployed: Params | None = None,
+    folds: int | None = None,
+) -> Summary:
+    """Gather the facts.
+
+    Args:
+        registry: where to look.
+        study: which one.
+        top: how many of the best to list (>= 1).
+        deployed: the hyperparameters in production now; the study's row "deployed" when not given.
+        folds: folds of one repeat of cross-validation, for the corrected standard error.
+
+    Raises:
+        NotFoundError: the study has no experiments yet.
+    """
+    experiments = registry.experiments(study)
+    if not experiments:
+        raise NotFoundError(
+            f"Study {study.name!r} has no experiments yet.", "orchestrator --method random --configs 20"
+        )
+    best = tuple(registry.best(study, top))
+    provenance = best[0].provenance if best else None
+    compared = [e for e in experiments if e.state is State.COMPLETE and e.provenance == provenance]
+    baseline = find_configuration(compared, study.baseline) or _of_method(compared, "default")
+    in_use = find_configuration(compared, deployed) if deployed else _of_method(compared, "deployed")
+    if in_use is not None and baseline is not None and in_use.id == baseline.id:
+        in_use = None
+    references = [(name, row) for name, row in (("baseline", baseline), ("deployed", in_use)) if row]
+    finished = [e for e in experiments if e.state.finished]
+    return Summary(
+        study=study,
+        counts=registry.counts(study),
+        provenance=provenance,
+        n_compared=len(compared),
+        top=best,
+        baseline=baseline,
+        deployed=in_use,
+        improvements=tuple(
+            improvement(registry, study, best[0], row, against=name, folds=folds)
+            for name, row in references
+            if row.id != best[0].id
+        ),
+        bounds=tuple(_bounds_hit(study, best[0])) if best else (),
+        failures=tuple(_failures(experiments)),
+        excluded=tuple(_excluded(registry.provenances(study), provenance)),
+        experiments_s=sum(e.duration_s or 0.0 for e in finished),
+        wall_s=_covered(
+            (e.started_at, e.finished_at)
+            for e in finished
+            if e.started_at is not None and e.finished_at is not None
+        ),
+    )
+
+
+def _of_method(experiments: Sequence[Experiment], method: str) -> Experiment | None:
+    return next((e for e in reversed(experiments) if e.method == method), None)
+
+
+def _bounds_hit(study: Study, best: Experiment) -> Iterable[BoundHit]:
+    space = SearchSpace.from_dict(study.space)
+    for name, value in best.params.items():
+        parameter = space.params.get(name)
+        if parameter is None or isinstance(parameter, CategoricalParam) or not isinstance(value, int | float):
+            continue
+        position = _position(parameter, value)
+        if position <= NEAR:
+            yield BoundHit(name, value, "lower", parameter.low, value == parameter.low)
+        elif position >= 1 - NEAR:
+            yield BoundHit(name, value, "upper", parameter.high, value == parameter.high)
+
+
+def _position(parameter: FloatParam | IntParam, value: float) -> float:
+    """Where a value lies in its range, from 0 (low) to 1 (high), in the parameter's own scale."""
+    ends = (parameter.low, value, parameter.high)
+    low, here, high = map(math.log, ends) if parameter.log else ends
+    return (here - low) / (high - low) if high > low else 0.5
+
+
+def _failures(experiments: Iterable[Experiment]) -> list[FailureGroup]:
+    groups: dict[tuple[Outcome | None, str], list[Experiment]] = {}
+    for each in experiments:
+        if each.state is State.FAILED:
+            cause = re.sub(
+                r"0x[0-9a-f]+|\d+", "#", _first_line(each)
+            )  # numbers vary where the cause does not
+            groups.setdefault((each.outcome, cause), []).append(each)
+    ordered = sorted(groups.values(), key=len, reverse=True)
+    return [FailureGroup(g[-1].outcome, _first_line(g[-1]), len(g), g[-1].public_id) for g in ordered]
+
+
+def _first_line(experiment: Experiment) -> str:
+    return (experiment.error or "").strip().partition("\n")[0]
+
+
+def _excluded(
+    provenances: Iterable[tuple[Provenance, int]], compared: Provenance | None
+) -> Iterable[Excluded]:
+    for other, count in provenances:
+        if compared is not None and other != compared:
+            names = ("data", "code", "metric")
+            differs = tuple(n for n in names if getattr(other, n) != getattr(compared, n))
+            yield Excluded(count, differs, other)
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Length of the union of time spans: seconds that at least one of them covers."""
+    total, until = 0.0, -math.inf
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total

@@ -1,0 +1,200 @@
+"""A Summary in words and tables, or as one JSON document."""
+
+from typing import Any
+
+from orchestrator.report.page import Page
+from orchestrator.report.rows import (
+    all_names,
+    count_text,
+    differing,
+    experiment_json,
+    improvement_json,
+    improvement_lines,
+    parameter_columns,
+    provenance_json,
+    provenance_text,
+)
+from orchestrator.report.summary import Excluded, Summary
+from retrain.tables import number, plus_minus, render, seconds, to_json
+from tuner.experiment import Experiment
+
+__all__ = ["summary_text"]
+
+_WHY_EXCLUDED = {
+    "data": "other data",
+    "code": "other code",
+    "metric": "another definition of the metric or splits",
+}
+
+
+def summary_text(summary: Summary, output: str = "table", *, flags: str = "", colour: bool = False) -> str:
+    """Return a Summary as text without a final newline.
+
+    Args:
+        summary: the facts.
+        output: "table" and "markdown" are for people; "json" holds everything at full precision; "csv" is the
+            table of the best alone.
+        flags: common options to repeat in the commands that are suggested, such as " --config other.toml".
+        colour: whether titles may be bold.
+    """
+    match output:
+        case "json":
+            return to_json(_document(summary, flags))
+        case "csv":
+            return _top_csv(summary)
+    page = Page(output, colour)
+    _head(page, summary)
+    _top(page, summary)
+    page.lines("Improvement of the best", *_improvement_lines(summary, flags))
+    page.lines("At a bound", *_bound_lines(summary))
+    page.table(
+        "Failures",
+        [
+            {"count": f.count, "outcome": f.outcome, "message": f.message, "example": f.example}
+            for f in summary.failures
+        ],
+        ["count", "outcome", "example", "message"],
+        keys=("count",),
+    )
+    page.lines("Not compared", *map(_excluded_line, summary.excluded))
+    page.lines(
+        "Cost", f"{seconds(summary.experiments_s)} of experiments, in {seconds(summary.wall_s)} by the clock"
+    )
+    command = apply_command(summary, flags)
+    if command is not None:
+        page.command("Apply the best", command)
+    return page.text()
+
+
+def apply_command(summary: Summary, flags: str = "") -> str | None:
+    """The command that deploys the best; None where it is in use already."""
+    if not summary.top:
+        return None
+    in_use = summary.deployed or summary.baseline
+    best = summary.top[0]
+    return (
+        None if in_use is not None and in_use.id == best.id else f"retrain --apply-hp {best.public_id}{flags}"
+    )
+
+
+def _head(page: Page, summary: Summary) -> None:
+    study = summary.study
+    lines = [f"metric      {study.metric}, {study.direction}"]
+    if summary.provenance is not None:
+        lines.append(f"scored on   {provenance_text(summary.provenance)}")
+    lines.append(f"experiments {count_text(summary.counts)}")
+    page.lines(f"Study {study.name}", *lines)
+
+
+def _top(page: Page, summary: Summary) -> None:
+    if not summary.top:
+        page.lines("Best", "None yet: no experiment is complete.")
+        return
+    study, rows = summary.study, _ranked(summary)
+    columns = parameter_columns(differing([e.params for _, e in rows]), ("#", "experiment", study.metric))
+    page.table(
+        f"Best {len(summary.top)} of {summary.n_compared}",
+        [
+            {
+                "#": rank,
+                "experiment": each.public_id,
+                study.metric: plus_minus(each.value, each.std_error),
+                **{column: each.params.get(name) for name, column in columns.items()},
+            }
+            for rank, each in rows
+        ],
+        ["#", "experiment", study.metric, *columns.values()],
+        keys=("#",),
+    )
+
+
+def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
+    """The best with their ranks, then the reference rows that are not among them."""
+    ranked = [(str(rank), each) for rank, each in enumerate(summary.top, 1)]
+    listed = {each.id for each in summary.top}
+    references = (row for row in (summary.baseline, summary.deployed) if row is not None)
+    return ranked + [("-", row) for row in references if row.id not in listed]
+
+
+def _improvement_lines(summary: Summary, flags: str) -> list[str]:
+    if not summary.top:
+        return []
+    best = summary.top[0]
+    lines = []
+    for name, row in (("baseline", summary.baseline), ("deployed", summary.deployed)):
+        if row is not None and row.id == best.id:
+            lines.append(f"The {name} itself is the best of {summary.n_compared}: nothing to gain so far.")
+    if summary.baseline is None:
+        lines.append("The baseline is not complete: there is nothing to compare with.")
+    for each in summary.improvements:
+        lines += improvement_lines(each)
+    if summary.improvements and summary.n_compared > 2:
+        lines.append(f"The best of {summary.n_compared} is an optimistic pick: luck helped to choose it.")
+        lines.append(f"The holdout, which no search sees: retrain --apply-hp best --dry-run{flags}")
+    return lines
+
+
+def _bound_lines(summary: Summary) -> list[str]:
+    return [
+        f"{hit.name} = {number(hit.value)} is {'at' if hit.exact else 'near'} its {hit.side} bound"
+        + ("" if hit.exact else f" {number(hit.bound)}")
+        for hit in summary.bounds
+    ]
+
+
+def _excluded_line(excluded: Excluded) -> str:
+    why = " and ".join(_WHY_EXCLUDED[name] for name in excluded.differs)
+    noun = "experiment was" if excluded.count == 1 else "experiments were"
+    return f"{excluded.count} {noun} scored on {why} ({provenance_text(excluded.provenance)})"
+
+
+def _top_csv(summary: Summary) -> str:
+    rows = _ranked(summary)
+    fixed = ["rank", "experiment", "method", "value", "std_error"]
+    columns = parameter_columns(all_names([e.params for _, e in rows]), fixed)
+    return render(
+        [
+            {
+                "rank": int(rank) if rank.isdigit() else None,
+                "experiment": each.public_id,
+                "method": each.method,
+                "value": each.value,
+                "std_error": each.std_error,
+                **{column: each.params.get(name) for name, column in columns.items()},
+            }
+            for rank, each in rows
+        ],
+        [*fixed, *columns.values()],
+        "csv",
+    )
+
+
+def _document(summary: Summary, flags: str) -> dict[str, Any]:
+    study, provenance = summary.study, summary.provenance
+    return {
+        "study": study.name,
+        "metric": study.metric,
+        "direction": study.direction.value,
+        "seed": study.seed,
+        "scored_on": None if provenance is None else provenance_json(provenance),
+        "counts": {state.value: n for state, n in summary.counts.items()},
+        "n_compared": summary.n_compared,
+        "best": [experiment_json(each) for each in summary.top],
+        "baseline": summary.baseline and experiment_json(summary.baseline),
+        "deployed": summary.deployed and experiment_json(summary.deployed),
+        "improvements": [improvement_json(each) for each in summary.improvements],
+        "bounds": [
+            {"name": b.name, "value": b.value, "side": b.side, "bound": b.bound, "exact": b.exact}
+            for b in summary.bounds
+        ],
+        "failures": [
+            {"outcome": f.outcome, "message": f.message, "count": f.count, "example": f.example}
+            for f in summary.failures
+        ],
+        "excluded": [
+            {"count": e.count, "differs": list(e.differs), "scored_on": provenance_json(e.provenance)}
+            for e in summary.excluded
+        ],
+        "cost": {"experiments_s": summary.experiments_s, "wall_s": summary.wall_s},
+        "apply": apply_command(summary, flags),
+    }

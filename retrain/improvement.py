@@ -1,0 +1,104 @@
+"""How much better one experiment is than another: fold by fold, with an interval."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrain.stats import PairedDifference, paired_difference
+from tuner.errors import NotFoundError, did_you_mean
+from tuner.experiment import Experiment, Params, Study, loss_of
+from tuner.registry.base import Registry
+
+__all__ = ["Improvement", "find_configuration", "fold_scores", "get_study", "improvement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """What `candidate` gains over `reference`.
+
+    Attributes:
+        against: what the reference is to the user, such as "baseline" or "deployed".
+        amount: how much better the candidate is, in the metric's unit; negative where it is worse, whichever
+            direction the metric has.
+        paired: the same fold by fold, with its interval; None where the two share no folds.
+    """
+
+    against: str
+    candidate: Experiment
+    reference: Experiment
+    amount: float
+    paired: PairedDifference | None
+
+    @property
+    def relative(self) -> float | None:
+        """`amount` as a fraction of the reference's value; None where that is zero."""
+        value = self.reference.value
+        return self.amount / abs(value) if value else None
+
+
+def improvement(
+    registry: Registry,
+    study: Study,
+    candidate: Experiment,
+    reference: Experiment,
+    *,
+    against: str = "reference",
+    folds: int | None = None,
+) -> Improvement:
+    """Compare two complete experiments of one study that were scored on the same provenance.
+
+    Args:
+        registry: where their folds are.
+        study: the study of both.
+        candidate: the one that should be better.
+        reference: the one it is compared with.
+        against: what to call the reference.
+        folds: number of folds of one repeat, for the correction of the standard error; see `retrain.stats`.
+    """
+    if candidate.value is None or reference.value is None:
+        raise ValueError("only complete experiments can be compared")
+    ours, theirs = (fold_scores(registry, study, each) for each in (candidate, reference))
+    paired = None
+    if len(ours) == len(theirs) >= 2:
+        gains = [[-loss_of(score, study.direction) for score in scores] for scores in (ours, theirs)]
+        paired = paired_difference(*gains, folds=folds)
+    amount = loss_of(reference.value, study.direction) - loss_of(candidate.value, study.direction)
+    return Improvement(against, candidate, reference, amount, paired)
+
+
+def fold_scores(registry: Registry, study: Study, experiment: Experiment) -> list[float]:
+    """Return the score of each fold, in order; empty where the measurements are not folds.
+
+    A pipeline of the user's own may report epochs or rounds instead, which are no replicates. Scores of folds
+    are known by their mean being the value.
+    """
+    measured = [m for m in registry.measurements(experiment) if m.metric == study.metric]
+    scores = [m.value for m in sorted(measured, key=lambda m: m.step)]
+    if len(scores) < 2 or experiment.value is None:
+        return []
+    mean = math.fsum(scores) / len(scores)
+    return scores if math.isclose(mean, experiment.value, rel_tol=1e-9, abs_tol=1e-12) else []
+
+
+def find_configuration(experiments: Sequence[Experiment], params: Params) -> Experiment | None:
+    """Return the latest of `experiments` that ran exactly these parameters, or None."""
+    same = [each for each in experiments if dict(each.params) == dict(params)]
+    return same[-1] if same else None
+
+
+def get_study(registry: Registry, name: str) -> Study:
+    """Return the study of this name.
+
+    Raises:
+        NotFoundError: there is none; names the closest.
+    """
+    study = registry.find_study(name)
+    if study is None:
+        known = [each.name for each in registry.studies()]
+        raise NotFoundError(
+            f"There is no study {name!r} in this registry.{did_you_mean(name, known)}",
+            f"name one with --study: {', '.join(known)}"
+            if known
+            else "orchestrator --method random --configs 20",
+        )
+    return study
