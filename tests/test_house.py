@@ -66,7 +66,9 @@ def test_arrows_point_one_way() -> None:
         for name, line in imports_of(path):
             other = name.split(".")[0]
             if other in ROOMS and other != room and other not in ARROWS[room]:
-                wrong.append(where(path, line, name, f"{room} may import only {sorted(ARROWS[room]) or 'itself'}"))
+                wrong.append(
+                    where(path, line, name, f"{room} may import only {sorted(ARROWS[room]) or 'itself'}")
+                )
             if other in ("tests", "benchmarks", "examples"):
                 wrong.append(where(path, line, name, "the product never imports its tests"))
     assert not wrong, "\n".join(wrong)
@@ -100,12 +102,16 @@ def test_each_library_has_one_door() -> None:
 
 def test_the_checks_above_see_what_they_look_for(tmp_path: Path) -> None:
     source = tmp_path / "x.py"
-    source.write_text("import ray\ndef f():\n    from orchestrator.driver import Driver\n    from tuner import registry\n")
+    source.write_text(
+        "import ray\ndef f():\n    from orchestrator.driver import Driver\n    from tuner import registry\n"
+    )
     assert {name for name, _ in imports_of(source)} >= {"ray", "orchestrator.driver", "tuner.registry"}
 
 
 def test_no_file_is_over_500_lines() -> None:
-    long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text("utf-8").splitlines())) > 500}
+    long = {
+        str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text("utf-8").splitlines())) > 500
+    }
     assert not long
 
 
@@ -146,7 +152,15 @@ def test_all_equals_the_public_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["tuner", "tuner.space", "tuner.registry", "retrain.config", "retrain.cli", "orchestrator", "orchestrator.cli"],
+    [
+        "tuner",
+        "tuner.space",
+        "tuner.registry",
+        "retrain.config",
+        "retrain.cli",
+        "orchestrator",
+        "orchestrator.cli",
+    ],
 )
 def test_importing_is_light(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{m.split('.')[0] for m in sys.modules}} & set({HEAVY!r})))"
