@@ -1,7 +1,7 @@
 """Seconds to write 20 candidates into the registry with 200 experiments finished, imports apart.
 
-The peer is scikit-optimize's own `Optimizer` (Gaussian process, constant liar) told the same 200 results and asked
-for 5, since 20 would take minutes.
+The peer is scikit-optimize's own `Optimizer` (Gaussian process, constant liar) told the same 200 results and
+asked for 5, since 20 would take minutes.
 
     python benchmarks/propose.py [--runs 3]
 """
@@ -53,12 +53,14 @@ def fill(registry: Registry, space: SearchSpace) -> Study:
 
 def ours(method: str, space: SearchSpace) -> float:
     """Seconds of one `propose` call on a fresh registry: read, learn, generate, write durably."""
-    with tempfile.TemporaryDirectory() as folder:
-        with open_registry(str(Path(folder) / "experiments.db"), create=True) as registry:
-            study = fill(registry, space)
-            start = time.perf_counter()
-            written = propose(registry, study, method, N_WANTED)
-            elapsed = time.perf_counter() - start
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_registry(str(Path(folder) / "experiments.db"), create=True) as registry,
+    ):
+        study = fill(registry, space)
+        start = time.perf_counter()
+        written = propose(registry, study, method, N_WANTED)
+        elapsed = time.perf_counter() - start
     assert len(written) == N_WANTED, f"{method} wrote {len(written)}"
     return elapsed
 
