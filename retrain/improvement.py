@@ -3,13 +3,23 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from retrain.stats import PairedDifference, paired_difference
+from retrain.tables import number
 from tuner.errors import NotFoundError, did_you_mean
 from tuner.experiment import Experiment, Params, Study, loss_of
 from tuner.registry.base import Registry
 
-__all__ = ["Improvement", "find_configuration", "fold_scores", "get_study", "improvement"]
+__all__ = [
+    "Improvement",
+    "find_configuration",
+    "fold_scores",
+    "get_study",
+    "improvement",
+    "improvement_json",
+    "improvement_lines",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +112,39 @@ def get_study(registry: Registry, name: str) -> Study:
             else "orchestrator --method random --configs 20",
         )
     return study
+
+
+def improvement_json(each: Improvement) -> dict[str, Any]:
+    """An improvement with its interval; the interval is null where the two share no folds."""
+    paired = each.paired
+    interval = paired and {
+        "level": paired.level,
+        "low": paired.low,
+        "high": paired.high,
+        "std_error": paired.std_error,
+        "n_folds": paired.n_folds,
+        "includes_zero": paired.includes_zero,
+    }
+    return {
+        "against": each.against,
+        "candidate": each.candidate.public_id,
+        "reference": each.reference.public_id,
+        "amount": each.amount,
+        "relative": each.relative,
+        "interval": interval,
+    }
+
+
+def improvement_lines(each: Improvement) -> list[str]:
+    """An improvement, its interval, and what it shows or does not show."""
+    relative = f" ({each.relative:+.2%})" if each.relative is not None else ""
+    head = f"over the {each.against}: {each.amount:+.5g}{relative}"
+    if each.paired is None:
+        return [head, "  no interval: the two did not report scores of the same folds"]
+    paired = each.paired
+    interval = f"95 % interval [{number(paired.low, 4)}, {number(paired.high, 4)}], {paired.n_folds} folds"
+    if paired.includes_zero:
+        verdict = "The interval includes zero: these folds do not show a real difference."
+    else:
+        verdict = f"The interval excludes zero: {'better' if paired.low > 0 else 'worse'} on these folds."
+    return [f"{head}, {interval}", f"  {verdict}"]

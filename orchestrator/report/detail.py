@@ -3,16 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
-from orchestrator.report.page import Page
 from orchestrator.report.rows import (
     differing,
     experiment_json,
-    improvement_json,
-    improvement_lines,
     provenance_text,
     when,
 )
-from retrain.improvement import Improvement, improvement
+from retrain.improvement import Improvement, improvement, improvement_json, improvement_lines
+from retrain.page import Page
 from retrain.tables import number, plus_minus, render, seconds, to_json
 from tuner.errors import MismatchError
 from tuner.experiment import Experiment, Study

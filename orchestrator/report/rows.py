@@ -4,8 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from retrain.improvement import Improvement
-from retrain.tables import number
 from tuner.experiment import Experiment, Params, Provenance, State
 
 __all__ = [
@@ -13,8 +11,6 @@ __all__ = [
     "count_text",
     "differing",
     "experiment_json",
-    "improvement_json",
-    "improvement_lines",
     "parameter_columns",
     "provenance_json",
     "provenance_text",
@@ -94,39 +90,3 @@ def when(unix_s: float | None) -> str | None:
     if unix_s is None:
         return None
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def improvement_json(each: Improvement) -> dict[str, Any]:
-    """An improvement with its interval; the interval is null where the two share no folds."""
-    paired = each.paired
-    interval = paired and {
-        "level": paired.level,
-        "low": paired.low,
-        "high": paired.high,
-        "std_error": paired.std_error,
-        "n_folds": paired.n_folds,
-        "includes_zero": paired.includes_zero,
-    }
-    return {
-        "against": each.against,
-        "candidate": each.candidate.public_id,
-        "reference": each.reference.public_id,
-        "amount": each.amount,
-        "relative": each.relative,
-        "interval": interval,
-    }
-
-
-def improvement_lines(each: Improvement) -> list[str]:
-    """An improvement, its interval, and what it shows or does not show."""
-    relative = f" ({each.relative:+.2%})" if each.relative is not None else ""
-    head = f"over the {each.against}: {each.amount:+.5g}{relative}"
-    if each.paired is None:
-        return [head, "  no interval: the two did not report scores of the same folds"]
-    paired = each.paired
-    interval = f"95 % interval [{number(paired.low, 4)}, {number(paired.high, 4)}], {paired.n_folds} folds"
-    if paired.includes_zero:
-        verdict = "The interval includes zero: these folds do not show a real difference."
-    else:
-        verdict = f"The interval excludes zero: {'better' if paired.low > 0 else 'worse'} on these folds."
-    return [f"{head}, {interval}", f"  {verdict}"]

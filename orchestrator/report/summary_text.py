@@ -2,19 +2,18 @@
 
 from typing import Any
 
-from orchestrator.report.page import Page
 from orchestrator.report.rows import (
     all_names,
     count_text,
     differing,
     experiment_json,
-    improvement_json,
-    improvement_lines,
     parameter_columns,
     provenance_json,
     provenance_text,
 )
 from orchestrator.report.summary import Excluded, Summary
+from retrain.improvement import improvement_json, improvement_lines
+from retrain.page import Page
 from retrain.tables import number, plus_minus, render, seconds, to_json
 from tuner.experiment import Experiment
 

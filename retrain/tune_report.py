@@ -1,0 +1,134 @@
+"""`retrain --tune-report`: how the tuning goes, while it goes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from retrain.improvement import (
+    Improvement,
+    find_configuration,
+    improvement,
+    improvement_json,
+    improvement_lines,
+)
+from retrain.page import Page
+from retrain.tables import plus_minus, render, to_json
+from tuner.errors import NotFoundError
+from tuner.experiment import Experiment, State, Study, loss_of
+from tuner.registry.base import Event, Registry
+
+__all__ = ["MethodProgress", "TuneReport", "tune_report", "tune_report_text"]
+
+_N_EVENTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MethodProgress:
+    """What one method proposed: how many in each state, and the best of the complete ones (or None)."""
+
+    method: str
+    counts: dict[State, int]
+    best: Experiment | None
+
+
+@dataclass(frozen=True, slots=True)
+class TuneReport:
+    """How a study goes. `gain`: of the best over the baseline; None until both are complete."""
+
+    study: Study
+    methods: tuple[MethodProgress, ...]
+    best: Experiment | None
+    gain: Improvement | None
+    events: tuple[Event, ...]
+
+
+def tune_report(registry: Registry, study: Study, *, folds: int | None = None) -> TuneReport:
+    """Gather how a study goes; `folds` as for `retrain.improvement.improvement`.
+
+    Raises:
+        NotFoundError: the study has no experiments yet.
+    """
+    experiments = registry.experiments(study)
+    if not experiments:
+        raise NotFoundError(f"Study {study.name!r} has no experiments yet.", "retrain --tune")
+    best = next(iter(registry.best(study)), None)
+    compared = [e for e in experiments if best and e.value is not None and e.provenance == best.provenance]
+    baseline = find_configuration(compared, study.baseline)
+    gain = None
+    if best is not None and baseline is not None and baseline.id != best.id:
+        gain = improvement(registry, study, best, baseline, against="baseline", folds=folds)
+    methods = dict.fromkeys(each.method for each in experiments)
+    return TuneReport(
+        study=study,
+        methods=tuple(_progress(method, experiments, compared, study) for method in methods),
+        best=best,
+        gain=gain,
+        events=tuple(registry.events(_N_EVENTS)),
+    )
+
+
+def _progress(
+    method: str, experiments: Sequence[Experiment], compared: Sequence[Experiment], study: Study
+) -> MethodProgress:
+    mine = [each for each in experiments if each.method == method]
+    scored = [
+        (loss_of(e.value, study.direction), e.id, e)
+        for e in compared
+        if e.method == method and e.value is not None
+    ]
+    return MethodProgress(
+        method=method,
+        counts={state: sum(each.state is state for each in mine) for state in State},
+        best=min(scored)[2] if scored else None,
+    )
+
+
+def tune_report_text(
+    report: TuneReport, output: str = "table", *, flags: str = "", colour: bool = False
+) -> str:
+    """Return a report as text; `flags` are repeated in the command it suggests."""
+    study = report.study
+    rows = [
+        {
+            "method": each.method,
+            **{state.value: each.counts[state] for state in State},
+            "best": each.best and each.best.value,
+        }
+        for each in report.methods
+    ]
+    columns = ["method", *(state.value for state in State), "best"]
+    if output == "csv":
+        return render(rows, columns, "csv")
+    if output == "json":
+        return to_json(
+            {
+                "study": study.name,
+                "metric": study.metric,
+                "direction": study.direction.value,
+                "methods": rows,
+                "best": report.best and {"id": report.best.public_id, "value": report.best.value},
+                "improvement": report.gain and improvement_json(report.gain),
+                "events": [{**_event(each), "salience": each.salience} for each in report.events],
+            }
+        )
+    page = Page(output, colour)
+    page.table(f"Study {study.name}: {study.metric}, {study.direction}", rows, columns)
+    page.lines("Best so far", *_best_lines(report))
+    page.table("Latest events", [_event(each) for each in report.events], ["at", "what"])
+    n_open = sum(each.counts[State.WAITING] + each.counts[State.RUNNING] for each in report.methods)
+    if n_open:
+        page.command(f"{n_open} still to run", f"orchestrator{flags}")
+    return page.text()
+
+
+def _best_lines(report: TuneReport) -> list[str]:
+    if report.best is None:
+        return ["None yet: no experiment is complete."]
+    head = f"{report.best.public_id}  {plus_minus(report.best.value, report.best.std_error)}"
+    return [head, *(improvement_lines(report.gain) if report.gain else [])]
+
+
+def _event(event: Event) -> dict[str, Any]:
+    at = datetime.fromtimestamp(event.at, UTC)
+    return {"at": at.strftime("%Y-%m-%d %H:%M:%SZ"), "what": event.message, "kind": event.kind}
