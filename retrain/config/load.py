@@ -1,0 +1,189 @@
+"""Find the configuration, lay flags and environment over it, and check the whole.
+
+A flag wins over `RETRAIN_*`, that over the file, that over the defaults. The variable of a key is its section
+and name in capitals: `RETRAIN_DB`, `RETRAIN_PIPELINE_MODEL`, `RETRAIN_SPLITS_FOLDS`. `RETRAIN_CONFIG` names
+the file.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from retrain.config.faults import explain
+from retrain.config.schema import Config
+from tuner.errors import ConfigError, did_you_mean
+
+__all__ = ["find_config", "load_config"]
+
+FILE = "retrain.toml"
+PREFIX = "RETRAIN_"
+
+
+def load_config(
+    path: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Load and check the configuration.
+
+    Args:
+        path: the file, or the folder it is in; the working directory when not given.
+        overrides: flags by dotted key, such as {"db": .., "study.seed": 3}. None means not given.
+        environ: the environment; the process's own when not given.
+
+    Raises:
+        ConfigError: there is no configuration, or it has faults; names all of them.
+    """
+    environ = os.environ if environ is None else environ
+    if path is None and environ.get(f"{PREFIX}CONFIG"):
+        path = Path(environ[f"{PREFIX}CONFIG"])
+    source = find_config(path)
+    if source is None:
+        raise ConfigError(
+            f"There is no {FILE} in {(path or Path.cwd())}, and no [tool.retrain] in a pyproject.toml.",
+            "retrain init --example breast_cancer",
+        )
+    document = _read(source)
+    origins: dict[str, str] = {}
+    for key, (variable, value) in _from_environment(environ).items():
+        _set(document, key, value)
+        origins[key] = variable
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            _set(document, key, value)
+            origins[key] = "the command line"
+    root = source.resolve().parent
+    if isinstance(document.get("db"), str):
+        document["db"] = _absolute_url(document["db"], Path.cwd() if "db" in origins else root)
+    else:
+        document.setdefault("db", _absolute_url(Config.model_fields["db"].default, root))
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        raise explain(error, Config, _shown(source), origins) from None
+    return config.model_copy(update={"root": root, "source": source})
+
+
+def find_config(path: Path | None = None) -> Path | None:
+    """Return the file that holds the configuration: `retrain.toml`, else a pyproject.toml; None without one.
+
+    Raises:
+        ConfigError: `path` names a file that does not exist.
+    """
+    if path is not None and not path.is_dir():
+        if not path.exists():
+            raise ConfigError(f"The configuration {str(path)!r} does not exist.", "retrain init")
+        return path
+    folder = Path() if path is None else path
+    if (folder / FILE).is_file():
+        return folder / FILE
+    project = folder / "pyproject.toml"
+    if project.is_file() and "retrain" in _table(_parse(project), "tool"):
+        return project
+    return None
+
+
+def _read(source: Path) -> dict[str, Any]:
+    document = _parse(source)
+    if source.name != "pyproject.toml":
+        return document
+    if "retrain" not in _table(document, "tool"):
+        raise ConfigError(f"{source} has no [tool.retrain].", f"Add one, or write a {FILE} (retrain init).")
+    return _table(document["tool"], "retrain")
+
+
+def _parse(source: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.read_bytes().decode("utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{_shown(source)} is not valid TOML: {error}.", "Mend that line.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{_shown(source)} must be UTF-8 text, but byte {error.start} is not.") from None
+    except RecursionError:
+        raise ConfigError(f"{_shown(source)} is nested too deeply.") from None
+    except OSError as error:
+        raise ConfigError(f"{_shown(source)} cannot be read: {error.strerror}.") from None
+
+
+def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    table = document.get(key, {})
+    return table if isinstance(table, dict) else {}
+
+
+def _shown(source: Path) -> str:
+    return source.name if source.parent in (Path(), Path.cwd()) else str(source)
+
+
+# ---- flags and environment
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """The keys that the environment sets: {dotted key: (variable, value)}."""
+    keys = {PREFIX + key.upper().replace(".", "_"): key for key in _keys(Config)}
+    sections = tuple(PREFIX + name.upper() + "_" for name in Config.model_fields)
+    found = {}
+    for variable, text in environ.items():
+        if variable in keys:
+            found[keys[variable]] = (variable, _value(keys[variable], text))
+        elif variable.startswith(sections):
+            raise ConfigError(
+                f"The environment variable {variable} names no key of the configuration."
+                + did_you_mean(variable, keys),
+                f"Unset it: unset {variable}",
+            )
+    return found
+
+
+def _keys(schema: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """Every key that holds one value or a list, by its dotted name, with its annotation."""
+    keys: dict[str, Any] = {}
+    for name, field in schema.model_fields.items():
+        if field.exclude:
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys |= _keys(field.annotation, f"{prefix}{name}.")
+        else:
+            keys[prefix + name] = field.annotation
+    return keys
+
+
+def _value(key: str, text: str) -> Any:
+    """A variable's value: text where the key takes text, else what TOML reads in it, else the text."""
+    annotation = _keys(Config)[key]
+    if annotation is str or str in get_args(annotation):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set(document: dict[str, Any], key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        inner = document.get(section)
+        if not isinstance(inner, dict):
+            if inner is not None:
+                return  # the file's own fault there is reported
+            inner = document[section] = {}
+        document = inner
+    document[name] = value
+
+
+def _absolute_url(url: str, folder: Path) -> str:
+    """Make a plain path, or the relative path of a SQLite URL, absolute; leave every other URL as it is."""
+    scheme = "sqlite:///"
+    if url.startswith(scheme):
+        path = url.removeprefix(scheme)
+    elif "://" in url or not url:
+        return url
+    else:
+        path = url
+    if path in ("", ":memory:"):
+        return url
+    return scheme + str(folder / path)

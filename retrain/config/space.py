@@ -1,0 +1,89 @@
+"""From `[space]` to a SearchSpace: preset, own parameters (which win), constraints, less what is fixed."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tuner.errors import ConfigError
+from tuner.experiment import Value
+from tuner.space import SearchSpace
+
+if TYPE_CHECKING:
+    from retrain.config.schema import PhaseConfig
+
+__all__ = ["build_space"]
+
+
+def build_space(
+    section: "PhaseConfig", fixed: Mapping[str, Value], default_preset: str | None
+) -> SearchSpace:
+    """Build the space of one section.
+
+    Args:
+        section: preset, parameters and constraints.
+        fixed: parameters given to every experiment; they leave the space.
+        default_preset: what stands in for a section that names neither preset nor parameters.
+
+    Raises:
+        ConfigError: nothing is left to search, or a parameter is both searched and fixed.
+        SpaceError: parameters or constraints contradict each other.
+    """
+    from tuner.presets import load_preset
+
+    both = sorted(set(section.params) & set(fixed))
+    if both:
+        raise ConfigError(
+            f"A parameter is searched or fixed, not both: {', '.join(both)}.",
+            "Take it out of [space.params] or of pipeline.fixed.",
+        )
+    preset = section.preset or (default_preset if not section.params else None)
+    params: dict[str, Any] = {}
+    constraints: list[Any] = []
+    if preset is not None:
+        document = load_preset(preset).to_dict()
+        params |= document["params"]
+        constraints += document["constraints"]
+    params |= section.params
+    constraints += section.constraints
+    for name, value in fixed.items():
+        params.pop(name, None)
+        params = _without_parent(params, name, value)
+        constraints = _without_fixed(constraints, name, value)
+    if not params:
+        raise ConfigError(
+            "There is nothing to search: the configuration names no parameters.",
+            "Add [space] with a preset, or [space.params].",
+        )
+    return SearchSpace.from_dict({"params": params, "constraints": constraints})
+
+
+def _without_parent(params: Mapping[str, Any], parent: str, value: Value) -> dict[str, Any]:
+    """Settle the conditions that hang on a fixed parameter: they hold and go, or the child goes."""
+    settled = {}
+    for name, spec in params.items():
+        when = spec.get("when") or {}
+        if parent in when:
+            if not _matches(when[parent], value):
+                continue
+            spec = {
+                **spec,
+                "when": {other: values for other, values in when.items() if other != parent} or None,
+            }
+        settled[name] = {key: entry for key, entry in spec.items() if key != "when" or entry is not None}
+    return settled
+
+
+def _without_fixed(constraints: list[Any], name: str, value: Value) -> list[Any]:
+    """Settle the forbidden combinations that name a fixed parameter. Sums and orders with one fail."""
+    settled = []
+    for constraint in constraints:
+        forbidden = constraint.get("forbid", {})
+        if name not in forbidden:
+            settled.append(constraint)
+        elif _matches(forbidden[name], value):
+            settled.append({"forbid": {key: values for key, values in forbidden.items() if key != name}})
+    return settled
+
+
+def _matches(values: Any, value: Value) -> bool:
+    listed = values if isinstance(values, list | tuple) else [values]
+    return any(type(one) is type(value) and one == value for one in listed)

@@ -1,0 +1,60 @@
+"""What a model family must say about itself, and what its estimators can do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+from tuner.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Model", "ModelFamily", "check_params"]
+
+
+class Model(Protocol):
+    """An estimator in scikit-learn's manner. Classifiers take class codes 0..k-1 and have `predict_proba`."""
+
+    def fit(self, X: "np.ndarray", y: "np.ndarray") -> Self:  # noqa: N803 - the name all estimators use
+        """Learn from X (n, p) and y (n,)."""
+
+    def predict(self, X: "np.ndarray") -> "np.ndarray":  # noqa: N803
+        """Return (n,) class codes or values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFamily:
+    """A model family.
+
+    Attributes:
+        name: what users write.
+        tasks: the kinds of problem it can learn.
+        params: the hyperparameters it takes.
+        library: the distribution that implements it; its version is part of a score's provenance.
+        takes_missing: whether it learns from missing numbers; where not, they are imputed.
+        needs_scaling: whether its numbers must be brought to one scale.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    params: frozenset[str]
+    library: str = "scikit-learn"
+    takes_missing: bool = False
+    needs_scaling: bool = False
+
+
+def check_params(family: ModelFamily, names: Iterable[str]) -> None:
+    """Refuse hyperparameters that the family does not take.
+
+    Raises:
+        ConfigError: names every unknown one and the closest that exists.
+    """
+    unknown = [name for name in names if name not in family.params]
+    if unknown:
+        faults = " ".join(
+            f"Unknown parameter {name!r}.{did_you_mean(name, family.params)}" for name in unknown
+        )
+        raise ConfigError(
+            f"The model {family.name!r} does not take what it was given: {faults}",
+            f"{family.name} takes: " + ", ".join(sorted(family.params)),
+        )

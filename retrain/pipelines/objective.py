@@ -1,0 +1,112 @@
+"""A Python function as a pipeline: `objective(params) -> float | dict`, or `objective(params, report)`."""
+
+import hashlib
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from retrain.pipeline import Pipeline, Report
+from retrain.results import check_result
+from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
+from tuner.space import SearchSpace
+
+__all__ = ["ObjectivePipeline", "code_version", "takes_report"]
+
+Objective = Callable[..., Any]
+
+
+class ObjectivePipeline(Pipeline):
+    """Scores configurations by calling a function. It has no model to fit.
+
+    Args:
+        objective: takes the parameters as a dict and, if it has a second argument,
+            `report(step, {metric: value})`. Returns a number, or a dict of numbers that holds `metric`.
+        space: where to search.
+        metric: key of the value that is optimised.
+        direction: whether a smaller or larger value is better.
+        name: the function's own by default.
+        fixed: parameters given to every call besides the searched ones.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        space: SearchSpace,
+        metric: str = "value",
+        direction: Direction | str = Direction.MINIMIZE,
+        *,
+        name: str | None = None,
+        fixed: dict[str, Value] | None = None,
+    ) -> None:
+        if not callable(objective):
+            raise TypeError(f"`objective` must be callable, but got {type(objective).__name__}")
+        self.objective = objective
+        self.space = space
+        self.metric = metric
+        self.direction = Direction(direction)
+        self.name = name or str(getattr(objective, "__name__", type(objective).__name__)).strip("<>")
+        self.fixed = dict(fixed or {})
+        self._code = code_version(objective)
+        self._reports = takes_report(objective)
+
+    def provenance(self) -> Provenance:
+        """The code is the file that defines the function; it has no data of its own."""
+        fixed = f" with {dict(sorted(self.fixed.items()))}" if self.fixed else ""
+        return Provenance(code=self._code + fixed, metric=f"{self.metric}, {self.direction.value}")
+
+    def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
+        """Call the function and check what it returns.
+
+        Raises:
+            ResultError: it is not the metric, or not a finite number.
+        """
+        del seed  # a plain function does its own seeding
+        given = {**self.fixed, **params}
+        start = time.perf_counter()
+        raw = self.objective(given, report) if self._reports else self.objective(given)
+        duration_s = time.perf_counter() - start
+        evaluation = check_result(raw, self.metric)
+        if evaluation.duration_s is not None:
+            return evaluation
+        return replace(evaluation, duration_s=duration_s)
+
+
+def takes_report(objective: Objective) -> bool:
+    """Whether a function has a second positional argument, or one named `report`."""
+    try:
+        parameters = inspect.signature(objective).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in positional[1:] if p.default is p.empty or p.name == "report"]
+    return bool(needed)
+
+
+def code_version(code: Any) -> str:
+    """A short hash of the file that defines a function or class; of its own code where it has no file."""
+    inner = inspect.unwrap(code) if callable(code) else code
+    while hasattr(inner, "func"):  # functools.partial
+        inner = inner.func
+    subject = inner if inspect.isroutine(inner) or inspect.isclass(inner) else type(inner)
+    try:
+        path = inspect.getsourcefile(subject)
+        source = (
+            Path(path).read_bytes() if path and Path(path).is_file() else inspect.getsource(subject).encode()
+        )
+    except (OSError, TypeError):
+        source = _compiled(getattr(subject, "__code__", None))
+    return f"{getattr(subject, '__qualname__', 'objective')} {hashlib.sha256(source).hexdigest()[:16]}"
+
+
+def _compiled(code: CodeType | None) -> bytes:
+    """What a function without source does; empty for what was not written in Python."""
+    if code is None:
+        return b""
+    parts = [
+        _compiled(const) if isinstance(const, CodeType) else repr(const).encode() for const in code.co_consts
+    ]
+    return b"\0".join([code.co_code, repr(code.co_names).encode(), *parts])

@@ -1,0 +1,147 @@
+"""Checks what user code returns and reports, so that only plain finite numbers go on from here.
+
+numpy scalars, integers, Decimal and Fraction count as numbers. Text, booleans, complex numbers and arrays do
+not: nothing is guessed. NaN and infinity are failures of their own class. The rule holds for every number
+that is returned, not only for the metric that is optimised.
+"""
+
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from numbers import Real
+
+from tuner.errors import RetrainError, did_you_mean
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome
+
+__all__ = ["ResultError", "check_report", "check_result", "failure_of", "to_evaluation"]
+
+N_TRACEBACK_LINES = 50
+
+
+class ResultError(RetrainError):
+    """What user code returned or reported cannot be a result. `outcome` is the class of the failure."""
+
+    def __init__(self, what: str, remedy: str = "", outcome: Outcome = Outcome.BAD_RESULT) -> None:
+        super().__init__(what, remedy)
+        self.args = (what, remedy, outcome)
+
+    @property
+    def outcome(self) -> Outcome:
+        """BAD_RESULT or NON_FINITE, or what a program's end was."""
+        return Outcome(self.args[2])
+
+
+def check_result(raw: object, metric: str) -> Evaluation:
+    """Return what an experiment returned as a checked Evaluation.
+
+    Args:
+        raw: a number; a mapping of numbers that holds `metric`; or an Evaluation.
+        metric: the key of the value that is optimised.
+
+    Raises:
+        ResultError: it is none of these, lacks the metric, or holds something other than finite numbers.
+    """
+    if isinstance(raw, Evaluation):
+        return _checked_evaluation(raw, metric)
+    if isinstance(raw, Mapping):
+        numbers = {_checked_name(name): _number(name, value) for name, value in raw.items()}
+        if metric not in numbers:
+            received = ", ".join(map(repr, numbers)) or "nothing"
+            raise ResultError(
+                f"The result must hold the metric {metric!r}, but it holds {received}."
+                + did_you_mean(metric, numbers)
+            )
+        value = numbers.pop(metric)
+        return Evaluation(value, metrics=numbers)
+    return Evaluation(_number(metric, raw))
+
+
+def to_evaluation(raw: object, metric: str) -> Evaluation | Failure:
+    """Like `check_result`, but a fault is returned as a Failure."""
+    try:
+        return check_result(raw, metric)
+    except ResultError as error:
+        return Failure(error.outcome, str(error))
+
+
+def check_report(step: object, metrics: object) -> tuple[Measurement, ...]:
+    """Check one intermediate report.
+
+    Raises:
+        ResultError: the step is no integer >= 0, or a metric is no finite number.
+    """
+    if isinstance(step, bool) or not hasattr(step, "__index__"):
+        raise ResultError(f"The step of a report must be an integer, but got {_shown(step)}.")
+    number = int(step.__index__())
+    if number < 0:
+        raise ResultError(f"The step of a report must be >= 0, but got {number}.")
+    if not isinstance(metrics, Mapping):
+        raise ResultError(f"A report must be a mapping of metrics, but got {_shown(metrics)}.")
+    return tuple(
+        Measurement(number, _checked_name(name), _number(name, value, f" at step {number}"))
+        for name, value in metrics.items()
+    )
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Describe an exception that ended an experiment: class, one line, the last lines of the traceback."""
+    if isinstance(error, ResultError):
+        return Failure(error.outcome, str(error))
+    outcome = Outcome.OUT_OF_MEMORY if isinstance(error, MemoryError) else Outcome.ERROR
+    text = _text_of(error)
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return Failure(outcome, text, "\n".join(lines[-N_TRACEBACK_LINES:]))
+
+
+def _text_of(error: BaseException) -> str:
+    """One line, even of an exception whose own text cannot be made."""
+    if isinstance(error, SystemExit):
+        return f"the pipeline called sys.exit({error.code!r})"
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - user code's __str__ may do anything
+        text = "(its text cannot be shown)"
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _checked_evaluation(given: Evaluation, metric: str) -> Evaluation:
+    """An Evaluation that a pipeline built itself is checked like everything else."""
+    std_error = None if given.std_error is None else _number("std_error", given.std_error)
+    if std_error is not None and std_error < 0:
+        raise ResultError(f"The standard error must be >= 0, but got {std_error}.")
+    return replace(
+        given,
+        value=_number(metric, given.value),
+        std_error=std_error,
+        metrics={_checked_name(name): _number(name, value) for name, value in given.metrics.items()},
+    )
+
+
+def _number(name: object, value: object, where: str = "") -> float:
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # a scalar of numpy or a kin of it
+    if isinstance(value, bool | str | bytes) or not isinstance(value, Real | Decimal):
+        raise ResultError(f"The metric {name!r} must be a number, but got {_shown(value)}{where}.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ResultError(f"The metric {name!r} is {number}{where}.", outcome=Outcome.NON_FINITE)
+    return number
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise ResultError(f"The names of metrics must be text, but got {_shown(name)}.")
+    return name
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - user code's __repr__ may do anything
+        text = "(cannot be shown)"
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
