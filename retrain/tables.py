@@ -71,9 +71,11 @@ def printable(text: str) -> str:
 
 
 def number(value: float, digits: int = 5) -> str:
-    """Return a number with `digits` significant digits; whole numbers of type int keep all of theirs."""
+    """Return a number with `digits` significant digits; what stands before the point keeps all of its digits."""
     if isinstance(value, int):
         return str(value)
+    if 10**digits <= abs(value) < 1e12:
+        return f"{value:.0f}"
     return f"{value:.{digits}g}"
 
 
