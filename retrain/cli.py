@@ -147,16 +147,16 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         _say("\ninterrupted")
         return INTERRUPTED
     except BrokenPipeError as error:
-        return 1 if _has_no_reader(sys.stdout) else _print_error(error)
+        return 1 if _has_no_reader(sys.stdout) else _print_error(error, name)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user unasked
         if common.debug:
             traceback.print_exc()
-        return _print_error(error)
+        return _print_error(error, name)
     finally:
         _flush(sys.stdout)
 
 
-def _print_error(error: Exception) -> int:
+def _print_error(error: Exception, program: str) -> int:
     """Print an error as `error: <what>`, any problems, `try: <remedy>`; return the exit code."""
     problems: Sequence[str] = ()
     match error:
@@ -165,7 +165,7 @@ def _print_error(error: Exception) -> int:
             if isinstance(error, ParamsError):
                 problems = [problem for problem in error.problems if problem not in what]
         case click.ClickException():
-            what, remedy, code = error.format_message(), _usage_remedy(error), error.exit_code
+            what, remedy, code = error.format_message(), _usage_remedy(error, program), error.exit_code
         case OSError() if error.filename is not None:
             what, remedy, code = f"{error.strerror}: {str(error.filename)!r}", "", 1
         case _:
@@ -179,9 +179,9 @@ def _print_error(error: Exception) -> int:
     return code
 
 
-def _usage_remedy(error: click.ClickException) -> str:
+def _usage_remedy(error: click.ClickException, program: str) -> str:
     context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help" if context is not None else ""
+    return f"{context.command_path if context is not None else program} --help"
 
 
 def _echo_labelled(label: str, text: str, colour: str) -> None:

@@ -1,0 +1,293 @@
+"""What both commands share: where options may stand, how errors look, and with which code a command ends."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, note, pass_common, run_command
+from tuner.errors import (
+    BusyError,
+    ConfigError,
+    GateError,
+    MismatchError,
+    NotFoundError,
+    ParamsError,
+    RetrainError,
+)
+
+Act = Callable[[Common], int | None]
+
+
+def program(act: Act) -> click.Command:
+    """A command `tool` with one subcommand `ls`; both do `act`."""
+
+    @click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
+    @common_options
+    @pass_common
+    def tool(common: Common) -> int | None:
+        """A tool."""
+        return None if click.get_current_context().invoked_subcommand else act(common)
+
+    @tool.command("ls")
+    @common_options
+    @pass_common
+    def ls(common: Common) -> int | None:
+        """List."""
+        return act(common)
+
+    return tool
+
+
+def run(act: Act, *arguments: str) -> int:
+    return run_command(program(act), "tool", arguments)
+
+
+def raising(error: BaseException) -> Act:
+    def act(_: Common) -> int | None:
+        raise error
+
+    return act
+
+
+def quiet(_: Common) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--config a.toml --db x.db --format json --no-progress -q -vv --debug ls",
+        "ls --config a.toml --db x.db --format json --no-progress -q -vv --debug",
+        "--config a.toml --format json -v ls --db x.db --no-progress -v --quiet --debug",
+        "--format csv --db y --config b ls --config a.toml --db x.db --format json -qvv --no-progress --debug",
+    ],
+)
+def test_common_options_stand_before_or_after_the_subcommand(line: str) -> None:
+    seen: list[Common] = []
+    assert run(lambda common: seen.append(common), *line.split()) == 0
+    assert seen == [Common(Path("a.toml"), "x.db", "json", progress=False, quiet=True, verbose=2, debug=True)]
+
+
+def test_without_options_the_defaults_hold() -> None:
+    seen: list[Common] = []
+    run(lambda common: seen.append(common), "ls")
+    assert seen == [Common(None, None, "table", progress=True, quiet=False, verbose=0, debug=False)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (RetrainError("It broke."), 1, ["error: It broke."]),
+        (ConfigError("No target.", "Add one."), 2, ["error: No target.", "try: Add one."]),
+        (MismatchError("Another space.", "x"), 2, ["error: Another space.", "try: x"]),
+        (GateError("Too low.", "Look."), 3, ["error: Too low.", "try: Look."]),
+        (BusyError("Locked."), 4, ["error: Locked."]),
+        (NotFoundError("None.", "retrain --tune"), 6, ["error: None.", "try: retrain --tune"]),
+        (
+            ParamsError("Two faults.", "Mend them.", ["'a' is unknown.", "'b' is too high."]),
+            2,
+            ["error: Two faults.", "  - 'a' is unknown.", "  - 'b' is too high.", "try: Mend them."],
+        ),
+        (
+            ValueError("surprise"),
+            1,
+            ["error: ValueError: surprise", "try: run again with --debug to see where it came from"],
+        ),
+        (MemoryError(), 1, ["error: MemoryError", "try: run again with --debug to see where it came from"]),
+        (FileNotFoundError(2, "No such file", "x.csv"), 1, ["error: No such file: 'x.csv'"]),
+        (RetrainError("two\nlines \x1b[31m"), 1, ["error: two\\nlines \\x1b[31m"]),
+    ],
+)
+def test_every_error_is_two_lines_and_its_code(
+    error: Exception, code: int, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(raising(error), "ls") == code
+    out, err = capsys.readouterr()
+    assert err.splitlines() == expected
+    assert out == ""
+
+
+def test_a_problem_that_the_sentence_states_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    run(raising(ParamsError("'a' is unknown.", "", ["'a' is unknown."])))
+    assert capsys.readouterr().err == "error: 'a' is unknown.\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("surprise"), ConfigError("No target.", "Add one.")])
+@pytest.mark.parametrize("line", [("--debug", "ls"), ("ls", "--debug")])
+def test_a_traceback_only_with_debug(
+    error: Exception, line: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(raising(error), *line)
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("lss", "error: No such command 'lss'. Did you mean 'ls'?\ntry: tool --help\n"),
+        (
+            "ls --formt json",
+            "error: No such option '--formt'. Did you mean '--format'?\ntry: tool ls --help\n",
+        ),
+        ("ls --db", "error: Option '--db' requires an argument.\ntry: tool --help\n"),
+        ("ls extra", "error: Got unexpected extra argument (extra)\ntry: tool ls --help\n"),
+    ],
+)
+def test_usage_errors_have_the_same_form(
+    line: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(quiet, *line.split()) == 2
+    assert capsys.readouterr().err == expected
+
+
+def test_an_unknown_format_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(quiet, "--format", "jsno") == 2
+    assert "'table', 'json', 'csv', 'markdown'" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(raising(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
+
+
+def test_a_returned_code_is_the_exit_code() -> None:
+    assert run(lambda _: 5, "ls") == 5
+    assert run(lambda _: 5) == 5
+
+
+@pytest.mark.parametrize(("flags", "said"), [("", "a"), ("-q", ""), ("-v", "ab"), ("-vv", "abc")])
+def test_notes_follow_verbosity_and_stay_off_stdout(
+    flags: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(common: Common) -> None:
+        for verbosity, text in enumerate("abc"):
+            note(common, text, verbosity=verbosity)
+        emit("result")
+
+    run(act, *flags.split())
+    out, err = capsys.readouterr()
+    assert (out, err.replace("\n", "")) == ("result\n", said)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_on_every_level(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(quiet, flag) == run(quiet, "ls", flag) == 0
+    out = capsys.readouterr().out
+    assert "A tool." in out
+    assert "List." in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(quiet, "--version") == 0
+    assert capsys.readouterr().out.startswith("tool ")
+
+
+# ---- as a process: pipes, terminals and encodings
+
+SCRIPT = """
+import sys
+import click
+from retrain.cli import *
+from retrain.cli import CONTEXT_SETTINGS
+from tuner.errors import ConfigError
+
+@click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
+@common_options
+@pass_common
+def tool(common):
+    pass
+
+@tool.command()
+@common_options
+@pass_common
+def many(common):
+    for _ in range(20000):
+        emit("a line of a long result")
+    print("worked to the end", file=sys.stderr)
+
+@tool.command()
+def symbols():
+    emit("0.5 \\u00b1 0.1 \\udc80")
+
+@tool.command()
+def broken():
+    raise BrokenPipeError(32, "Broken pipe")
+
+@tool.command()
+def wrong():
+    raise ConfigError("No target.", "Add one.")
+
+sys.exit(run_command(tool, "tool"))
+"""
+
+
+def spawn(
+    *arguments: str, environment: dict[str, str] | None = None, piped_to: str = ""
+) -> tuple[int, str, str]:
+    root = Path(__file__).parents[2]
+    base = {**os.environ, "PYTHONPATH": str(root), **(environment or {})}
+    base.pop("PYTHONUNBUFFERED", None)
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    if not piped_to:
+        done = subprocess.run(command, capture_output=True, env=base, timeout=60)
+        return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode()
+    script = 'set -o pipefail; "$@" | ' + piped_to
+    done = subprocess.run(["bash", "-c", script, "x", *command], capture_output=True, env=base, timeout=60)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    assert spawn("many", piped_to="head -1") == (0, "a line of a long result\n", "worked to the end\n")
+
+
+def test_a_broken_pipe_inside_the_work_is_an_error() -> None:
+    code, _, err = spawn("broken")
+    assert code == 1
+    assert err.startswith("error: BrokenPipeError")
+
+
+def test_a_poor_encoding_shows_escapes_instead_of_failing() -> None:
+    code, out, _ = spawn("symbols", environment={"PYTHONIOENCODING": "ascii"})
+    assert (code, out) == (0, "0.5 \\xb1 0.1 \\udc80\n")
+
+
+def test_errors_without_a_terminal_have_no_colour() -> None:
+    assert spawn("wrong") == (2, "", "error: No target.\ntry: Add one.\n")
+
+
+def in_a_terminal(*arguments: str, **environment: str) -> str:
+    """What a terminal receives from the script."""
+    import pty
+
+    root = Path(__file__).parents[2]
+    controller, terminal = pty.openpty()
+    env = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
+    env |= {"PYTHONPATH": str(root), "TERM": "xterm", **environment}
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=env,
+        timeout=60,
+    )
+    os.close(terminal)
+    received = os.read(controller, 65536).decode()
+    os.close(controller)
+    return received
+
+
+def test_errors_on_a_terminal_are_coloured_unless_asked_not_to() -> None:
+    assert "\x1b[31m\x1b[1merror:\x1b[0m No target." in in_a_terminal("wrong")
+    assert "\x1b" not in in_a_terminal("wrong", NO_COLOR="1")
+    assert "\x1b" not in in_a_terminal("wrong", TERM="dumb")
+
+
+def test_completion_knows_commands_and_options() -> None:
+    variables = {"_TOOL_COMPLETE": "bash_complete", "COMP_WORDS": "tool ma", "COMP_CWORD": "1"}
+    assert spawn(environment=variables)[:2] == (0, "plain,many\n")
