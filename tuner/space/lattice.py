@@ -1,0 +1,202 @@
+"""Whole numbers k_i in 0..n_steps_i whose weighted sum lies in a goal: the stepped members of a Sum.
+
+All in units: member i moves the sum by `weights[i]` units a step, and the goal is a range of whole units.
+`CountedLattice` counts the ways to complete every partial sum and so draws exactly uniformly; `FineLattice`
+serves lattices of equal steps that are too fine to count. Either one knows at once whether the goal can be met.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from tuner.space import simplex
+
+__all__ = ["MAX_UNITS", "CountedLattice", "FineLattice", "Lattice"]
+
+MAX_UNITS = 5_000
+"""Goals above this many units are not counted one by one."""
+
+_LARGE = 1e100
+_TINY = 1e-300
+
+
+class Lattice(Protocol):
+    """What a Sum asks of its stepped members. A prefix is the sum in units of the members before `member`."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether any choice meets the goal."""
+
+    @property
+    def n_ways(self) -> float:
+        """How many choices meet the goal; infinite where nobody counted."""
+
+    def allowed(self, member: int, prefix: int) -> Sequence[int]:
+        """The values of this member that can still be completed, ascending."""
+
+    def draw(self, rng: np.random.Generator) -> list[int]:
+        """One choice, uniformly."""
+
+    def nearest(self, target: Sequence[float]) -> list[int]:
+        """The choice nearest to `target`, in steps of equal length or weighted by the length of each."""
+
+
+class CountedLattice:
+    """Counts the ways to complete every partial sum.
+
+    Args:
+        weights: units per step (>= 1) of each member.
+        n_steps: the most steps (>= 0) of each member.
+        goal: the least and the most units of the sum; 0 <= least <= most <= MAX_UNITS.
+    """
+
+    def __init__(self, weights: Sequence[int], n_steps: Sequence[int], goal: tuple[int, int]) -> None:
+        self.weights, self.n_steps, self.goal = list(weights), list(n_steps), goal
+        ways = np.zeros(goal[1] + 1)
+        ways[goal[0] :] = 1.0
+        tables = [ways]
+        self._scaled = False
+        for weight, most in zip(reversed(self.weights), reversed(self.n_steps), strict=True):
+            ways = _window(ways, weight, min(most, goal[1] // weight) + 1)
+            if ways.max(initial=0.0) > _LARGE:
+                # Only ratios within one table matter; a way must not vanish by underflow.
+                ways = np.where(ways > 0, np.maximum(ways / _LARGE, _TINY), 0.0)
+                self._scaled = True
+            tables.append(ways)
+        self._tables = tables[::-1]
+
+    @property
+    def feasible(self) -> bool:
+        return bool(self._tables[0][0] > 0)
+
+    @property
+    def n_ways(self) -> float:
+        return math.inf if self._scaled else float(self._tables[0][0])
+
+    def _completions(self, member: int, prefix: int) -> np.ndarray:
+        weight, table = self.weights[member], self._tables[member + 1]
+        return table[prefix : prefix + weight * self.n_steps[member] + 1 : weight]
+
+    def allowed(self, member: int, prefix: int) -> Sequence[int]:
+        return np.flatnonzero(self._completions(member, prefix)).tolist()
+
+    def draw(self, rng: np.random.Generator) -> list[int]:
+        prefix, drawn = 0, []
+        for member, u in enumerate(rng.random(len(self.weights)).tolist()):
+            ways = np.cumsum(self._completions(member, prefix))
+            chosen = int(np.searchsorted(ways, u * ways[-1], side="right"))
+            drawn.append(chosen)
+            prefix += chosen * self.weights[member]
+        return drawn
+
+    def nearest(self, target: Sequence[float]) -> list[int]:
+        if set(self.weights) == {1}:
+            return _nearest_equal(target, self.n_steps, self.goal)
+        # costs[s]: the least squared distance of the members from here on, given the sum so far.
+        costs = np.where(self._tables[-1] > 0, 0.0, np.inf)
+        choices = []
+        for member in reversed(range(len(self.weights))):
+            weight, best, choice = self.weights[member], None, None
+            for steps in range(min(self.n_steps[member], self.goal[1] // weight) + 1):
+                moved = np.full_like(costs, np.inf)
+                moved[: len(costs) - steps * weight] = costs[steps * weight :]
+                moved += (weight * (steps - target[member])) ** 2
+                if best is None or choice is None:
+                    best, choice = moved, np.zeros(len(costs), dtype=int)
+                else:
+                    better = moved < best
+                    best[better], choice[better] = moved[better], steps
+            assert best is not None
+            assert choice is not None
+            costs = best
+            choices.append(choice)
+        prefix, found = 0, []
+        for weight, choice in zip(self.weights, reversed(choices), strict=True):
+            found.append(int(choice[prefix]))
+            prefix += found[-1] * weight
+        return found
+
+
+def _window(ways: np.ndarray, weight: int, count: int) -> np.ndarray:
+    """Return sum of ways[s + k * weight] for k < count: additions only, so that nothing cancels."""
+    total, block, offset, size = np.zeros_like(ways), ways, 0, 1
+    while count:
+        if count & 1:
+            total = total + _shift(block, offset)
+            offset += size * weight
+        count >>= 1
+        block = block + _shift(block, size * weight)
+        size *= 2
+    return total
+
+
+def _shift(ways: np.ndarray, by: int) -> np.ndarray:
+    shifted = np.zeros_like(ways)
+    if by < len(ways):
+        shifted[: len(ways) - by] = ways[by:]
+    return shifted
+
+
+class FineLattice:
+    """Members of equal steps (weight 1) with a goal of any size. Draws are uniform up to the width of a step."""
+
+    def __init__(self, n_steps: Sequence[int], goal: tuple[int, int]) -> None:
+        self.n_steps, self.goal = list(n_steps), goal
+        self._after = [sum(self.n_steps[i + 1 :]) for i in range(len(self.n_steps))]
+
+    @property
+    def feasible(self) -> bool:
+        return self.goal[0] <= self.goal[1] and self.goal[1] >= 0 and self.goal[0] <= sum(self.n_steps)
+
+    @property
+    def n_ways(self) -> float:
+        return math.inf if len(self.n_steps) > 1 else float(len(self.allowed(0, 0)))
+
+    def allowed(self, member: int, prefix: int) -> Sequence[int]:
+        least = max(self.goal[0] - prefix - self._after[member], 0)
+        return range(least, min(self.goal[1] - prefix, self.n_steps[member]) + 1)
+
+    def draw(self, rng: np.random.Generator) -> list[int]:
+        least, most = max(self.goal[0], 0), min(self.goal[1], sum(self.n_steps))
+        total = int(rng.integers(least, most + 1))
+        point = simplex.draw(rng, [float(n) for n in self.n_steps], float(total))
+        return _nearest_equal(point, self.n_steps, (total, total))
+
+    def nearest(self, target: Sequence[float]) -> list[int]:
+        return _nearest_equal(target, self.n_steps, self.goal)
+
+
+def _nearest_equal(target: Sequence[float], n_steps: Sequence[int], goal: tuple[int, int]) -> list[int]:
+    """Return the lattice point nearest to `target` whose plain sum lies in the goal.
+
+    Round the projection, then exchange single steps while that comes nearer. The squared distance is separable
+    convex and the points form the bases of an integral polymatroid, so no better exchange means no better point.
+    """
+    bounded = math.fsum(min(max(t, 0.0), n) for t, n in zip(target, n_steps, strict=True))
+    total = min(max(math.floor(bounded + 0.5), goal[0], 0), goal[1], sum(n_steps))
+    real = simplex.project(target, [float(n) for n in n_steps], float(total))
+    found = [min(max(math.floor(r + 0.5), 0), n) for r, n in zip(real, n_steps, strict=True)]
+    missing = total - sum(found)
+    members = range(len(found))
+
+    def up(i: int) -> float:
+        return found[i] - target[i] if found[i] < n_steps[i] else math.inf
+
+    def down(i: int) -> float:
+        return target[i] - found[i] if found[i] > 0 else math.inf
+
+    while missing > 0:
+        found[min(members, key=up)] += 1
+        missing -= 1
+    while missing < 0:
+        found[min(members, key=down)] -= 1
+        missing += 1
+    while True:
+        i, j = min(members, key=up), min(members, key=down)
+        # A step up costs 2 * up + 1, a step down 2 * down + 1: together they gain when up + down < -1.
+        if i == j or not up(i) + down(j) < -1 - 1e-9:
+            return found
+        found[i] += 1
+        found[j] -= 1

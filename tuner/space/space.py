@@ -1,0 +1,258 @@
+"""SearchSpace: which configurations exist, and how one is checked, drawn, mended, listed and encoded."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+
+from tuner.errors import ParamsError, SpaceError
+from tuner.experiment import Value
+from tuner.space import building
+from tuner.space.checking import checked
+from tuner.space.conditions import Condition
+from tuner.space.constraints import Constraint
+from tuner.space.counting import enumerate_space, size_of
+from tuner.space.documents import constraint_to_dict, param_to_dict, parts_from_dict
+from tuner.space.forbids import Forbids
+from tuner.space.groups import Group
+from tuner.space.params import Param
+from tuner.space.units import Unit
+
+__all__ = ["SearchSpace"]
+
+_REDRAWS = 16
+"""Fresh draws that may leave a forbid before the search for an allowed combination takes over."""
+
+
+class SearchSpace:
+    """Parameters with their conditions, and the constraints between them. Never changes once built.
+
+    Every configuration that `sample`, `repair`, `defaults` and `enumerate` return is valid by construction:
+    sums are met, orders kept, forbidden combinations left, and only active parameters are present, as plain
+    Python values in the order of `names`.
+
+    Args:
+        params: the parameters, in any order.
+        constraints: `Sum`, `Increasing` and `Forbid` over them. The names in one Sum or Increasing share the same
+            `when`; a name stands in only one Sum or Increasing.
+
+    Raises:
+        SpaceError: the declarations contradict each other, the given defaults break a constraint, or no
+            configuration is valid. Says which.
+    """
+
+    def __init__(self, params: Iterable[Param], constraints: Iterable[Constraint] = ()) -> None:
+        built = building.build(params, constraints)
+        self.params: Mapping[str, Param] = MappingProxyType(built.params)
+        self.names: tuple[str, ...] = tuple(built.params)
+        self.constraints: tuple[Constraint, ...] = built.constraints
+        self.conditions: Mapping[str, Condition] = built.conditions
+        self.order: tuple[str, ...] = tuple(built.order)
+        self.units: tuple[Unit, ...] = built.units
+        self.forbids: Forbids | None = built.forbids
+        self._groups: tuple[Group, ...] = tuple(unit.group for unit in built.units if unit.group is not None)
+        self._rank = {name: rank for rank, name in enumerate(self.names)}
+        self._in_order = [name for unit in self.units for name in unit.names] == list(self.names)
+        self._defaults = self.active({name: param.default for name, param in self.params.items()})
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({list(self.params.values())!r}, {list(self.constraints)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (SearchSpace, (list(self.params.values()), list(self.constraints)))
+
+    @cached_property
+    def _text(self) -> str:
+        return json.dumps(self.to_dict())
+
+    # ---- checking
+
+    def defaults(self) -> dict[str, Value]:
+        """The default configuration: valid, active parameters only."""
+        return dict(self._defaults)
+
+    def validate(self, config: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the configuration in plain Python values of the declared types, in the order of `names`.
+
+        Whole floats become ints and ints floats where declared so; numpy scalars become plain; a bool is never a
+        number. Every active parameter must be there and no inactive one.
+
+        Raises:
+            ParamsError: `problems` lists every fault, with "did you mean".
+        """
+        return checked(self, config)
+
+    def contains(self, config: Mapping[str, Any]) -> bool:
+        """Whether `validate` would accept the configuration."""
+        try:
+            checked(self, config)
+        except ParamsError:
+            return False
+        return True
+
+    def complete(self, partial: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> dict[str, Value]:
+        """Fill the active parameters that `partial` leaves out: from `base` where it has them, else the defaults.
+
+        What was given stands: nothing is re-balanced, and parameters of `base` that become inactive are dropped.
+
+        Raises:
+            ParamsError: the result is not valid; `problems` lists every fault.
+        """
+        return checked(self, partial, fill=base or {})
+
+    def broken(self, values: Mapping[str, Value], without: Collection[str] = ()) -> list[str]:
+        """Sentences on the constraints that these active, checked values break.
+
+        Args:
+            values: by name.
+            without: names to leave out of the judgement, with every constraint on them.
+        """
+        problems = []
+        for group in self._groups:
+            if all(name in values and name not in without for name in group.names):
+                problem = group.problem(values)  # type: ignore[arg-type]
+                problems += [problem] if problem else []
+        for forbid in self.forbids.violated(values) if self.forbids is not None else ():
+            shown = ", ".join(f"{name} = {values[name]!r}" for name in forbid.names)
+            problems.append(f"This combination is forbidden: {shown}.")
+        return problems
+
+    def active(self, config: Mapping[str, Any]) -> dict[str, Value]:
+        """Only the active parameters of `config`, in the order of `names`. Nothing else is checked."""
+        values: dict[str, Value] = {}
+        for name in self.order:
+            condition = self.conditions.get(name)
+            if name in config and (condition is None or condition.holds(values)):
+                values[name] = config[name]
+        return self.sorted(values)
+
+    def sorted(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The same values in the order of `names`."""
+        return {name: values[name] for name in self.names if name in values}
+
+    # ---- making
+
+    def sample(self, rng: np.random.Generator) -> dict[str, Value]:
+        """Draw one valid configuration.
+
+        Each parameter is uniform on its own scale (log where log) over its values; a Sum is uniform over the
+        feasible set and an Increasing over the ordered one (details: `SumGroup`, `IncreasingGroup`). A draw that
+        meets a forbid is drawn anew, which keeps the others uniform; after 16 in a row the nearest allowed
+        configuration is searched for instead, so it never starves.
+        """
+        values = self._draw(rng)
+        if self.forbids is None or not self.forbids.violated(values):
+            return values if self._in_order else self.sorted(values)
+        for _ in range(_REDRAWS):
+            values = self._draw(rng)
+            if not self.forbids.violated(values):
+                return self.sorted(values)
+        wanted = self._draw(rng, inactive=True)
+        return self._escaped(wanted)
+
+    def _draw(self, rng: np.random.Generator, *, inactive: bool = False) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for unit, u in zip(self.units, rng.random(len(self.units)).tolist(), strict=True):
+            if inactive or unit.condition is None or unit.condition.holds(values):
+                if unit.group is None:
+                    values[unit.names[0]] = unit.params[0].from_unit(u)
+                else:
+                    values.update(zip(unit.names, unit.group.draw(rng), strict=True))
+        return values
+
+    def _escaped(self, wanted: Mapping[str, Value]) -> dict[str, Value]:
+        assert self.forbids is not None
+        found = self.forbids.escape(wanted)
+        assert found is not None  # a space without any configuration was refused when it was built
+        rest = {name: wanted[name] for name in self.names if name not in self.forbids.names}
+        return self.active({**rest, **found})
+
+    def repair(self, config: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the valid configuration nearest to `config`; never fails.
+
+        Numbers are clipped and snapped to their step; sums are projected (Euclidean, within bounds), orders mended
+        by isotonic regression; unknown and inactive parameters are dropped; missing and senseless ones take their
+        default; a forbidden combination is left by moving the fewest parameters, each to its nearest value.
+        """
+        values: dict[str, Value] = {}
+        for unit in self.units:
+            if unit.condition is None or unit.condition.holds(values):
+                values.update(unit.nearest(config))
+        if self.forbids is None or not self.forbids.violated(values):
+            return self.sorted(values)
+        for unit in self.units:
+            if unit.names[0] not in values:
+                values.update(unit.nearest(config))
+        return self._escaped(values)
+
+    def size(self) -> int | None:
+        """Number of configurations; None where a parameter is continuous or there are more than 10**6."""
+        return self._size
+
+    @cached_property
+    def _size(self) -> int | None:
+        return size_of(self)
+
+    def enumerate(self) -> Iterator[dict[str, Value]]:
+        """Yield every configuration of a finite space, in a fixed order.
+
+        Raises:
+            SpaceError: a parameter is continuous.
+        """
+        return enumerate_space(self)
+
+    # ---- encoding and documents
+
+    @cached_property
+    def columns(self) -> Mapping[str, slice]:
+        """Which columns of the encoding belong to each parameter."""
+        columns, start = {}, 0
+        for param in self.params.values():
+            columns[param.name] = slice(start, start + param.n_dims)
+            start += param.n_dims
+        return MappingProxyType(columns)
+
+    @cached_property
+    def n_dims(self) -> int:
+        """Columns of the encoding: one for each number, one for each choice."""
+        return sum(param.n_dims for param in self.params.values())
+
+    def encode(self, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Return an (n, n_dims) float array in the unit cube, for valid configurations.
+
+        Numbers at their place between low and high (in log where log), categories one-hot, inactive parameters at
+        the place of their default.
+        """
+        codes = np.empty((len(configs), self.n_dims))
+        for name, columns in self.columns.items():
+            param = self.params[name]
+            codes[:, columns] = param.encode([config.get(name, param.default) for config in configs])
+        return codes
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of this space (see `tuner.space.documents`)."""
+        return {
+            "params": [param_to_dict(param) for param in self.params.values()],
+            "constraints": [constraint_to_dict(constraint) for constraint in self.constraints],
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Build a space from its JSON document, or from the TOML form of retrain.toml.
+
+        Raises:
+            SpaceError: it declares no space; says which key.
+        """
+        return cls(*parts_from_dict(document))
