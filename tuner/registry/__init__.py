@@ -1,0 +1,63 @@
+"""The registry: studies, experiments and deployments in one SQLite file. `base` is the contract."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tuner.registry.base import (
+    Attempt,
+    Claim,
+    Deployment,
+    Event,
+    Limits,
+    ModelVersion,
+    Recovered,
+    Registry,
+    Run,
+    StudySpec,
+    VersionState,
+)
+from tuner.registry.opening import open_database
+from tuner.registry.sqlite_registry import SqliteRegistry
+
+__all__ = [
+    "Attempt",
+    "Claim",
+    "Deployment",
+    "Event",
+    "Limits",
+    "ModelVersion",
+    "Recovered",
+    "Registry",
+    "Run",
+    "StudySpec",
+    "VersionState",
+    "open_registry",
+]
+
+
+def open_registry(
+    url: str | Path = "sqlite:///experiments.db",
+    *,
+    create: bool,
+    read_only: bool = False,
+    clock: Callable[[], float] = time.time,
+    busy_timeout_s: float = 30.0,
+) -> Registry:
+    """Open the registry at `url`: an SQLAlchemy SQLite URL or a plain path.
+
+    Args:
+        url: where it is; relative paths are relative to the working directory.
+        create: make it where there is none, or an empty file.
+        read_only: refuse every write, make no file; works on a read-only disk.
+        clock: gives Unix seconds.
+        busy_timeout_s: how long one write waits for another process.
+
+    Raises:
+        NotFoundError: there is no registry, and none was to be made.
+        NotARegistryError: a foreign, damaged or newer file. It was not touched.
+        StorageError: it cannot be written or read; BusyError: another process is at it.
+        UsageError: the URL names no file, a folder, or a folder that does not exist.
+    """
+    database = open_database(url, create=create, read_only=read_only, busy_timeout_s=busy_timeout_s)
+    return SqliteRegistry(database, clock)

@@ -1,0 +1,230 @@
+"""Rows to values and back: the only place that knows how a column spells what `tuner.experiment` names."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
+
+from tuner.errors import NotARegistryError, UsageError
+from tuner.experiment import (
+    Direction,
+    Experiment,
+    Measurement,
+    Outcome,
+    Params,
+    Provenance,
+    State,
+    Study,
+    Value,
+)
+from tuner.registry.base import Attempt, Deployment, Event, ModelVersion, Run
+from tuner.space import config_key
+
+__all__ = [
+    "clean_text",
+    "config_hash",
+    "dump",
+    "finite",
+    "plain_params",
+    "read",
+    "to_attempt",
+    "to_deployment",
+    "to_event",
+    "to_experiment",
+    "to_measurement",
+    "to_model_version",
+    "to_run",
+    "to_study",
+]
+
+_PLAIN = (float, int, str, bool, type(None))
+_T = TypeVar("_T")
+
+
+def dump(value: Any) -> str:
+    """JSON for a column: compact, ASCII, and without NaN or infinity.
+
+    Raises:
+        UsageError: the value is not JSON-ready.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_mapping)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"What is stored must be JSON with finite numbers, but got {value!r}: {error}."
+        ) from None
+
+
+def _mapping(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def plain_params(params: Params) -> dict[str, Value]:
+    """The configuration as plain Python scalars, numpy's unpacked, in its own order.
+
+    Raises:
+        UsageError: a value is no JSON scalar, or not finite.
+    """
+    return {name: value if type(value) in _PLAIN else _unpack(name, value) for name, value in params.items()}
+
+
+def _unpack(name: str, value: object) -> Value:
+    item = getattr(value, "item", None)
+    plain = item() if callable(item) else value
+    if type(plain) not in _PLAIN:
+        raise UsageError(f"{name!r} must be a number, string, bool or None, but got {value!r}.")
+    return plain  # type: ignore[no-any-return]
+
+
+def config_hash(params: Params) -> bytes:
+    """16 bytes that tell this configuration from any other."""
+    return bytes.fromhex(config_key(params))[:16]
+
+
+def finite(name: str, value: object) -> float:
+    """`value` as a finite float.
+
+    Raises:
+        UsageError: it is no number, NaN or infinite.
+    """
+    try:
+        number = math.nan if isinstance(value, bool | str | bytes) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{name} must be a finite number, but got {value!r}.")
+    return number
+
+
+def clean_text(text: str, limit: int = 16_384) -> str:
+    """Text that any database takes: valid Unicode without NUL, and only the last `limit` characters of it."""
+    kept = text if len(text) <= limit else "..." + text[-limit:]
+    return kept.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def read(convert: Callable[[Any], _T], row: Row[Any]) -> _T:
+    """Convert a row; one that no version of ours could have written means that the file is damaged."""
+    try:
+        return convert(row)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise NotARegistryError(
+            f"The registry is damaged: a stored row cannot be read ({error}).",
+            "Run `retrain doctor`, and restore the registry from a backup.",
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def to_study(row: Row[Any]) -> Study:
+    """A row of `studies`."""
+    return Study(
+        id=row.id,
+        name=row.name,
+        space=json.loads(row.space),
+        metric=row.metric,
+        direction=Direction(row.direction),
+        baseline=json.loads(row.baseline),
+        seed=row.seed,
+        created_at=row.created_at,
+    )
+
+
+def to_run(row: Row[Any]) -> Run:
+    """A row of `runs` with its owner's `token`."""
+    return Run(
+        id=row.id,
+        study_id=row.study_id,
+        method=row.method,
+        n_wanted=row.n_wanted,
+        seed=row.seed,
+        owner=row.token,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        info=json.loads(row.info),
+    )
+
+
+def to_experiment(row: Row[Any]) -> Experiment:
+    """A row of `queries.EXPERIMENTS`."""
+    values = json.loads(row.params)
+    return Experiment(
+        id=row.id,
+        public_id=row.public_id,
+        study_id=row.study_id,
+        params=dict(zip(_names(row.names), values, strict=True)),
+        method=row.method,
+        state=State(row.state),
+        attempt=row.attempt,
+        created_at=row.created_at,
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        value=row.value,
+        std_error=row.std_error,
+        metrics=json.loads(row.metrics) if row.metrics else {},
+        reason=json.loads(row.reason) if row.reason else {},
+        parent=row.parent,
+        run_id=row.run_id,
+        owner=row.token,
+        seed=row.seed,
+        repeat=row.repeat,
+        error=row.error,
+        traceback=row.traceback,
+        failures=row.failures,
+        deaths=row.deaths,
+        interruptions=row.interruptions,
+        provenance=None if row.provenance_id is None else Provenance(row.on_data, row.on_code, row.on_metric),
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        duration_s=row.duration_s,
+    )
+
+
+def to_measurement(row: Row[Any]) -> Measurement:
+    """A row of `measurements`."""
+    return Measurement(row.step, row.metric, row.value)
+
+
+def to_attempt(row: Row[Any]) -> Attempt:
+    """A row of `attempts` with its owner's `token`."""
+    return Attempt(row.number, row.token, row.started_at, row.ended_at, row.ending, row.message)
+
+
+def to_model_version(row: Row[Any]) -> ModelVersion:
+    """A row of `model_versions` with the `public_id` of its experiment."""
+    return ModelVersion(
+        number=row.number,
+        pipeline=row.pipeline,
+        state=row.state,
+        params=json.loads(row.params),
+        manifest=json.loads(row.manifest),
+        created_at=row.created_at,
+        experiment=row.public_id,
+    )
+
+
+def to_deployment(row: Row[Any]) -> Deployment:
+    """A row of `deployments` with the `public_id` of its version's experiment."""
+    return Deployment(
+        id=row.id,
+        pipeline=row.pipeline,
+        action=row.action,
+        from_version=row.from_version,
+        to_version=row.to_version,
+        who=row.who,
+        reason=row.reason,
+        at=row.at,
+        gates=json.loads(row.gates),
+        experiment=row.public_id,
+    )
+
+
+def to_event(row: Row[Any]) -> Event:
+    """A row of `events`."""
+    return Event(row.at, row.kind, row.message, row.salience, json.loads(row.data))

@@ -1,0 +1,198 @@
+"""Who is alive: every opening of a registry that claims something is an owner with a random id.
+
+An owner holds a kernel lock (`flock`) on a file of its own, `<database>.owners/<id>.lock`. The kernel frees it at
+death, whatever the death was: no clock, no process id that could be used again. Owners on other hosts cannot be
+seen this way; theirs is a lease, kept by `heartbeat`.
+"""
+
+import fcntl
+import os
+import platform
+import secrets
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, Connection, insert, select, update
+
+from tuner.registry.schema import owners
+
+__all__ = [
+    "LEASE_S",
+    "Machine",
+    "Owner",
+    "OwnerLock",
+    "beat",
+    "is_dead",
+    "lock_folder",
+    "read_owners",
+    "register",
+    "remove_lock",
+]
+
+LEASE_S = 60.0
+"""An owner that only its heartbeat can prove alive is dead when the last one is this old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a process runs. `boot_id` changes with every start of the kernel."""
+
+    host: str
+    boot_id: str
+
+    @staticmethod
+    def here() -> "Machine":
+        """This host and the present boot of its kernel."""
+        try:
+            boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        except OSError:  # no Linux: the lock still tells the living from the dead on this host
+            boot_id = ""
+        return Machine(platform.node(), boot_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A row of `owners`."""
+
+    id: int
+    token: str
+    machine: Machine
+    pid: int
+    opened_at: float
+    heartbeat_at: float
+
+
+def read_owners(connection: Connection, *conditions: ColumnElement[bool]) -> list[Owner]:
+    """The owners that meet the SQL conditions, oldest first."""
+    rows = connection.execute(select(owners).where(*conditions).order_by(owners.c.id))
+    return [
+        Owner(row.id, row.token, Machine(row.host, row.boot_id), row.pid, row.opened_at, row.heartbeat_at)
+        for row in rows
+    ]
+
+
+def register(connection: Connection, token: str, now: float) -> int:
+    """Write the row of an owner whose lock is held. Returns its id."""
+    machine = Machine.here()
+    return connection.execute(
+        insert(owners)
+        .values(
+            token=token,
+            host=machine.host,
+            boot_id=machine.boot_id,
+            pid=os.getpid(),
+            opened_at=now,
+            heartbeat_at=now,
+        )
+        .returning(owners.c.id)
+    ).scalar_one()
+
+
+def beat(connection: Connection, owner_id: int, now: float) -> None:
+    """Note that an owner lives."""
+    connection.execute(update(owners).where(owners.c.id == owner_id).values(heartbeat_at=now))
+
+
+def is_dead(owner: Owner, folder: Path, now: float) -> bool:
+    """Whether an owner can no longer write: its lock decides under this kernel, a reboot or its lease elsewhere."""
+    here = Machine.here()
+    if owner.machine.boot_id == here.boot_id:
+        return _lock_is_free(folder / f"{owner.token}.lock")
+    return owner.machine.host == here.host or now >= owner.heartbeat_at + LEASE_S
+
+
+def lock_folder(database: Path) -> Path:
+    """Where the owners of this database keep their locks."""
+    return database.with_name(database.name + ".owners")
+
+
+def _lock_is_free(path: Path) -> bool:
+    """Probe with a shared lock, so that two processes that look at once do not take each other for the owner."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+class OwnerLock:
+    """The lock of this opening of the registry. Taken at first use; held until `release` or death."""
+
+    def __init__(self, folder: Path) -> None:
+        self.token = secrets.token_hex(8)
+        self._folder = folder
+        self._path = folder / f"{self.token}.lock"
+        self._descriptor: int | None = None
+        self._guard = threading.Lock()
+        _locks.add(self)
+
+    def acquire(self) -> None:
+        """Take the lock; nothing happens when it is held already.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        with self._guard:
+            while self._descriptor is None:
+                try:
+                    self._folder.mkdir(exist_ok=True)
+                    descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                except FileNotFoundError:  # the last owner has just removed the folder
+                    continue
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if _is_file_of(descriptor, self._path):
+                    self._descriptor = descriptor
+                else:
+                    os.close(descriptor)
+
+    def release(self) -> None:
+        """Give the lock back and remove its file. Idempotent."""
+        with self._guard:
+            if self._descriptor is None:
+                return
+            remove_lock(self._folder, self.token)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def forget(self) -> None:
+        """Close the inherited descriptor in a forked child. The parent keeps its lock."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        self._guard = threading.Lock()  # the parent's other thread may have held it while forking
+
+
+def remove_lock(folder: Path, token: str) -> None:
+    """Remove the lock file of an owner that is gone, and the folder with the last one."""
+    (folder / f"{token}.lock").unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError:
+        return  # others are in there, or it is gone already
+
+
+def _is_file_of(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+_locks: "weakref.WeakSet[OwnerLock]" = weakref.WeakSet()
+
+
+def _forget_locks_in_child() -> None:
+    """Else a forked child would keep the lock of a parent that died, and the parent would look alive."""
+    for lock in _locks:
+        lock.forget()
+
+
+os.register_at_fork(after_in_child=_forget_locks_in_child)

@@ -1,0 +1,189 @@
+"""Reading experiments. Functions of an open connection."""
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select
+
+from tuner.errors import NotFoundError
+from tuner.experiment import Direction, Experiment, Measurement, Provenance, State, Study
+from tuner.registry import codec
+from tuner.registry.base import Attempt, Run
+from tuner.registry.schema import attempts, experiments, measurements, owners, provenances, shapes
+
+__all__ = [
+    "EXPERIMENTS",
+    "attempts_of",
+    "best",
+    "by_ids",
+    "counts",
+    "get_experiment",
+    "list_experiments",
+    "measurements_of",
+    "provenances_of",
+    "starts_with",
+]
+
+_parents = experiments.alias("parents")
+
+EXPERIMENTS: Select[Any] = (
+    select(
+        experiments,
+        shapes.c.names,
+        owners.c.token,
+        _parents.c.public_id.label("parent"),
+        provenances.c.data.label("on_data"),
+        provenances.c.code.label("on_code"),
+        provenances.c.metric.label("on_metric"),
+    )
+    .join(shapes, shapes.c.id == experiments.c.shape_id)
+    .outerjoin(owners, owners.c.id == experiments.c.owner_id)
+    .outerjoin(_parents, _parents.c.id == experiments.c.parent_id)
+    .outerjoin(provenances, provenances.c.id == experiments.c.provenance_id)
+)
+
+_LAST_CHARACTER = chr(0x10FFFF)
+
+
+def starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    """A prefix search that uses the column's index and knows no wildcards."""
+    return column.between(prefix, prefix + _LAST_CHARACTER)
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[Experiment]:
+    return [codec.read(codec.to_experiment, row) for row in connection.execute(query)]
+
+
+def by_ids(connection: Connection, ids: Sequence[int]) -> list[Experiment]:
+    """The experiments with these ids, in the order of writing."""
+    return _read(connection, EXPERIMENTS.where(experiments.c.id.in_(ids)).order_by(experiments.c.id))
+
+
+def get_experiment(connection: Connection, prefix: str) -> Experiment:
+    """See `Registry.get_experiment`."""
+    prefix = codec.clean_text(prefix)
+    exact = _read(connection, EXPERIMENTS.where(experiments.c.public_id == prefix))
+    if exact:
+        return exact[0]
+    public_id = experiments.c.public_id
+    found = (
+        connection.execute(
+            select(public_id).where(starts_with(public_id, prefix)).order_by(public_id).limit(6)
+        )
+        .scalars()
+        .all()
+    )
+    if prefix and len(found) == 1:
+        return _read(connection, EXPERIMENTS.where(public_id == found[0]))[0]
+    if prefix and found:
+        some = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+        raise NotFoundError(
+            f"An experiment is named by its id or a prefix of it that no other has, but several start with"
+            f" {prefix!r}: {some}.",
+            "Give more characters of the one you mean.",
+        )
+    latest = (
+        connection.execute(select(public_id).order_by(experiments.c.id.desc()).limit(500)).scalars().all()
+    )
+    close = get_close_matches(prefix, latest, n=1, cutoff=0.6)
+    raise NotFoundError(
+        f"There is no experiment {prefix!r}." + (f" Did you mean {close[0]!r}?" if close else ""),
+        "List them with: orchestrator ls",
+    )
+
+
+def list_experiments(
+    connection: Connection,
+    study: Study | None,
+    *,
+    states: Collection[State] | None,
+    run: Run | None,
+    limit: int | None,
+    newest_first: bool,
+) -> list[Experiment]:
+    """See `Registry.experiments`."""
+    query = EXPERIMENTS
+    if study is not None:
+        query = query.where(experiments.c.study_id == study.id)
+    if states is not None:
+        query = query.where(experiments.c.state.in_([state.value for state in states]))
+    if run is not None:
+        query = query.where(experiments.c.run_id == run.id)
+    order = experiments.c.id.desc() if newest_first else experiments.c.id
+    return _read(connection, query.order_by(order).limit(limit))
+
+
+def counts(connection: Connection, study: Study, run: Run | None) -> dict[State, int]:
+    """See `Registry.counts`."""
+    owner = experiments.c.study_id == study.id if run is None else experiments.c.run_id == run.id
+    rows = connection.execute(
+        select(experiments.c.state, func.count()).where(owner).group_by(experiments.c.state)
+    )
+    found: dict[str, int] = {state: n for state, n in rows}  # noqa: C416 - typed rows
+    return {state: found.get(state.value, 0) for state in State}
+
+
+def provenances_of(connection: Connection, study: Study) -> list[tuple[Provenance, int]]:
+    """See `Registry.provenances`."""
+    n_complete = (
+        select(func.count())
+        .where(
+            experiments.c.study_id == study.id,
+            experiments.c.provenance_id == provenances.c.id,
+            experiments.c.value.is_not(None),
+        )
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(provenances, n_complete.label("n"))
+        .where(provenances.c.study_id == study.id)
+        .order_by(provenances.c.turn.desc())
+    )
+    return [(Provenance(row.data, row.code, row.metric), row.n) for row in rows]
+
+
+def best(connection: Connection, study: Study, n: int, provenance: Provenance | None) -> list[Experiment]:
+    """See `Registry.best`."""
+    wanted = select(provenances.c.id).where(provenances.c.study_id == study.id)
+    if provenance is None:
+        wanted = wanted.order_by(provenances.c.turn.desc()).limit(1)
+    else:
+        wanted = wanted.where(
+            provenances.c.data == provenance.data,
+            provenances.c.code == provenance.code,
+            provenances.c.metric == provenance.metric,
+        )
+    value = experiments.c.value
+    order = value.desc() if study.direction is Direction.MAXIMIZE else value
+    return _read(
+        connection,
+        EXPERIMENTS.where(
+            experiments.c.study_id == study.id,
+            experiments.c.provenance_id == wanted.scalar_subquery(),
+            value.is_not(None),
+        )
+        .order_by(order, experiments.c.id)
+        .limit(n),
+    )
+
+
+def measurements_of(connection: Connection, experiment: Experiment) -> list[Measurement]:
+    """See `Registry.measurements`."""
+    rows = connection.execute(
+        select(measurements)
+        .where(measurements.c.experiment_id == experiment.id)
+        .order_by(measurements.c.metric, measurements.c.step)
+    )
+    return [codec.read(codec.to_measurement, row) for row in rows]
+
+
+def attempts_of(connection: Connection, experiment: Experiment) -> list[Attempt]:
+    """See `Registry.attempts`."""
+    rows = connection.execute(
+        select(attempts, owners.c.token)
+        .join(owners, owners.c.id == attempts.c.owner_id)
+        .where(attempts.c.experiment_id == experiment.id)
+        .order_by(attempts.c.number)
+    )
+    return [codec.read(codec.to_attempt, row) for row in rows]

@@ -1,0 +1,116 @@
+"""What tables cannot say: triggers that refuse to rewrite history, and views in words for whoever opens the file."""
+
+from sqlalchemy import Connection
+
+from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION, metadata
+
+__all__ = ["TRIGGERS", "VIEWS", "create_schema"]
+
+
+def _refuse(name: str, event: str, message: str, when: str = "") -> str:
+    condition = f" WHEN {when}" if when else ""
+    return f"CREATE TRIGGER {name} BEFORE {event}{condition} BEGIN SELECT RAISE(ABORT, '{message}'); END"
+
+
+TRIGGERS: tuple[str, ...] = (
+    _refuse(
+        "experiments_finished_stay",
+        "UPDATE ON experiments",
+        "this experiment is already finished",
+        "OLD.state IN ('complete', 'pruned', 'failed')",
+    ),
+    _refuse(
+        "experiments_finish_from_running",
+        "UPDATE ON experiments",
+        "only a running experiment can finish",
+        "NEW.state IN ('complete', 'pruned', 'failed') AND OLD.state <> 'running'",
+    ),
+    _refuse(
+        "experiments_attempt_rises",
+        "UPDATE ON experiments",
+        "the attempt of an experiment rises by one with each claim, and only then",
+        "NEW.attempt <> OLD.attempt + (NEW.state = 'running' AND OLD.state = 'waiting')",
+    ),
+    _refuse(
+        "experiments_keep_identity",
+        "UPDATE OF id, public_id, study_id, method, shape_id, params, config_hash, repeat, seed, created_at"
+        " ON experiments",
+        "what an experiment is never changes",
+    ),
+    _refuse(
+        "experiments_are_kept",
+        "DELETE ON experiments",
+        "experiments are never deleted",
+    ),
+    _refuse(
+        "attempts_closed_stay",
+        "UPDATE ON attempts",
+        "this attempt is already closed",
+        "OLD.ended_at IS NOT NULL",
+    ),
+    _refuse("attempts_are_kept", "DELETE ON attempts", "attempts are never deleted"),
+    _refuse("deployments_stay", "UPDATE ON deployments", "the ledger is append-only"),
+    _refuse("deployments_are_kept", "DELETE ON deployments", "the ledger is append-only"),
+    _refuse("events_stay", "UPDATE ON events", "events are append-only"),
+    _refuse("events_are_kept", "DELETE ON events", "events are append-only"),
+    _refuse(
+        "model_versions_are_kept",
+        "DELETE ON model_versions",
+        "only a staged version can be discarded",
+        "OLD.state <> 'staged'",
+    ),
+)
+
+# The arrow operator hands back the text of the stored value, so that no number is rounded on its way.
+_PARAMS = """(SELECT json_group_object(n.value, json(e.params -> ('$[' || n.key || ']')))
+              FROM json_each(s.names) AS n)"""
+
+VIEWS: tuple[str, ...] = (
+    f"""CREATE VIEW hp_experiments AS
+    SELECT e.public_id, t.name AS study, e.method, e.state, e.outcome, e.value, e.std_error, t.metric,
+           {_PARAMS} AS params, e.metrics, e.attempt, e.error,
+           datetime(e.created_at, 'unixepoch') AS created_utc,
+           datetime(e.started_at, 'unixepoch') AS started_utc,
+           datetime(e.finished_at, 'unixepoch') AS finished_utc,
+           e.duration_s, v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition
+    FROM experiments AS e
+    JOIN studies AS t ON t.id = e.study_id
+    JOIN shapes AS s ON s.id = e.shape_id
+    LEFT JOIN provenances AS v ON v.id = e.provenance_id""",
+    """CREATE VIEW hp_tuning_history AS
+    SELECT t.name AS study, e.provenance_id, row_number() OVER earlier AS iteration, e.public_id, e.method, e.value,
+           CASE t.direction WHEN 'minimize' THEN min(e.value) OVER earlier ELSE max(e.value) OVER earlier END
+               AS best_value,
+           datetime(e.finished_at, 'unixepoch') AS finished_utc
+    FROM experiments AS e
+    JOIN studies AS t ON t.id = e.study_id
+    WHERE e.state = 'complete'
+    WINDOW earlier AS (PARTITION BY e.study_id, e.provenance_id ORDER BY e.id)""",
+    f"""CREATE VIEW v_best AS
+    SELECT t.name AS study, t.metric, e.public_id, e.method, e.value, e.std_error, {_PARAMS} AS params,
+           v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition,
+           v.turn = (SELECT max(turn) FROM provenances AS o WHERE o.study_id = t.id) AS is_latest_provenance
+    FROM provenances AS v
+    JOIN studies AS t ON t.id = v.study_id
+    JOIN experiments AS e ON e.id = (
+        SELECT c.id FROM experiments AS c
+        WHERE c.study_id = v.study_id AND c.provenance_id = v.id AND c.value IS NOT NULL
+        ORDER BY CASE t.direction WHEN 'minimize' THEN c.value ELSE -c.value END, c.id LIMIT 1)
+    JOIN shapes AS s ON s.id = e.shape_id""",
+)
+
+# What Alembic itself would write, had it come all the way from an empty database.
+_ALEMBIC = (
+    "CREATE TABLE alembic_version ("
+    "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
+    f"INSERT INTO alembic_version VALUES ('{SCHEMA_VERSION:04d}')",
+)
+
+
+def create_schema(connection: Connection) -> None:
+    """Write the whole present schema into an empty database, and sign it as ours."""
+    metadata.create_all(connection, checkfirst=False)
+    for statement in (*TRIGGERS, *VIEWS, *_ALEMBIC):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,0 +1,304 @@
+"""The tables. What the protocol of `base` promises is also a rule of the database wherever SQL can say it.
+
+Written for size, since a study may hold a million rows: a configuration is a JSON array of its values whose names
+stand once in `shapes`; owners and provenances are integers; the hash is 16 bytes. The views put it all in words.
+Times are Unix seconds (UTC), durations are seconds.
+"""
+
+from sqlalchemy import (
+    REAL,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+__all__ = [
+    "APPLICATION_ID",
+    "ENDINGS",
+    "SCHEMA_VERSION",
+    "attempts",
+    "deployments",
+    "events",
+    "experiments",
+    "measurements",
+    "metadata",
+    "model_versions",
+    "owners",
+    "patterns",
+    "provenances",
+    "runs",
+    "shapes",
+    "studies",
+]
+
+APPLICATION_ID = 0x52545231
+"""Marks a file as ours ("RTR1"); SQLite keeps it at byte 68 of the file."""
+
+SCHEMA_VERSION = 1
+"""Kept in SQLite's `user_version`; one step for each file in `migrations/versions`."""
+
+ENDINGS = ("complete", "pruned", "failed", "released", "lost")
+"""How an attempt ends."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_FINISHED = "('complete', 'pruned', 'failed')"
+
+
+def _finite(column: str) -> CheckConstraint:
+    """Neither infinite nor, on engines that keep it, NaN. SQLite stores NaN as NULL, which other rules refuse."""
+    return CheckConstraint(f"abs({column}) <= 1.7976931348623157e308", name=f"{column}_finite")
+
+
+def _json(column: str) -> CheckConstraint:
+    return CheckConstraint(f"json_valid({column})", name=f"{column}_json")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("space", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("baseline", Text, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("created_at", REAL, nullable=False),
+    _one_of("direction", ("minimize", "maximize")),
+    _json("space"),
+    _json("baseline"),
+    sqlite_strict=True,
+)
+
+# One opening of the registry that has claimed something or started a run.
+owners = Table(
+    "owners",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("token", Text, nullable=False, unique=True),
+    Column("host", Text, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("opened_at", REAL, nullable=False),
+    Column("heartbeat_at", REAL, nullable=False),
+    sqlite_strict=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", Integer, ForeignKey("studies.id"), nullable=False, index=True),
+    Column("method", Text),
+    Column("n_wanted", Integer, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("owner_id", Integer, ForeignKey("owners.id"), nullable=False),
+    Column("started_at", REAL, nullable=False),
+    Column("ended_at", REAL),
+    Column("info", Text, nullable=False),
+    CheckConstraint("n_wanted >= 0", name="n_wanted_positive"),
+    _json("info"),
+    sqlite_strict=True,
+)
+
+# The names that a configuration's values belong to: one row per distinct set of active parameters.
+shapes = Table(
+    "shapes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("names", Text, nullable=False, unique=True),
+    CheckConstraint("json_type(names) = 'array'", name="names_array"),
+    sqlite_strict=True,
+)
+
+# What values were scored on. The highest `turn` of a study is the latest that a result came from; no clock decides it.
+provenances = Table(
+    "provenances",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", Integer, ForeignKey("studies.id"), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("turn", Integer, nullable=False),
+    UniqueConstraint("study_id", "data", "code", "metric"),
+    sqlite_strict=True,
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("public_id", Text, nullable=False, unique=True),
+    Column("study_id", Integer, ForeignKey("studies.id"), nullable=False),
+    Column("run_id", Integer, ForeignKey("runs.id")),
+    Column("parent_id", Integer, ForeignKey("experiments.id")),
+    Column("method", Text, nullable=False),
+    Column("shape_id", Integer, ForeignKey("shapes.id"), nullable=False),
+    Column("params", Text, nullable=False),
+    Column("config_hash", LargeBinary, nullable=False),
+    Column("repeat", Integer, nullable=False, server_default=text("0")),
+    Column("seed", Integer, nullable=False),
+    Column("reason", Text),
+    Column("state", Text, nullable=False, server_default=text("'waiting'")),
+    Column("outcome", Text),
+    Column("value", REAL),
+    Column("std_error", REAL),
+    Column("metrics", Text),
+    Column("provenance_id", Integer, ForeignKey("provenances.id")),
+    Column("error", Text),
+    Column("traceback", Text),
+    Column("owner_id", Integer, ForeignKey("owners.id")),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("deaths", Integer, nullable=False, server_default=text("0")),
+    Column("interruptions", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", REAL, nullable=False),
+    Column("started_at", REAL),
+    Column("finished_at", REAL),
+    Column("duration_s", REAL),
+    UniqueConstraint("study_id", "config_hash", "repeat"),
+    _one_of("state", ("waiting", "running", "complete", "pruned", "failed")),
+    _one_of(
+        "outcome",
+        ("error", "timeout", "out_of_memory", "worker_lost", "non_finite", "bad_result", "cancelled"),
+    ),
+    CheckConstraint("(state = 'failed') = (outcome IS NOT NULL)", name="failed_has_outcome"),
+    CheckConstraint("(state = 'complete') = (value IS NOT NULL)", name="complete_has_value"),
+    CheckConstraint("(value IS NOT NULL) = (provenance_id IS NOT NULL)", name="value_has_provenance"),
+    CheckConstraint("(state = 'running') = (owner_id IS NOT NULL)", name="running_has_owner"),
+    CheckConstraint(f"(state IN {_FINISHED}) = (finished_at IS NOT NULL)", name="finished_has_time"),
+    CheckConstraint("state = 'waiting' OR attempt > 0", name="attempt_counted"),
+    CheckConstraint("std_error >= 0", name="std_error_positive"),
+    CheckConstraint("length(config_hash) = 16", name="config_hash_length"),
+    _finite("value"),
+    _finite("std_error"),
+    CheckConstraint("json_type(params) = 'array'", name="params_array"),
+    _json("metrics"),
+    _json("reason"),
+    # In the order of id within a state, since SQLite appends the rowid: claims and counts read nothing else.
+    Index(None, "study_id", "state"),
+    Index(None, "run_id", "state", sqlite_where=text("run_id IS NOT NULL")),
+    Index(None, "owner_id", sqlite_where=text("owner_id IS NOT NULL")),
+    Index(None, "study_id", "provenance_id", "value", sqlite_where=text("value IS NOT NULL")),
+    sqlite_strict=True,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("experiment_id", Integer, ForeignKey("experiments.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("owner_id", Integer, ForeignKey("owners.id"), nullable=False),
+    Column("started_at", REAL, nullable=False),
+    Column("ended_at", REAL),
+    Column("ending", Text),
+    Column("message", Text),
+    CheckConstraint("number > 0", name="number_positive"),
+    CheckConstraint("(ended_at IS NULL) = (ending IS NULL)", name="ended_has_ending"),
+    _one_of("ending", ENDINGS),
+    Index("uq_attempts_one_open", "experiment_id", unique=True, sqlite_where=text("ended_at IS NULL")),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("experiment_id", Integer, ForeignKey("experiments.id"), primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("value", REAL, nullable=False),
+    CheckConstraint("step >= 0", name="step_positive"),
+    _finite("value"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# The number is the version: it names a directory, so it is never used twice (AUTOINCREMENT).
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("pipeline", Text, nullable=False, index=True),
+    Column("state", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("experiment_id", Integer, ForeignKey("experiments.id")),
+    Column("created_at", REAL, nullable=False),
+    _one_of("state", ("staged", "active", "retired")),
+    _json("params"),
+    _json("manifest"),
+    Index("uq_model_versions_one_active", "pipeline", unique=True, sqlite_where=text("state = 'active'")),
+    sqlite_strict=True,
+    sqlite_autoincrement=True,
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pipeline", Text, nullable=False, index=True),
+    Column("action", Text, nullable=False),
+    Column("from_version", Integer, ForeignKey("model_versions.number")),
+    Column("to_version", Integer, ForeignKey("model_versions.number"), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("gates", Text, nullable=False),
+    Column("at", REAL, nullable=False),
+    _one_of("action", ("apply", "retrain", "rollback", "found")),
+    _json("gates"),
+    sqlite_strict=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", REAL, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("salience", REAL, nullable=False),
+    Column("data", Text, nullable=False),
+    CheckConstraint("salience BETWEEN 0 AND 1", name="salience_range"),
+    _json("data"),
+    sqlite_strict=True,
+)
+
+# What worked on which kind of data: `traits` describes the data, `value` what `params` reached there.
+patterns = Table(
+    "patterns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", Integer, ForeignKey("experiments.id"), nullable=False, unique=True),
+    Column("traits", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("value", REAL, nullable=False),
+    Column("created_at", REAL, nullable=False),
+    _json("traits"),
+    _json("params"),
+    _finite("value"),
+    sqlite_strict=True,
+)

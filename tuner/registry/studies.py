@@ -1,0 +1,148 @@
+"""Studies and runs. Functions of an open connection; the caller holds the transaction."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, update
+
+from tuner.errors import MismatchError
+from tuner.experiment import Study
+from tuner.registry import codec
+from tuner.registry.base import Run, StudySpec
+from tuner.registry.owners import Owner, read_owners
+from tuner.registry.schema import owners, runs, studies
+
+__all__ = ["check_same", "end_run", "find_study", "list_studies", "open_study", "start_run"]
+
+
+def open_study(connection: Connection, spec: StudySpec, now: float) -> Study:
+    """See `Registry.open_study`."""
+    stored = find_study(connection, spec.name)
+    if stored is not None:
+        check_same(stored, spec)
+        return stored
+    connection.execute(
+        insert(studies).values(
+            name=spec.name,
+            space=codec.dump(spec.space),
+            metric=spec.metric,
+            direction=spec.direction.value,
+            baseline=codec.dump(codec.plain_params(spec.baseline)),
+            seed=spec.seed,
+            created_at=now,
+        )
+    )
+    written = find_study(connection, spec.name)
+    assert written is not None
+    return written
+
+
+def check_same(stored: Study, spec: StudySpec) -> None:
+    """Raise MismatchError unless the stored study is what `spec` defines."""
+    differing = [
+        f"{name} ({there!r} there, {here!r} here)"
+        for name, there, here in (
+            ("metric", stored.metric, spec.metric),
+            ("direction", stored.direction.value, spec.direction.value),
+        )
+        if there != here
+    ]
+    if codec.dump(stored.space) != codec.dump(spec.space):
+        differing.append(f"search space ({_space_difference(stored.space, spec.space)})")
+    if differing:
+        raise MismatchError(
+            f"A study keeps its definition, but {spec.name!r} is stored with another "
+            + ", ".join(differing)
+            + ".",
+            "Start another study with --study NAME, or go back to the stored definition.",
+        )
+
+
+def _space_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Name what differs between two space documents, the innermost names that are not shared or not equal."""
+    found: list[str] = []
+    _walk(there, here, "", found)
+    return "; ".join(found[:5]) + ("; ..." if len(found) > 5 else "")
+
+
+def _walk(there: Any, here: Any, path: str, found: list[str]) -> None:
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in dict.fromkeys([*there, *here]):
+            inner = f"{path}.{key}" if path else str(key)
+            if key not in here:
+                found.append(f"{inner} only there")
+            elif key not in there:
+                found.append(f"{inner} only here")
+            else:
+                _walk(there[key], here[key], inner, found)
+        if not found and list(there) != list(here):
+            found.append(f"the order of {path or 'its keys'}")
+    elif codec.dump(there) != codec.dump(here):
+        found.append(f"{path} {codec.dump(there)} there, {codec.dump(here)} here")
+
+
+def find_study(connection: Connection, name: str) -> Study | None:
+    """See `Registry.find_study`."""
+    row = connection.execute(select(studies).where(studies.c.name == name)).one_or_none()
+    return None if row is None else codec.read(codec.to_study, row)
+
+
+def list_studies(connection: Connection) -> list[Study]:
+    """See `Registry.studies`."""
+    rows = connection.execute(select(studies).order_by(studies.c.id))
+    return [codec.read(codec.to_study, row) for row in rows]
+
+
+_RUNS: Select[Any] = select(runs, owners.c.token).join(owners, owners.c.id == runs.c.owner_id)
+
+
+def start_run(
+    connection: Connection,
+    study: Study,
+    *,
+    method: str | None,
+    n_wanted: int,
+    seed: int,
+    info: Mapping[str, Any],
+    owner_id: int,
+    now: float,
+    is_dead: Callable[[Owner], bool],
+) -> Run:
+    """See `Registry.start_run`."""
+    open_runs = connection.execute(
+        _RUNS.where(
+            runs.c.study_id == study.id,
+            runs.c.method.is_not_distinct_from(method),
+            runs.c.n_wanted == n_wanted,
+            runs.c.seed == seed,
+            runs.c.ended_at.is_(None),
+        ).order_by(runs.c.id)
+    ).all()
+    dead = {owner.id for owner in read_owners(connection, owners.c.id.in_({run.owner_id for run in open_runs}))
+            if is_dead(owner)}  # fmt: skip
+    left = next((run.id for run in open_runs if run.owner_id in dead), None)
+    if left is not None:
+        connection.execute(update(runs).where(runs.c.id == left).values(owner_id=owner_id))
+        run_id = left
+    else:
+        run_id = connection.execute(
+            insert(runs)
+            .values(
+                study_id=study.id,
+                method=method,
+                n_wanted=n_wanted,
+                seed=seed,
+                owner_id=owner_id,
+                started_at=now,
+                info=codec.dump(info),
+            )
+            .returning(runs.c.id)
+        ).scalar_one()
+    return codec.read(codec.to_run, connection.execute(_RUNS.where(runs.c.id == run_id)).one())
+
+
+def end_run(connection: Connection, run: Run, now: float) -> None:
+    """See `Registry.end_run`."""
+    connection.execute(
+        update(runs).where(runs.c.id == run.id, runs.c.ended_at.is_(None)).values(ended_at=now)
+    )

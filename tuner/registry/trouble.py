@@ -1,0 +1,83 @@
+"""SQLite's errors in our words: what happened to which file, and what to do."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from tuner.errors import BusyError, NotARegistryError, StorageError
+
+__all__ = ["damaged", "translate", "translated"]
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises inside the block into errors of our own tree."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise translate(error.orig or error, path) from error
+
+
+def translate(error: BaseException, path: Path) -> StorageError:
+    """The error of our tree for an error of the SQLite driver. Extended codes count as their family."""
+    name = str(getattr(error, "sqlite_errorname", ""))
+    family = "_".join(name.split("_")[:2])
+    match family:
+        case "SQLITE_BUSY" | "SQLITE_LOCKED":
+            return BusyError(
+                f"{path} is locked by another process for longer than the busy timeout.",
+                "Try again when it is done; `retrain doctor` shows who uses the registry.",
+            )
+        case "SQLITE_FULL":
+            return StorageError(
+                f"The disk is full: {path} cannot grow, and nothing of this step was written.{_free_space(path)}",
+                "Free some space, then run the same command again.",
+            )
+        case "SQLITE_IOERR":
+            return StorageError(
+                f"{path} could not be read or written ({name}); nothing of this step was written."
+                f"{_free_space(path)}",
+                "Check the disk and its quota, then run the same command again.",
+            )
+        case "SQLITE_READONLY":
+            return StorageError(
+                f"{path} cannot be written: the file, its folder or its disk is read-only.",
+                "Make it writable, or use another registry with --db.",
+            )
+        case "SQLITE_CANTOPEN":
+            return StorageError(
+                f"{path} cannot be opened; its folder may be read-only, or this process has too many open files.",
+                "Check the folder's permissions and `ulimit -n`.",
+            )
+        case "SQLITE_CORRUPT":
+            return damaged(path, str(error))
+        case "SQLITE_NOTADB":
+            return NotARegistryError(
+                f"{path} is not a registry: it is not an SQLite database. It was not touched.",
+                "Name another file with --db.",
+            )
+        case "SQLITE_CONSTRAINT":
+            return StorageError(
+                f"{path} refused a write that breaks one of its rules: {error}.",
+                "Nothing was written. This is a defect of the program: please report it.",
+            )
+    return StorageError(f"{path} failed: {error} ({name or type(error).__name__}).", "Run `retrain doctor`.")
+
+
+def damaged(path: Path, detail: str) -> NotARegistryError:
+    """The error for a file whose content cannot be trusted."""
+    return NotARegistryError(
+        f"{path} is damaged ({detail}). It was not touched.",
+        "Restore it from a backup (`orchestrator backup` makes one), or name another file with --db.",
+    )
+
+
+def _free_space(path: Path) -> str:
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError:
+        return ""
+    return f" Free there: {free / 1e6:,.0f} MB."
