@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.stats import PairedDifference, paired_difference
-from retrain.tables import number
+from retrain.tables import signed
 from tuner.errors import NotFoundError, did_you_mean
 from tuner.experiment import Experiment, Params, Study, loss_of
 from tuner.registry.base import Registry
@@ -137,14 +137,23 @@ def improvement_json(each: Improvement) -> dict[str, Any]:
 
 def improvement_lines(each: Improvement) -> list[str]:
     """An improvement, its interval, and what it shows or does not show."""
+    over = {"baseline": "the baseline", "deployed": "what is deployed"}.get(each.against, each.against)
     relative = f" ({each.relative:+.2%})" if each.relative is not None else ""
-    head = f"over the {each.against}: {each.amount:+.5g}{relative}"
     if each.paired is None:
-        return [head, "  no interval: the two did not report scores of the same folds"]
+        return [
+            f"{each.amount:+.4g}{relative} over {over}",
+            "  no interval: the two did not report scores of the same folds",
+        ]
     paired = each.paired
-    interval = f"95 % interval [{number(paired.low, 4)}, {number(paired.high, 4)}], {paired.n_folds} folds"
+    low, gain, high = (signed(x, paired.std_error) for x in (paired.low, each.amount, paired.high))
     if paired.includes_zero:
-        verdict = "The interval includes zero: these folds do not show a real difference."
+        shown = "includes zero: these folds do not show a real difference."
     else:
-        verdict = f"The interval excludes zero: {'better' if paired.low > 0 else 'worse'} on these folds."
-    return [f"{head}, {interval}", f"  {verdict}"]
+        shown = (
+            f"excludes zero: {'better' if paired.low > 0 else 'worse'} by more than the noise of the folds."
+        )
+    return [
+        f"{gain}{relative} over {over}",
+        f"  95 % interval [{low}, {high}] from {paired.n_folds} paired folds",
+        f"  The interval {shown}",
+    ]

@@ -1,9 +1,11 @@
 """A report as titled sections: plain text for a terminal, headings for markdown."""
 
+import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from retrain.tables import printable, render
+from retrain.tables import WIDTH, printable, render
 
 __all__ = ["Page"]
 
@@ -25,11 +27,11 @@ class Page:
         """Add a section of sentences. Without any, nothing is added."""
         if not lines:
             return
-        shown = [printable(line) for line in lines]
         if self.output == "markdown":
-            self.parts.append("\n".join([self._title(title), "", *(f"- {_escaped(line)}" for line in shown)]))
+            shown = [f"- {_escaped(printable(line).strip())}" for line in lines]
+            self.parts.append("\n".join([self._title(title), "", *shown]))
         else:
-            self.parts.append("\n".join([self._title(title), *(f"  {line}" for line in shown)]))
+            self.parts.append("\n".join([self._title(title), *_wrapped(lines)]))
 
     def table(
         self, title: str, rows: list[dict[str, Any]], columns: list[str], keys: tuple[str, ...] = ()
@@ -39,13 +41,14 @@ class Page:
             between = "\n\n" if self.output == "markdown" else "\n"
             self.parts.append(self._title(title) + between + render(rows, columns, self.output, keys=keys))
 
-    def command(self, title: str, command: str) -> None:
-        """Add a command to copy."""
-        shown = printable(command)
-        if self.output == "markdown":
-            self.parts.append(f"{self._title(title)}\n\n    {shown}")
-        else:
-            self.parts.append(f"{self._title(title)}\n  {shown}")
+    def verbatim(self, title: str, *lines: str) -> None:
+        """Add a section of commands to copy, or of lines that must stay as they are."""
+        if not lines:
+            return
+        markdown = self.output == "markdown"
+        indent = "    " if markdown else "  "
+        title_lines = [self._title(title), ""] if markdown else [self._title(title)]
+        self.parts.append("\n".join([*title_lines, *(indent + printable(line) for line in lines)]))
 
     def text(self) -> str:
         """The whole page."""
@@ -56,6 +59,20 @@ class Page:
         if self.output == "markdown":
             return f"## {_escaped(shown)}"
         return f"\x1b[1m{shown}\x1b[0m" if self.colour else shown
+
+
+def _wrapped(lines: Iterable[str]) -> Iterable[str]:
+    """Lines indented by two and wrapped at the terminal's width; what follows a break hangs a bit deeper."""
+    for line in lines:
+        indent = "  " + " " * (len(line) - len(line.lstrip()))
+        yield textwrap.fill(
+            printable(line.strip()),
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent + "  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
 
 def _escaped(text: str) -> str:

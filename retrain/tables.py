@@ -14,7 +14,7 @@ from typing import Any
 
 import tabulate
 
-__all__ = ["FORMATS", "WIDTH", "number", "plus_minus", "printable", "render", "seconds", "to_json"]
+__all__ = ["FORMATS", "WIDTH", "number", "plus_minus", "printable", "render", "seconds", "signed", "to_json"]
 
 FORMATS = ("table", "json", "csv", "markdown")
 WIDTH = 80
@@ -71,7 +71,7 @@ def printable(text: str) -> str:
 
 
 def number(value: float, digits: int = 5) -> str:
-    """Return a number with `digits` significant digits; what stands before the point keeps all of its digits."""
+    """Return a number with `digits` significant digits, and all that stand before the point."""
     if isinstance(value, int):
         return str(value)
     if 10**digits <= abs(value) < 1e12:
@@ -85,10 +85,21 @@ def plus_minus(value: float | None, std_error: float | None) -> str:
         return ""
     if std_error is None or not 0 < std_error < math.inf:
         return number(value)
-    decimals = max(0, 1 - math.floor(math.log10(std_error)))
+    decimals = _decimals(std_error)
     if decimals > 8:
         return f"{number(value, 9)} ± {std_error:.1g}"
     return f"{value:.{decimals}f} ± {std_error:.{decimals}f}"
+
+
+def signed(difference: float, std_error: float) -> str:
+    """Return "+0.0102" or "-0.0016": a difference with its sign, as far as its error goes."""
+    decimals = _decimals(std_error) if std_error > 0 else 9
+    return f"{difference:+.4g}" if decimals > 8 else f"{difference:+.{decimals}f}"
+
+
+def _decimals(std_error: float) -> int:
+    """Decimals that show two significant digits of an error (> 0, finite)."""
+    return max(0, 1 - math.floor(math.log10(std_error)))
 
 
 def seconds(duration_s: float | None) -> str:

@@ -118,7 +118,7 @@ def tune_report_text(
     page.table("Latest events", [_event(each) for each in report.events], ["at", "what"])
     n_open = sum(each.counts[State.WAITING] + each.counts[State.RUNNING] for each in report.methods)
     if n_open:
-        page.command(f"{n_open} still to run", f"orchestrator{flags}")
+        page.verbatim(f"{n_open} still to run", f"orchestrator{flags}")
     return page.text()
 
 

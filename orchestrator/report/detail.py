@@ -79,7 +79,7 @@ def show(registry: Registry, prefix: str, *, output: str = "table", colour: bool
     if experiment.error:
         page.lines("Error", *experiment.error.splitlines())
     if experiment.traceback:
-        page.lines("Traceback, its end", *experiment.traceback.splitlines()[-_TRACEBACK_LINES:])
+        page.verbatim("Traceback, its end", *experiment.traceback.splitlines()[-_TRACEBACK_LINES:])
     return page.text()
 
 
@@ -177,7 +177,11 @@ def diff(
 
 
 def _value_lines(a: Experiment, b: Experiment, gain: Improvement | None) -> list[str]:
-    lines = [f"{each.public_id}  {plus_minus(each.value, each.std_error) or each.state}" for each in (a, b)]
+    width = max(len(a.public_id), len(b.public_id))
+    lines = [
+        f"{each.public_id:<{width}}  {plus_minus(each.value, each.std_error) or each.state}"
+        for each in (a, b)
+    ]
     return [*lines, *(improvement_lines(gain) if gain else [str(_obstacle(a, b))])]
 
 

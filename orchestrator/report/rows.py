@@ -49,11 +49,9 @@ def count_text(counts: Mapping[State, int]) -> str:
 
 
 def provenance_text(provenance: Provenance) -> str:
-    """Return "data 3f2a91c0, code 9d00ab12": enough of each to tell them apart."""
-    parts = [
-        f"{name} {value[:8]}" for name in ("data", "code", "metric") if (value := getattr(provenance, name))
-    ]
-    return ", ".join(parts) or "no data of its own"
+    """Return "data 3f2a91c0d4e5, code 9d00ab12c3d4; <definition of the metric>", less what is empty."""
+    parts = [f"{name} {value[:12]}" for name in ("data", "code") if (value := getattr(provenance, name))]
+    return "; ".join(part for part in (", ".join(parts), provenance.metric) if part) or "no data of its own"
 
 
 def provenance_json(provenance: Provenance) -> dict[str, str]:

@@ -11,7 +11,7 @@ from orchestrator.report.rows import (
     provenance_json,
     provenance_text,
 )
-from orchestrator.report.summary import Excluded, Summary
+from orchestrator.report.summary import Excluded, FailureGroup, Summary
 from retrain.improvement import improvement_json, improvement_lines
 from retrain.page import Page
 from retrain.tables import number, plus_minus, render, seconds, to_json
@@ -44,24 +44,16 @@ def summary_text(summary: Summary, output: str = "table", *, flags: str = "", co
     page = Page(output, colour)
     _head(page, summary)
     _top(page, summary)
-    page.lines("Improvement of the best", *_improvement_lines(summary, flags))
+    page.lines("Improvement of the best", *_improvement_lines(summary))
     page.lines("At a bound", *_bound_lines(summary))
-    page.table(
-        "Failures",
-        [
-            {"count": f.count, "outcome": f.outcome, "message": f.message, "example": f.example}
-            for f in summary.failures
-        ],
-        ["count", "outcome", "example", "message"],
-        keys=("count",),
-    )
+    page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
     page.lines("Not compared", *map(_excluded_line, summary.excluded))
     page.lines(
         "Cost", f"{seconds(summary.experiments_s)} of experiments, in {seconds(summary.wall_s)} by the clock"
     )
     command = apply_command(summary, flags)
     if command is not None:
-        page.command("Apply the best", command)
+        page.verbatim("Apply the best", command)
     return page.text()
 
 
@@ -115,7 +107,7 @@ def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
     return ranked + [("-", row) for row in references if row.id not in listed]
 
 
-def _improvement_lines(summary: Summary, flags: str) -> list[str]:
+def _improvement_lines(summary: Summary) -> list[str]:
     if not summary.top:
         return []
     best = summary.top[0]
@@ -128,8 +120,10 @@ def _improvement_lines(summary: Summary, flags: str) -> list[str]:
     for each in summary.improvements:
         lines += improvement_lines(each)
     if summary.improvements and summary.n_compared > 2:
-        lines.append(f"The best of {summary.n_compared} is an optimistic pick: luck helped to choose it.")
-        lines.append(f"The holdout, which no search sees: retrain --apply-hp best --dry-run{flags}")
+        lines.append(
+            f"The best of {summary.n_compared} is an optimistic pick: luck helped to choose it. "
+            "The holdout, which no search sees, has the last word (--dry-run)."
+        )
     return lines
 
 
@@ -141,10 +135,17 @@ def _bound_lines(summary: Summary) -> list[str]:
     ]
 
 
+def _failure_lines(group: FailureGroup) -> list[str]:
+    cause = f"{group.outcome}: {group.message}" if group.message else str(group.outcome)
+    return [f"{group.count} x {cause}", f"  orchestrator show {group.example}"]
+
+
 def _excluded_line(excluded: Excluded) -> str:
-    why = " and ".join(_WHY_EXCLUDED[name] for name in excluded.differs)
-    noun = "experiment was" if excluded.count == 1 else "experiments were"
-    return f"{excluded.count} {noun} scored on {why} ({provenance_text(excluded.provenance)})"
+    why = " and ".join(
+        f"{_WHY_EXCLUDED[name]} ({getattr(excluded.provenance, name)[:60] or 'none'})"
+        for name in excluded.differs
+    )
+    return f"{excluded.count} experiment{'s' if excluded.count > 1 else ''} scored on {why}"
 
 
 def _top_csv(summary: Summary) -> str:

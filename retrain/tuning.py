@@ -1,0 +1,66 @@
+"""`retrain --tune`: write candidates for the orchestrator to run. Neither data nor models are loaded."""
+
+from dataclasses import dataclass
+
+from retrain.config import Config
+from tuner.errors import UsageError, did_you_mean
+from tuner.experiment import Experiment, State, Study
+from tuner.generators import METHODS
+from tuner.propose import open_study, propose
+from tuner.registry import open_registry
+from tuner.registry.base import StudySpec
+
+__all__ = ["DEFAULT_CONFIGS", "DEFAULT_METHOD", "Written", "write_candidates"]
+
+DEFAULT_METHOD = "bayesian"
+DEFAULT_CONFIGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written. `n_waiting`: all that waits in the study, its reference rows included."""
+
+    study: Study
+    method: str
+    candidates: tuple[Experiment, ...]
+    n_wanted: int | None
+    n_waiting: int
+
+
+def write_candidates(config: Config, *, method: str | None = None, n: int | None = None) -> Written:
+    """Write `n` new candidates of `method` into the study, after its reference rows if it is new.
+
+    Args:
+        config: names pipeline, study and registry; the registry is made if there is none.
+        method: a generator's name; bayesian when not given.
+        n: how many (>= 1); 20 when not given, and for grid as many as its design has.
+
+    Raises:
+        UsageError: an unknown method, a number below 1, or a study that was defined otherwise.
+        StorageError: the registry cannot be used.
+    """
+    from retrain.pipelines import load_pipeline
+
+    method = DEFAULT_METHOD if method is None else method
+    if method not in METHODS:
+        raise UsageError(
+            f"Unknown method {method!r}.{did_you_mean(method, METHODS)}", f"There are: {', '.join(METHODS)}."
+        )
+    if n is not None and n < 1:
+        raise UsageError(f"--tune-configs must be at least 1, but got {n}.")
+    n_wanted = DEFAULT_CONFIGS if n is None and method != "grid" else n
+    pipeline = load_pipeline(config)
+    with open_registry(config.db, create=True) as registry:
+        active = registry.find_active(pipeline.name)
+        deployed = active.params if active and pipeline.space.contains(active.params) else None
+        spec = StudySpec(
+            name=config.study_name,
+            space=pipeline.space.to_dict(),
+            metric=pipeline.metric,
+            direction=pipeline.direction,
+            baseline=deployed or pipeline.space.defaults(),
+            seed=config.study.seed,
+        )
+        study = open_study(registry, spec, deployed)
+        candidates = propose(registry, study, method, n_wanted)
+        return Written(study, method, tuple(candidates), n_wanted, registry.counts(study)[State.WAITING])
