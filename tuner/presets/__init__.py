@@ -1,0 +1,35 @@
+"""Search spaces as data: one TOML file for each model and each appetite, in the form of design.md section 5."""
+
+import tomllib
+from pathlib import Path
+
+from tuner.errors import SpaceError, did_you_mean
+from tuner.space import SearchSpace
+
+__all__ = ["APPETITES", "PRESETS", "load_preset"]
+
+APPETITES = ("conservative", "default", "aggressive")
+"""From few parameters in narrow ranges to many in wide ones."""
+
+_FOLDER = Path(__file__).parent
+
+PRESETS: tuple[str, ...] = tuple(
+    f"{model.name}/{appetite}"
+    for model in sorted(path for path in _FOLDER.iterdir() if path.is_dir())
+    for appetite in APPETITES
+    if (model / f"{appetite}.toml").is_file()
+)
+"""The names that `load_preset` takes, such as "xgboost/default"."""
+
+
+def load_preset(name: str) -> SearchSpace:
+    """Return the search space of this name.
+
+    Raises:
+        SpaceError: there is none; names the closest.
+    """
+    if name not in PRESETS:
+        raise SpaceError(
+            f"Unknown preset {name!r}.{did_you_mean(str(name), PRESETS)}", f"There are: {', '.join(PRESETS)}."
+        )
+    return SearchSpace.from_dict(tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8")))
