@@ -1,4 +1,4 @@
-"""The protocol from claim to end: every write is fenced by (owner, attempt). Functions of an open connection."""
+"""From claim to end: every write is fenced by (owner, attempt). Functions of an open connection."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -122,7 +122,7 @@ def fail(connection: Connection, held: Claim, failure: Failure, limits: Limits, 
             "duration_s": failure.duration_s,
         }
     _end(connection, held, values, ending="failed", message=message, now=now)
-    # What a broken experiment reported may be broken too; it must not stand in the way of recording the failure.
+    # What a broken experiment reported may be broken too; recording the failure comes first.
     _store_measurements(connection, held, filter(_is_storable, failure.measurements))
     return queries.by_ids(connection, [held.experiment.id])[0]
 
@@ -280,9 +280,10 @@ def _provenance(connection: Connection, study_id: int, given: Provenance) -> int
     ).one_or_none()
     if stored is None:
         values = {"data": given.data, "code": given.code, "metric": given.metric, "turn": newest + 1}
-        return connection.execute(
+        id_: int = connection.execute(
             insert(provenances).values(study_id=study_id, **values).returning(provenances.c.id)
         ).scalar_one()
+        return id_
     if stored.turn < newest:
         connection.execute(update(provenances).where(provenances.c.id == stored.id).values(turn=newest + 1))
     return int(stored.id)

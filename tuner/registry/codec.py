@@ -22,6 +22,7 @@ from tuner.experiment import (
 )
 from tuner.registry.base import Attempt, Deployment, Event, ModelVersion, Run
 from tuner.space import config_key
+from tuner.space.values import plain
 
 __all__ = [
     "clean_text",
@@ -74,11 +75,10 @@ def plain_params(params: Params) -> dict[str, Value]:
 
 
 def _unpack(name: str, value: object) -> Value:
-    item = getattr(value, "item", None)
-    plain = item() if callable(item) else value
-    if type(plain) not in _PLAIN:
+    unpacked: Value = plain(value)
+    if type(unpacked) not in _PLAIN:
         raise UsageError(f"{name!r} must be a number, string, bool or None, but got {value!r}.")
-    return plain  # type: ignore[no-any-return]
+    return unpacked
 
 
 def config_hash(params: Params) -> bytes:

@@ -1,6 +1,6 @@
 """The SQLite engine: which one is used, how a connection is set up, and how a transaction runs.
 
-Every write runs in BEGIN IMMEDIATE, so that no transaction ever has to upgrade a read lock (and fail at that).
+Every write runs in BEGIN IMMEDIATE, so that no transaction ever has to upgrade a read lock, and fail at that.
 A read is single statements without a transaction: short, and never in a writer's way.
 """
 
@@ -38,7 +38,7 @@ def dbapi() -> ModuleType:
 
 
 def is_sound(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite is free of the WAL-reset bug of 3.7.0 to 3.51.2 (sqlite.org/wal.html#walresetbug)."""
+    """Whether this SQLite is free of the WAL-reset bug (sqlite.org/wal.html#walresetbug)."""
     return version >= _FIXED or any(version[:2] == fix[:2] and version >= fix for fix in _BACKPORTS)
 
 

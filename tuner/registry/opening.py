@@ -1,4 +1,4 @@
-"""From a URL to a database that is ours, whole and up to date; anything else gets one sentence and is not touched."""
+"""From a URL to a database that is ours, whole and up to date. Anything else gets one sentence, untouched."""
 
 import fcntl
 import os
@@ -95,7 +95,7 @@ def _is_missing_or_empty(path: Path) -> bool:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Let one process at a time create or migrate in a folder. The kernel frees the lock at death; no file is left."""
+    """Let one process at a time create or migrate in a folder. Leaves no file, and no lock after a death."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -179,7 +179,7 @@ def _check_writable(path: Path) -> None:
 
 
 def connect_for_reading(path: Path, busy_timeout_s: float = 30.0) -> Any:
-    """Open a raw connection that cannot write, leaves no file behind and, where it can be helped, makes none."""
+    """Open a raw connection that cannot write, and that leaves no file behind where it can be helped."""
     wal = path.with_name(path.name + "-wal")
     journal = path.with_name(path.name + "-journal")
     with path.open("rb") as file:
@@ -224,7 +224,7 @@ def _examine(path: Path, busy_timeout_s: float, *, whole: bool) -> int:
 def _bring_up_to_date(path: Path, version: int, *, read_only: bool) -> None:
     if read_only:
         raise StorageError(
-            f"{path} has schema {version}, and must be brought to schema {SCHEMA_VERSION} before it can be read.",
+            f"{path} has schema {version}, and can be read once it was brought to schema {SCHEMA_VERSION}.",
             "Run `retrain --history` once, which opens it for writing and keeps a backup.",
         )
     from tuner.registry.migrate import migrate  # alembic is slow to import and seldom needed
@@ -241,7 +241,7 @@ def _leave_wal(path: Path, busy_timeout_s: float) -> None:
             connection.execute("PRAGMA journal_mode=DELETE")
         except dbapi().OperationalError as error:
             raise BusyError(
-                f"{path} is in use in WAL mode, which SQLite {dbapi().sqlite_version} of this Python cannot join"
-                " safely (a defect fixed in 3.51.3).",
+                f"{path} is in use in WAL mode, which SQLite {dbapi().sqlite_version} cannot join safely"
+                " (a defect fixed in 3.51.3).",
                 "Install a sound engine with `pip install pysqlite3`, or wait until the others are done.",
             ) from error

@@ -1,8 +1,8 @@
 """Who is alive: every opening of a registry that claims something is an owner with a random id.
 
-An owner holds a kernel lock (`flock`) on a file of its own, `<database>.owners/<id>.lock`. The kernel frees it at
-death, whatever the death was: no clock, no process id that could be used again. Owners on other hosts cannot be
-seen this way; theirs is a lease, kept by `heartbeat`.
+An owner holds a kernel lock (`flock`) on a file of its own, `<database>.owners/<id>.lock`. The kernel frees
+it at death, whatever the death was: no clock, no process id that could be used again. Owners on other hosts
+cannot be seen this way; theirs is a lease, kept by `heartbeat`.
 """
 
 import fcntl
@@ -76,7 +76,7 @@ def read_owners(connection: Connection, *conditions: ColumnElement[bool]) -> lis
 def register(connection: Connection, token: str, now: float) -> int:
     """Write the row of an owner whose lock is held. Returns its id."""
     machine = Machine.here()
-    return connection.execute(
+    id_: int = connection.execute(
         insert(owners)
         .values(
             token=token,
@@ -88,6 +88,7 @@ def register(connection: Connection, token: str, now: float) -> int:
         )
         .returning(owners.c.id)
     ).scalar_one()
+    return id_
 
 
 def beat(connection: Connection, owner_id: int, now: float) -> None:
@@ -96,7 +97,7 @@ def beat(connection: Connection, owner_id: int, now: float) -> None:
 
 
 def is_dead(owner: Owner, folder: Path, now: float) -> bool:
-    """Whether an owner can no longer write: its lock decides under this kernel, a reboot or its lease elsewhere."""
+    """Whether an owner is gone: its lock decides under this kernel, a reboot or its lease elsewhere."""
     here = Machine.here()
     if owner.machine.boot_id == here.boot_id:
         return _lock_is_free(folder / f"{owner.token}.lock")
@@ -109,7 +110,7 @@ def lock_folder(database: Path) -> Path:
 
 
 def _lock_is_free(path: Path) -> bool:
-    """Probe with a shared lock, so that two processes that look at once do not take each other for the owner."""
+    """Probe with a shared lock: two processes that look at once must not take each other for the owner."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

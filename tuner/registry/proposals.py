@@ -29,7 +29,7 @@ def add(
     repeat: bool,
     now: float,
 ) -> list[Experiment]:
-    """See `Registry.add`. The transaction is immediate: what is read here cannot change before it is written."""
+    """See `Registry.add`. The transaction is immediate: what is read here stays true until it is written."""
     hashed = [
         (codec.config_hash(params), params, suggestion)
         for suggestion in suggestions

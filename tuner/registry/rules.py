@@ -1,4 +1,4 @@
-"""What tables cannot say: triggers that refuse to rewrite history, and views in words for whoever opens the file."""
+"""What tables cannot say: triggers that refuse to rewrite history, and views for whoever opens the file."""
 
 from sqlalchemy import Connection
 
@@ -65,10 +65,9 @@ TRIGGERS: tuple[str, ...] = (
 _PARAMS = """(SELECT json_group_object(n.value, json(e.params -> ('$[' || n.key || ']')))
               FROM json_each(s.names) AS n)"""
 
-VIEWS: tuple[str, ...] = (
-    f"""CREATE VIEW hp_experiments AS
+_EXPERIMENTS = """CREATE VIEW hp_experiments AS
     SELECT e.public_id, t.name AS study, e.method, e.state, e.outcome, e.value, e.std_error, t.metric,
-           {_PARAMS} AS params, e.metrics, e.attempt, e.error,
+           <params> AS params, e.metrics, e.attempt, e.error,
            datetime(e.created_at, 'unixepoch') AS created_utc,
            datetime(e.started_at, 'unixepoch') AS started_utc,
            datetime(e.finished_at, 'unixepoch') AS finished_utc,
@@ -76,41 +75,49 @@ VIEWS: tuple[str, ...] = (
     FROM experiments AS e
     JOIN studies AS t ON t.id = e.study_id
     JOIN shapes AS s ON s.id = e.shape_id
-    LEFT JOIN provenances AS v ON v.id = e.provenance_id""",
-    """CREATE VIEW hp_tuning_history AS
-    SELECT t.name AS study, e.provenance_id, row_number() OVER earlier AS iteration, e.public_id, e.method, e.value,
+    LEFT JOIN provenances AS v ON v.id = e.provenance_id"""
+
+_HISTORY = """CREATE VIEW hp_tuning_history AS
+    SELECT t.name AS study, e.provenance_id, row_number() OVER earlier AS iteration,
+           e.public_id, e.method, e.value,
            CASE t.direction WHEN 'minimize' THEN min(e.value) OVER earlier ELSE max(e.value) OVER earlier END
                AS best_value,
            datetime(e.finished_at, 'unixepoch') AS finished_utc
     FROM experiments AS e
     JOIN studies AS t ON t.id = e.study_id
     WHERE e.state = 'complete'
-    WINDOW earlier AS (PARTITION BY e.study_id, e.provenance_id ORDER BY e.id)""",
-    f"""CREATE VIEW v_best AS
-    SELECT t.name AS study, t.metric, e.public_id, e.method, e.value, e.std_error, {_PARAMS} AS params,
+    WINDOW earlier AS (PARTITION BY e.study_id, e.provenance_id ORDER BY e.id)"""
+
+_BEST = """CREATE VIEW v_best AS
+    SELECT t.name AS study, t.metric, e.public_id, e.method, e.value, e.std_error, <params> AS params,
            v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition,
-           v.turn = (SELECT max(turn) FROM provenances AS o WHERE o.study_id = t.id) AS is_latest_provenance
+           v.turn = (SELECT max(o.turn) FROM provenances AS o WHERE o.study_id = t.id) AS is_latest_provenance
     FROM provenances AS v
     JOIN studies AS t ON t.id = v.study_id
     JOIN experiments AS e ON e.id = (
-        SELECT c.id FROM experiments AS c
-        WHERE c.study_id = v.study_id AND c.provenance_id = v.id AND c.value IS NOT NULL
-        ORDER BY CASE t.direction WHEN 'minimize' THEN c.value ELSE -c.value END, c.id LIMIT 1)
-    JOIN shapes AS s ON s.id = e.shape_id""",
-)
+        SELECT min(c.id) FROM experiments AS c
+        WHERE c.study_id = v.study_id AND c.provenance_id = v.id AND c.value = CASE t.direction
+            WHEN 'minimize' THEN (SELECT min(m.value) FROM experiments AS m
+                WHERE m.study_id = v.study_id AND m.provenance_id = v.id AND m.value IS NOT NULL)
+            ELSE (SELECT max(m.value) FROM experiments AS m
+                WHERE m.study_id = v.study_id AND m.provenance_id = v.id AND m.value IS NOT NULL)
+            END)
+    JOIN shapes AS s ON s.id = e.shape_id"""
+
+VIEWS: tuple[str, ...] = tuple(view.replace("<params>", _PARAMS) for view in (_EXPERIMENTS, _HISTORY, _BEST))
 
 # What Alembic itself would write, had it come all the way from an empty database.
 _ALEMBIC = (
-    "CREATE TABLE alembic_version ("
-    "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
-    f"INSERT INTO alembic_version VALUES ('{SCHEMA_VERSION:04d}')",
+    "CREATE TABLE alembic_version"
+    " (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
 )
 
 
 def create_schema(connection: Connection) -> None:
     """Write the whole present schema into an empty database, and sign it as ours."""
     metadata.create_all(connection, checkfirst=False)
-    for statement in (*TRIGGERS, *VIEWS, *_ALEMBIC):
+    for statement in (*TRIGGERS, *VIEWS, _ALEMBIC):
         connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (f"{SCHEMA_VERSION:04d}",))
     connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,8 +1,8 @@
 """The tables. What the protocol of `base` promises is also a rule of the database wherever SQL can say it.
 
-Written for size, since a study may hold a million rows: a configuration is a JSON array of its values whose names
-stand once in `shapes`; owners and provenances are integers; the hash is 16 bytes. The views put it all in words.
-Times are Unix seconds (UTC), durations are seconds.
+Written for size, since a study may hold a million rows: a configuration is a JSON array of its values, whose
+names stand once in `shapes`; owners and provenances are integers; the hash is 16 bytes. The views put it all
+in words. Times are Unix seconds (UTC), durations are seconds.
 """
 
 from sqlalchemy import (
@@ -62,7 +62,7 @@ _FINISHED = "('complete', 'pruned', 'failed')"
 
 
 def _finite(column: str) -> CheckConstraint:
-    """Neither infinite nor, on engines that keep it, NaN. SQLite stores NaN as NULL, which other rules refuse."""
+    """Neither infinite nor NaN, which SQLite stores as NULL: other rules refuse that."""
     return CheckConstraint(f"abs({column}) <= 1.7976931348623157e308", name=f"{column}_finite")
 
 
@@ -133,7 +133,7 @@ shapes = Table(
     sqlite_strict=True,
 )
 
-# What values were scored on. The highest `turn` of a study is the latest that a result came from; no clock decides it.
+# What values were scored on. The highest `turn` of a study is where its latest result came from, by no clock.
 provenances = Table(
     "provenances",
     metadata,

@@ -1,4 +1,5 @@
-"""The registry on one SQLite file: each method opens one transaction and hands it to the function that does the work."""
+# ruff: noqa: D102 - the contract in `base` holds the docstrings
+"""The registry on one SQLite file: each method is one transaction around the function that does the work."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence

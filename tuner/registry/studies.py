@@ -118,8 +118,8 @@ def start_run(
             runs.c.ended_at.is_(None),
         ).order_by(runs.c.id)
     ).all()
-    dead = {owner.id for owner in read_owners(connection, owners.c.id.in_({run.owner_id for run in open_runs}))
-            if is_dead(owner)}  # fmt: skip
+    their_owners = read_owners(connection, owners.c.id.in_({run.owner_id for run in open_runs}))
+    dead = {owner.id for owner in their_owners if is_dead(owner)}
     left = next((run.id for run in open_runs if run.owner_id in dead), None)
     if left is not None:
         connection.execute(update(runs).where(runs.c.id == left).values(owner_id=owner_id))

@@ -33,7 +33,7 @@ def translate(error: BaseException, path: Path) -> StorageError:
             )
         case "SQLITE_FULL":
             return StorageError(
-                f"The disk is full: {path} cannot grow, and nothing of this step was written.{_free_space(path)}",
+                f"The disk is full: {path} cannot grow; nothing of this step was written.{_free_space(path)}",
                 "Free some space, then run the same command again.",
             )
         case "SQLITE_IOERR":
@@ -49,7 +49,7 @@ def translate(error: BaseException, path: Path) -> StorageError:
             )
         case "SQLITE_CANTOPEN":
             return StorageError(
-                f"{path} cannot be opened; its folder may be read-only, or this process has too many open files.",
+                f"{path} cannot be opened: its folder is read-only, or this process has too many open files.",
                 "Check the folder's permissions and `ulimit -n`.",
             )
         case "SQLITE_CORRUPT":

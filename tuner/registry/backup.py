@@ -1,0 +1,65 @@
+"""Copies of a registry that are whole, whoever writes to it meanwhile."""
+
+import os
+import secrets
+from contextlib import closing
+from pathlib import Path
+
+from tuner.errors import StorageError, UsageError
+from tuner.registry.base import Registry
+from tuner.registry.engine import connect, dbapi, is_sound
+from tuner.registry.opening import connect_for_reading
+from tuner.registry.sqlite_registry import SqliteRegistry
+from tuner.registry.trouble import translate
+
+__all__ = ["backup", "copy_database"]
+
+
+def backup(registry: Registry, path: str | Path) -> Path:
+    """Write a copy of the registry as of now to a new file at `path`; safe while experiments run.
+
+    Returns:
+        The absolute path of the copy, itself a registry.
+
+    Raises:
+        UsageError: the file exists already, or its folder does not.
+        StorageError: it could not be written; nothing is left of it.
+    """
+    if not isinstance(registry, SqliteRegistry):
+        raise UsageError("Only a registry in an SQLite file can be copied.", "Use the tools of the database.")
+    target = Path(path).expanduser().absolute()
+    if target.exists():
+        raise UsageError(f"A backup never replaces a file, but {target} exists.", "Name another file.")
+    if not target.parent.is_dir():
+        raise UsageError(f"A backup is written into a folder that exists, but there is no {target.parent}.")
+    copy_database(registry.database.path, target)
+    return target
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy the latest commit of `source` to `target`, which appears whole or not at all."""
+    fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with closing(connect_for_reading(source)) as connection:
+            connection.execute("VACUUM INTO ?", (str(fresh),))
+        if is_sound(dbapi().sqlite_version_info):
+            with closing(connect(fresh, "rw")) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+        _sync(fresh)
+        fresh.replace(target)
+        _sync(target.parent)
+    except dbapi().Error as error:
+        raise translate(error, target) from error
+    except OSError as error:
+        raise StorageError(f"{target} could not be written: {error.strerror}.") from error
+    finally:
+        for left in ("", "-journal", "-wal", "-shm"):
+            fresh.with_name(fresh.name + left).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

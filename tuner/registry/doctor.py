@@ -1,0 +1,91 @@
+"""What `retrain doctor` says about the store."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.errors import UsageError
+from tuner.registry.base import Registry
+from tuner.registry.engine import dbapi, is_sound
+from tuner.registry.owners import is_dead, lock_folder, read_owners
+from tuner.registry.sqlite_registry import SqliteRegistry
+
+__all__ = ["RegistryInfo", "SqliteEngine", "registry_info", "sqlite_engine"]
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteEngine:
+    """The SQLite in use. `is_sound`: free of the WAL-reset bug, so that WAL mode is safe."""
+
+    driver: str
+    version: str
+    is_sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryInfo:
+    """The state of one registry file.
+
+    Attributes:
+        journal_mode: "wal" on a sound engine, else "delete".
+        problems: what SQLite's integrity and foreign key checks found; empty is good.
+        owners_alive: processes that work on it now.
+        owners_dead: processes that died and still hold experiments; the next run takes these back.
+        n_held_by_dead: how many experiments those hold.
+    """
+
+    path: Path
+    size_bytes: int
+    engine: SqliteEngine
+    journal_mode: str
+    problems: tuple[str, ...]
+    application_id: int
+    schema_version: int
+    owners_alive: int
+    owners_dead: int
+    n_held_by_dead: int
+
+
+def sqlite_engine() -> SqliteEngine:
+    """The SQLite that a registry opened now would use."""
+    driver = dbapi()
+    return SqliteEngine(
+        driver.__name__.split(".")[0], driver.sqlite_version, is_sound(driver.sqlite_version_info)
+    )
+
+
+def registry_info(registry: Registry, clock: Callable[[], float] = time.time) -> RegistryInfo:
+    """Check a registry from end to end; takes seconds for each GB. Nothing is written."""
+    if not isinstance(registry, SqliteRegistry):
+        raise UsageError("Only a registry in an SQLite file can be examined.")
+    path = registry.database.path
+    with registry.database.read() as connection:
+
+        def pragma(name: str) -> list[tuple[object, ...]]:
+            return [tuple(row) for row in connection.exec_driver_sql(f"PRAGMA {name}")]
+
+        problems = [str(row[0]) for row in pragma("integrity_check(10)") if row[0] != "ok"]
+        problems += [
+            f"{row[0]} row {row[1]} refers to a missing {row[2]}" for row in pragma("foreign_key_check")
+        ]
+        folder = lock_folder(path)
+        dead = {owner.id: is_dead(owner, folder, clock()) for owner in read_owners(connection)}
+        held = [
+            row.owner_id
+            for row in connection.exec_driver_sql(
+                "SELECT owner_id FROM experiments WHERE owner_id IS NOT NULL"
+            )
+        ]
+        return RegistryInfo(
+            path=path,
+            size_bytes=path.stat().st_size,
+            engine=sqlite_engine(),
+            journal_mode=str(pragma("journal_mode")[0][0]),
+            problems=tuple(problems),
+            application_id=int(str(pragma("application_id")[0][0])),
+            schema_version=int(str(pragma("user_version")[0][0])),
+            owners_alive=sum(not gone for gone in dead.values()),
+            owners_dead=len({id_ for id_ in held if dead[id_]}),
+            n_held_by_dead=sum(dead[id_] for id_ in held),
+        )

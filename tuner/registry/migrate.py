@@ -1,0 +1,44 @@
+"""Bringing an older registry up to date: a backup first, then all steps in one transaction."""
+
+import logging
+from contextlib import closing
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from tuner.registry.backup import copy_database
+from tuner.registry.engine import Database, connect
+from tuner.registry.opening import folder_lock
+from tuner.registry.schema import SCHEMA_VERSION
+
+__all__ = ["migrate", "upgrade"]
+
+_log = logging.getLogger(__name__)
+
+
+def migrate(path: Path) -> None:
+    """Bring the registry at `path` to the present schema. A crash leaves the old one or the new one."""
+    with (
+        folder_lock(path.parent),
+        closing(Database(path, lambda: connect(path, "rw"), read_only=False)) as database,
+    ):
+        with database.read() as connection:
+            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        if version == SCHEMA_VERSION:
+            return  # another process was first
+        kept = path.with_name(f"{path.name}.schema{version}.backup")
+        copy_database(path, kept)
+        _log.warning("migrating %s from schema %d to %d; backup at %s", path, version, SCHEMA_VERSION, kept)
+        upgrade(database)
+
+
+def upgrade(database: Database) -> None:
+    """Run every step that the database lacks, and stamp it."""
+    config = Config()
+    config.set_main_option("script_location", "tuner.registry:migrations")
+    config.set_main_option("path_separator", "os")
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
