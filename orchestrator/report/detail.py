@@ -100,8 +100,9 @@ def _facts(study: Study, experiment: Experiment) -> list[str]:
         "reason": ", ".join(f"{key} {_brief(value)}" for key, value in experiment.reason.items()),
         "scored on": experiment.provenance and provenance_text(experiment.provenance),
     }
-    width = max(map(len, facts))
-    return [f"{name:<{width}}  {value}" for name, value in facts.items() if value]
+    known = {name: value for name, value in facts.items() if value}
+    width = max(map(len, known))
+    return [f"{name:<{width}}  {value}" for name, value in known.items()]
 
 
 def _brief(value: Any) -> str:

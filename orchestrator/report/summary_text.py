@@ -25,6 +25,10 @@ _WHY_EXCLUDED = {
     "metric": "another definition of the metric or splits",
 }
 
+_ABOUT_EXCLUDED = (
+    "They are kept, but scores of different origin are never mixed. New runs score on what is now."
+)
+
 
 def summary_text(summary: Summary, output: str = "table", *, flags: str = "", colour: bool = False) -> str:
     """Return a Summary as text without a final newline.
@@ -47,7 +51,8 @@ def summary_text(summary: Summary, output: str = "table", *, flags: str = "", co
     page.lines("Improvement of the best", *_improvement_lines(summary))
     page.lines("At a bound", *_bound_lines(summary))
     page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
-    page.lines("Not compared", *map(_excluded_line, summary.excluded))
+    if summary.excluded:
+        page.lines("Not compared", *map(_excluded_line, summary.excluded), _ABOUT_EXCLUDED)
     page.lines(
         "Cost", f"{seconds(summary.experiments_s)} of experiments, in {seconds(summary.wall_s)} by the clock"
     )
@@ -112,9 +117,9 @@ def _improvement_lines(summary: Summary) -> list[str]:
         return []
     best = summary.top[0]
     lines = []
-    for name, row in (("baseline", summary.baseline), ("deployed", summary.deployed)):
+    for name, row in (("The baseline", summary.baseline), ("What is deployed", summary.deployed)):
         if row is not None and row.id == best.id:
-            lines.append(f"The {name} itself is the best of {summary.n_compared}: nothing to gain so far.")
+            lines.append(f"{name} is the best of {summary.n_compared}: nothing to gain so far.")
     if summary.baseline is None:
         lines.append("The baseline is not complete: there is nothing to compare with.")
     for each in summary.improvements:

@@ -1,0 +1,218 @@
+import csv
+import io
+import json
+
+import pytest
+
+from orchestrator.report import diff, listing, show
+from retrain.tables import WIDTH
+from tests.orchestrator.report.story import BASE, TODAY, Story, better
+from tuner.errors import MismatchError, NotFoundError
+from tuner.experiment import Direction, Failure, Outcome, State, Suggestion
+from tuner.registry import StudySpec
+
+LISTED = """\
+experiment                    state     roc_auc          took   why
+----------------------------  --------  ---------------  -----  -------
+default_20261121_090112_001   complete  0.9220 ± 0.0086  4 s
+default_20261121_090116_001   complete  0.9220 ± 0.0086  4 s
+random_20261121_090120_001    complete  0.9020 ± 0.0080  4 s
+random_20261121_090124_001    complete  0.9260 ± 0.0049  4 s
+random_20261121_090128_001    failed                            error
+random_20261121_090129_001    failed                            error
+random_20261121_090130_001    failed                            timeout
+bayesian_20261121_090131_001  complete  0.9340 ± 0.0080  6.5 s
+random_20261121_090137_001    waiting"""
+
+SHOWN = """\
+Experiment bayesian_20261121_090131_001
+  study      breast
+  method     bayesian
+  state      complete
+  roc_auc    0.9340 ± 0.0080
+  took       6.5 s
+  written    2026-11-21T09:01:31Z
+  started    2026-11-21T09:01:31Z
+  finished   2026-11-21T09:01:37Z
+  seed       7
+  scored on  data 3f2a91c0d4e5, code 9d00ab12c3d4; roc_auc, 5 folds
+
+Parameters
+parameter      value  baseline
+-------------  -----  --------
+learning_rate  0.3    0.1
+max_depth      10     6
+booster        dart   gbtree
+rate_drop      0.1
+
+Metrics
+metric    value
+--------  -----
+accuracy    0.9
+
+Measurements
+metric   step  value
+-------  ----  -----
+roc_auc     0  0.914
+roc_auc     1   0.94
+roc_auc     2  0.923
+roc_auc     3  0.961
+roc_auc     4  0.932
+
+Attempts
+#  started               took   ending    message
+-  --------------------  -----  --------  -------
+1  2026-11-21T09:01:31Z  6.5 s  complete"""
+
+DIFFERENT = """\
+Parameters that differ
+parameter      bayesian_20261121_090131_001  default_20261121_090116_001
+-------------  ----------------------------  ---------------------------
+learning_rate  0.3                           0.1
+max_depth      10                            6
+booster        dart                          gbtree
+rate_drop      0.1
+
+roc_auc
+  bayesian_20261121_090131_001  0.9340 ± 0.0080
+  default_20261121_090116_001   0.9220 ± 0.0086
+  +0.0120 (+1.30%) over default_20261121_090116_001
+    95 % interval [+0.0091, +0.0149] from 5 paired folds
+    The interval excludes zero: better by more than the noise of the folds."""
+
+BEST, BASELINE, OLD = "bayesian", "default_20261121_090116", "default_20261121_090112"
+
+
+def test_ls(told: Story) -> None:
+    assert listing(told.registry, told.study) == LISTED
+
+
+@pytest.mark.parametrize(
+    ("filters", "n"),
+    [
+        ({"states": [State.FAILED]}, 3),
+        ({"states": [State.FAILED, State.WAITING]}, 4),
+        ({"method": "bayesian"}, 1),
+        ({"method": "random", "states": [State.COMPLETE]}, 2),
+        ({"limit": 2}, 2),
+        ({"limit": 100}, 9),
+        ({"method": "nothing"}, 0),
+    ],
+)
+def test_ls_filters(told: Story, filters: dict[str, object], n: int) -> None:
+    rows = json.loads(listing(told.registry, told.study, output="json", **filters))  # type: ignore[arg-type]
+    assert len(rows) == n
+
+
+def test_ls_limits_to_the_newest_of_what_is_left(told: Story) -> None:
+    text = listing(told.registry, told.study, method="random", limit=2, output="csv")
+    assert [row["id"] for row in csv.DictReader(io.StringIO(text))] == [
+        "random_20261121_090130_001",
+        "random_20261121_090137_001",
+    ]
+
+
+def test_ls_csv_has_parameters_and_errors(told: Story) -> None:
+    rows = list(csv.DictReader(io.StringIO(listing(told.registry, told.study, output="csv"))))
+    assert rows[7]["booster"] == "dart"
+    assert rows[0]["rate_drop"] == ""
+    assert rows[4]["error"].startswith("ValueError: bad value 3 in row 17")
+
+
+def test_show(told: Story) -> None:
+    assert show(told.registry, BEST) == SHOWN
+
+
+def test_show_a_failure_with_the_end_of_its_traceback(story: Story) -> None:
+    trace = "\n".join(["Traceback:", *(f"  frame {i}" for i in range(50)), "ValueError: bad"])
+    story.failed("ValueError: bad", traceback=trace, max_depth=3)
+    text = show(story.registry, "random")
+    assert "state     failed (error)" in text
+    assert "Error\n  ValueError: bad" in text
+    assert "    frame 49\n  ValueError: bad" in text
+    assert "frame 20" not in text
+    assert json.loads(show(story.registry, "random", output="json"))["traceback"] == trace
+
+
+def test_show_every_attempt_and_the_reason(story: Story) -> None:
+    story.write("bayesian", {"mean": 0.93123456, "design": "initial"}, max_depth=4)
+    (claim,) = story.registry.claim(story.study)
+    story.registry.fail(claim, Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)"))
+    (claim,) = story.registry.claim(story.study)
+    text = show(story.registry, "bayesian")
+    assert "reason    mean 0.93123, design initial" in text
+    rows = text[text.index("Attempts") :].splitlines()[3:]
+    assert rows[0].endswith("failed   worker died (SIGSEGV)")
+    assert rows[1].split()[-1] == "running"
+
+
+def test_show_json_holds_everything(told: Story) -> None:
+    document = json.loads(show(told.registry, BEST, output="json"))
+    assert document["study"] == "breast"
+    assert document["params"] == {"learning_rate": 0.3, "max_depth": 10, "booster": "dart", "rate_drop": 0.1}
+    assert [each["value"] for each in document["measurements"]] == pytest.approx(better(BASE, 0.012))
+    assert [each["ending"] for each in document["attempts"]] == ["complete"]
+    assert document["finished_at"] == "2026-11-21T09:01:37Z"
+
+
+def test_show_csv_is_one_field_per_row(told: Story) -> None:
+    rows = dict(csv.reader(io.StringIO(show(told.registry, BEST, output="csv"))))
+    assert rows["params.max_depth"] == "10"
+    assert rows["scored_on.data"] == TODAY.data
+
+
+def test_show_what_is_not_there(told: Story) -> None:
+    with pytest.raises(NotFoundError):
+        show(told.registry, "grid_2026")
+
+
+def test_diff(told: Story) -> None:
+    assert diff(told.registry, BEST, BASELINE) == DIFFERENT
+
+
+def test_diff_the_other_way_round(told: Story) -> None:
+    there = json.loads(diff(told.registry, BEST, BASELINE, output="json"))["improvement"]
+    back = json.loads(diff(told.registry, BASELINE, BEST, output="json"))["improvement"]
+    assert back["amount"] == pytest.approx(-there["amount"])
+    assert back["interval"]["high"] == pytest.approx(-there["interval"]["low"])
+    assert "worse by more than the noise" in diff(told.registry, BASELINE, BEST)
+
+
+def test_diff_never_compares_scores_of_different_data(told: Story) -> None:
+    text = diff(told.registry, BEST, OLD)
+    assert text.endswith("Not compared: scored on different data.")
+    document = json.loads(diff(told.registry, BEST, OLD, output="json"))
+    assert document["improvement"] is None
+    assert document["not_compared"] == "Not compared: scored on different data."
+
+
+def test_diff_with_an_experiment_that_has_no_value(told: Story) -> None:
+    assert diff(told.registry, BEST, "random_20261121_090137").endswith(
+        "Not compared: random_20261121_090137_001 has no value (waiting)."
+    )
+
+
+def test_diff_of_the_same_parameters(told: Story) -> None:
+    assert diff(told.registry, BASELINE, OLD).startswith("Parameters\n  Both have the same.")
+
+
+def test_diff_across_studies_is_refused(told: Story) -> None:
+    spec = StudySpec("other", told.study.space, "loss", Direction.MINIMIZE, told.study.baseline)
+    other = told.registry.open_study(spec)
+    told.registry.add(other, [Suggestion(told.study.baseline, "grid")])
+    with pytest.raises(MismatchError, match="within one study"):
+        diff(told.registry, BEST, "grid")
+
+
+def test_diff_csv(told: Story) -> None:
+    rows = list(csv.reader(io.StringIO(diff(told.registry, BEST, BASELINE, output="csv"))))
+    assert rows[1] == ["learning_rate", "0.3", "0.1"]
+
+
+def test_no_line_is_too_wide(told: Story) -> None:
+    texts = (
+        listing(told.registry, told.study),
+        show(told.registry, BEST),
+        diff(told.registry, BEST, BASELINE),
+    )
+    assert max(len(line) for text in texts for line in text.splitlines()) <= WIDTH
