@@ -5,7 +5,7 @@ begins with `neg_` is maximised, as in scikit-learn; its short twin (`rmse`, `lo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ class Metric:
     tasks: tuple[str, ...]
     direction: Direction = Direction.MAXIMIZE
     sign: int = 1
-    options: Mapping[str, Any] = MappingProxyType({})
+    options: Mapping[str, Any] = field(default_factory=dict)
     every_class: bool = False
 
 

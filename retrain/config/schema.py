@@ -1,157 +1,30 @@
-"""The sections of the configuration. Each is frozen, refuses unknown keys, and converts nothing silently."""
+"""The sections of the configuration, and the whole of it."""
 
 import re
-import shlex
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
+from retrain.config.pipeline import PipelineConfig
+from retrain.config.section import Finite, Section, checked_name, unknown
 from retrain.config.space import build_space
-from retrain.metrics import METRICS, get_metric
-from retrain.models import MODELS
 from tuner.errors import ConfigError, did_you_mean
-from tuner.experiment import Direction
 from tuner.space import SearchSpace
 
 __all__ = [
-    "BUILT_IN_DATA",
     "Config",
     "DeployConfig",
     "GateConfig",
     "PhaseConfig",
-    "PipelineConfig",
     "SpaceConfig",
     "SplitsConfig",
     "StudyConfig",
 ]
 
-BUILT_IN_DATA = ("breast_cancer", "diabetes", "digits", "iris", "wine")
-"""The data sets that scikit-learn carries with it, by name: nothing is downloaded."""
 
-KINDS = ("tabular", "command")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-PARAMS_PLACEHOLDER = "{params}"
-
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class PipelineConfig(_Section):
-    """What one experiment runs.
-
-    Attributes:
-        kind: "tabular", "command", or a Python object as "package.module:attr" or "path/to/file.py:attr".
-        model: a name of `retrain.models.MODELS` (tabular).
-        data: a CSV or Parquet file, relative to the configuration, or a name of `BUILT_IN_DATA` (tabular).
-        target: the column to predict; a built-in data set has its own (tabular).
-        metric: the number that is optimised; "value" by default for a program or a Python function.
-        direction: taken from the metric where that is known.
-        drop: columns that are not features (tabular).
-        fixed: hyperparameters that are given to every experiment and not searched.
-        command: the program and its arguments (command).
-        params_as: how the program is given its parameters: as flags, as JSON on stdin, or as a JSON file.
-    """
-
-    kind: str = "tabular"
-    model: str | None = None
-    data: str | None = None
-    target: str | None = None
-    metric: str | None = None
-    direction: Annotated[Direction | None, Field(strict=False)] = None
-    drop: Texts = ()
-    fixed: dict[str, float | int | str | bool] = {}
-    command: str | Texts | None = None
-    params_as: Literal["flags", "json", "file"] = "flags"
-
-    @field_validator("kind")
-    @classmethod
-    def _is_known(cls, kind: str) -> str:
-        module, _, attribute = kind.rpartition(":")
-        if kind in KINDS or (module and attribute.isidentifier()):
-            return kind
-        raise ValueError(
-            f"must be 'tabular', 'command', 'package.module:attr' or 'path/to/file.py:attr', "
-            f"but got {kind!r}." + did_you_mean(kind, KINDS)
-        )
-
-    @field_validator("model")
-    @classmethod
-    def _is_model(cls, model: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") == "tabular" and model is not None and model not in MODELS:
-            raise ValueError(_unknown(model, MODELS, "model"))
-        return model
-
-    @field_validator("metric")
-    @classmethod
-    def _is_metric(cls, metric: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") == "tabular" and metric is not None and metric not in METRICS:
-            raise ValueError(_unknown(metric, METRICS, "metric"))
-        return metric
-
-    @model_validator(mode="after")
-    def _suits_its_kind(self) -> Self:
-        faults = {"tabular": self._tabular_faults, "command": self._command_faults}.get(
-            self.kind, self._python_faults
-        )
-        FaultsError.raise_if(list(faults()))
-        return self
-
-    def _tabular_faults(self) -> Iterable[tuple[str, str]]:
-        for key in ("model", "data", "metric"):
-            if getattr(self, key) is None:
-                yield key, "is needed for kind = 'tabular'."
-        if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
-            yield "target", "is needed: the column of the data to predict."
-        yield from self._meaningless("command", "params_as")
-        if self.metric is not None and self.direction not in (None, get_metric(self.metric).direction):
-            yield (
-                "direction",
-                f"must be {get_metric(self.metric).direction.value!r} (or left out) for {self.metric}.",
-            )
-
-    def _command_faults(self) -> Iterable[tuple[str, str]]:
-        if not self.command:
-            yield "command", "is needed for kind = 'command'."
-        elif isinstance(self.command, str):
-            try:
-                if not shlex.split(self.command):
-                    yield "command", "must name a program."
-            except ValueError as error:
-                yield "command", f"cannot be split into words: {error}."
-        if self.params_as == "json" and PARAMS_PLACEHOLDER in str(self.command):
-            yield (
-                "command",
-                f"must not hold {PARAMS_PLACEHOLDER} with params_as = 'json': they come on stdin.",
-            )
-        yield from self._meaningless("model", "data", "target", "drop")
-        yield from self._direction_faults()
-
-    def _python_faults(self) -> Iterable[tuple[str, str]]:
-        yield from self._meaningless("command", "params_as")
-
-    def _direction_faults(self) -> Iterable[tuple[str, str]]:
-        if self.direction is None and self.metric not in METRICS:
-            yield "direction", "must be 'minimize' or 'maximize': the metric is none of the known ones."
-
-    def _meaningless(self, *keys: str) -> Iterable[tuple[str, str]]:
-        for key in keys:
-            if getattr(self, key) != type(self).model_fields[key].default:
-                yield key, f"has no meaning for kind = {self.kind!r}."
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The command as words: a text is split as a shell would, without running one."""
-        return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command or ()
-
-
-class SplitsConfig(_Section):
+class SplitsConfig(Section):
     """How rows are held out.
 
     Attributes:
@@ -181,11 +54,11 @@ class SplitsConfig(_Section):
         return self
 
 
-class PhaseConfig(_Section):
+class PhaseConfig(Section):
     """A search space: a preset, own parameters (which win), or both; and constraints."""
 
     preset: str | None = None
-    params: dict[str, dict[str, Any]] = {}
+    params: dict[str, dict[str, Any]] = Field(default_factory=dict)
     constraints: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
 
     @field_validator("preset")
@@ -194,17 +67,17 @@ class PhaseConfig(_Section):
         from tuner.presets import PRESETS
 
         if preset is not None and preset not in PRESETS:
-            raise ValueError(_unknown(preset, PRESETS, "preset"))
+            raise ValueError(unknown(preset, PRESETS, "preset"))
         return preset
 
 
 class SpaceConfig(PhaseConfig):
     """The search space, and those of later phases by name."""
 
-    phases: dict[str, PhaseConfig] = {}
+    phases: dict[str, PhaseConfig] = Field(default_factory=dict)
 
 
-class DeployConfig(_Section):
+class DeployConfig(Section):
     """Where what is deployed lives, relative to the configuration.
 
     Attributes:
@@ -220,7 +93,7 @@ class DeployConfig(_Section):
     versions: str = "versions"
 
 
-class GateConfig(_Section):
+class GateConfig(Section):
     """What `metric` must reach before anything is deployed. At least one bound; all of them must hold.
 
     Attributes:
@@ -246,7 +119,7 @@ class GateConfig(_Section):
         return self
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """The campaign: its name in the registry (the pipeline's name by default) and its seed."""
 
     name: str | None = None
@@ -255,10 +128,10 @@ class StudyConfig(_Section):
     @field_validator("name")
     @classmethod
     def _is_name(cls, name: str | None) -> str | None:
-        return name if name is None else _checked_name(name)
+        return name if name is None else checked_name(name)
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration.
 
     Attributes:
@@ -282,7 +155,7 @@ class Config(_Section):
     @field_validator("name")
     @classmethod
     def _is_name(cls, name: str) -> str:
-        return _checked_name(name)
+        return checked_name(name)
 
     @model_validator(mode="before")
     @classmethod
@@ -318,19 +191,6 @@ class Config(_Section):
             section = self.space.phases[phase]
         default = f"{self.pipeline.model}/default" if self.pipeline.kind == "tabular" else None
         return build_space(section, fixed=self.pipeline.fixed, default_preset=default)
-
-
-def _unknown(name: str, known: Iterable[str], what: str) -> str:
-    return f"is an unknown {what}, {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
-
-
-def _checked_name(name: str) -> str:
-    if NAME.fullmatch(name) is None:
-        raise ValueError(
-            "must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit, "
-            f"but got {name!r}."
-        )
-    return name
 
 
 def _default_name(pipeline: dict[str, Any]) -> str:

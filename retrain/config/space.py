@@ -40,7 +40,7 @@ def build_space(
     constraints: list[Any] = []
     if preset is not None:
         document = load_preset(preset).to_dict()
-        params |= document["params"]
+        params = {spec["name"]: {k: v for k, v in spec.items() if k != "name"} for spec in document["params"]}
         constraints += document["constraints"]
     params |= section.params
     constraints += section.constraints

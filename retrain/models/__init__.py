@@ -64,7 +64,7 @@ def make_model(name: str, params: Params, task: str, seed: int) -> Model:
 
     Args:
         name: a name of `MODELS`.
-        params: its hyperparameters by their own names. The text "none" stands for None (TOML has none).
+        params: its hyperparameters by their own names.
         task: "binary", "multiclass" or "regression".
         seed: any integer >= 0; the same seed and data give the same model.
 
@@ -76,6 +76,5 @@ def make_model(name: str, params: Params, task: str, seed: int) -> Model:
         able = ", ".join(other for other, its in MODELS.items() if task in its.tasks)
         raise ConfigError(f"The model {name!r} cannot learn a {task} task.", f"Models that can: {able}")
     check_params(family, params)
-    given = {key: None if value == "none" else value for key, value in params.items()}
-    model: Model = family_module(name).build(given, task, seed)
+    model: Model = family_module(name).build(params, task, seed)
     return model

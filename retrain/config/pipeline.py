@@ -1,0 +1,132 @@
+"""The `[pipeline]` section: what one experiment runs. What a key means depends on the kind."""
+
+import shlex
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from retrain.config.faults import FaultsError
+from retrain.config.section import Section, Texts, unknown
+from retrain.metrics import METRICS, get_metric
+from retrain.models import MODELS
+from tuner.errors import did_you_mean
+from tuner.experiment import Direction
+
+__all__ = ["BUILT_IN_DATA", "PARAMS_PLACEHOLDER", "PipelineConfig"]
+
+BUILT_IN_DATA = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+"""The data sets that scikit-learn carries with it, by name: nothing is downloaded."""
+
+PARAMS_PLACEHOLDER = "{params}"
+"""Stands for the parameters, or the file that holds them, in a command."""
+
+KINDS = ("tabular", "command")
+
+
+class PipelineConfig(Section):
+    """What one experiment runs.
+
+    Attributes:
+        kind: "tabular", "command", or a Python object as "package.module:attr" or "path/to/file.py:attr".
+        model: a name of `retrain.models.MODELS` (tabular).
+        data: a CSV or Parquet file, relative to the configuration, or a name of `BUILT_IN_DATA` (tabular).
+        target: the column to predict; a built-in data set has its own (tabular).
+        metric: the number that is optimised; "value" by default for a program or a Python function.
+        direction: taken from the metric where that is known.
+        drop: columns that are not features (tabular).
+        fixed: hyperparameters that are given to every experiment and not searched.
+        command: the program and its arguments (command).
+        params_as: how the program is given its parameters: as flags, as JSON on stdin, or as a JSON file.
+    """
+
+    kind: str = "tabular"
+    model: str | None = None
+    data: str | None = None
+    target: str | None = None
+    metric: str | None = None
+    direction: Annotated[Direction | None, Field(strict=False)] = None
+    drop: Texts = ()
+    fixed: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    command: str | Texts | None = None
+    params_as: Literal["flags", "json", "file"] = "flags"
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        module, _, attribute = kind.rpartition(":")
+        if kind in KINDS or (module and attribute.isidentifier()):
+            return kind
+        raise ValueError(
+            f"must be 'tabular', 'command', 'package.module:attr' or 'path/to/file.py:attr', "
+            f"but got {kind!r}." + did_you_mean(kind, KINDS)
+        )
+
+    @field_validator("model")
+    @classmethod
+    def _is_model(cls, model: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("kind") == "tabular" and model is not None and model not in MODELS:
+            raise ValueError(unknown(model, MODELS, "model"))
+        return model
+
+    @field_validator("metric")
+    @classmethod
+    def _is_metric(cls, metric: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("kind") == "tabular" and metric is not None and metric not in METRICS:
+            raise ValueError(unknown(metric, METRICS, "metric"))
+        return metric
+
+    @model_validator(mode="after")
+    def _suits_its_kind(self) -> Self:
+        faults = {"tabular": self._tabular_faults, "command": self._command_faults}.get(
+            self.kind, self._python_faults
+        )
+        FaultsError.raise_if(list(faults()))
+        return self
+
+    def _tabular_faults(self) -> Iterable[tuple[str, str]]:
+        for key in ("model", "data", "metric"):
+            if getattr(self, key) is None:
+                yield key, "is needed for kind = 'tabular'."
+        if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
+            yield "target", "is needed: the column of the data to predict."
+        yield from self._meaningless("command", "params_as")
+        if self.metric is not None and self.direction not in (None, get_metric(self.metric).direction):
+            yield (
+                "direction",
+                f"must be {get_metric(self.metric).direction.value!r} (or left out) for {self.metric}.",
+            )
+
+    def _command_faults(self) -> Iterable[tuple[str, str]]:
+        if not self.command:
+            yield "command", "is needed for kind = 'command'."
+        elif isinstance(self.command, str):
+            try:
+                if not shlex.split(self.command):
+                    yield "command", "must name a program."
+            except ValueError as error:
+                yield "command", f"cannot be split into words: {error}."
+        if self.params_as == "json" and PARAMS_PLACEHOLDER in str(self.command):
+            yield (
+                "command",
+                f"must not hold {PARAMS_PLACEHOLDER} with params_as = 'json': they come on stdin.",
+            )
+        yield from self._meaningless("model", "data", "target", "drop")
+        yield from self._direction_faults()
+
+    def _python_faults(self) -> Iterable[tuple[str, str]]:
+        yield from self._meaningless("command", "params_as")
+
+    def _direction_faults(self) -> Iterable[tuple[str, str]]:
+        if self.direction is None and self.metric not in METRICS:
+            yield "direction", "must be 'minimize' or 'maximize': the metric is none of the known ones."
+
+    def _meaningless(self, *keys: str) -> Iterable[tuple[str, str]]:
+        for key in keys:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                yield key, f"has no meaning for kind = {self.kind!r}."
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command as words: a text is split as a shell would, without running one."""
+        return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command or ()

@@ -1,0 +1,134 @@
+"""Reading a table: CSV, Parquet, or a data set that scikit-learn carries."""
+
+import csv
+import gzip
+import logging
+import warnings
+from pathlib import Path
+
+import pandas as pd
+
+from retrain.config.pipeline import BUILT_IN_DATA
+from tuner.errors import DataError, did_you_mean
+
+__all__ = ["read_table"]
+
+_log = logging.getLogger(__name__)
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+SEPARATORS = ",;\t|"
+
+
+def read_table(source: str, root: Path) -> pd.DataFrame:
+    """Read a table with unique column names and at least one row.
+
+    Args:
+        source: a name of `BUILT_IN_DATA`, or a path relative to `root`.
+        root: folder of the configuration.
+
+    Raises:
+        DataError: the source does not exist, cannot be read, or holds no rows.
+    """
+    if source in BUILT_IN_DATA:
+        return _built_in(source)
+    path = root / source
+    _check_path(path)
+    name = path.name.lower()
+    if name.endswith(TEXT_SUFFIXES):
+        frame = _read_text(path)
+    elif name.endswith(PARQUET_SUFFIXES):
+        frame = _read_parquet(path)
+    else:
+        raise DataError(
+            f"The data {str(path)!r} must be CSV or Parquet, by the end of its name.",
+            f"Known ends: {', '.join(TEXT_SUFFIXES + PARQUET_SUFFIXES)}",
+        )
+    if frame.empty:
+        raise DataError(f"The data {str(path)!r} have a header, but no rows.")
+    return frame
+
+
+def _built_in(name: str) -> pd.DataFrame:
+    from sklearn import datasets
+
+    frame: pd.DataFrame = getattr(datasets, f"load_{name}")(as_frame=True).frame
+    return frame
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"The data {str(path)!r} must be a file, but it is a folder.")
+    if not path.exists():
+        files = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
+        near = did_you_mean(path.name, [*files, *BUILT_IN_DATA])
+        raise DataError(
+            f"The data {str(path)!r} do not exist.{near}",
+            f"Data sets that need no file: {', '.join(BUILT_IN_DATA)}",
+        )
+    if path.stat().st_size == 0:
+        raise DataError(f"The data {str(path)!r} are empty.")
+
+
+# ---- text
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    try:
+        header, separator = _read_header(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False, index_col=False)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"The data {str(path)!r} must be UTF-8 text, but byte {error.start} is not.",
+            f"Convert them: iconv -f latin1 -t utf-8 {path.name} > utf8.csv",
+        ) from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
+        detail = str(error).rpartition("C error: ")[2].strip().rstrip(".")
+        raise DataError(f"The data {str(path)!r} are not a table: {detail}.") from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"The data {str(path)!r} are empty.") from None
+    except OSError as error:
+        raise DataError(f"The data {str(path)!r} cannot be read: {error.strerror or error}.") from None
+    if header[0] == "" and len(header) > 1:
+        _log.warning("The first column of %s has no name: taken for row numbers, and left out.", path.name)
+        frame = frame.drop(columns=frame.columns[0])
+    return frame
+
+
+def _read_header(path: Path) -> tuple[list[str], str]:
+    """The column names as they stand, and the separator: the likeliest of a few, by the first line."""
+    reads = gzip.open if path.suffix == ".gz" else Path.open
+    with reads(path, "rt", encoding="utf-8-sig", newline="") as file:
+        first = file.readline(1_000_000)
+        separator = max(SEPARATORS, key=first.count)
+        file.seek(0)
+        header = next(csv.reader(file, delimiter=separator), [])
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"The data {str(path)!r} have several columns named {', '.join(map(repr, twice))}.")
+    return header or [""], separator
+
+
+# ---- Parquet
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise DataError(
+            f"Reading {str(path)!r} needs pyarrow, which is not installed.", "pip install 'retrain[parquet]'"
+        ) from None
+    try:
+        arrow = pq.read_table(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"The data {str(path)!r} are not a readable Parquet file: {reason}") from None
+    frame: pd.DataFrame = arrow.to_pandas()
+    if not frame.columns.is_unique:
+        twice = sorted(set(frame.columns[frame.columns.duplicated()]))
+        raise DataError(f"The data {str(path)!r} have several columns named {', '.join(map(repr, twice))}.")
+    return frame.rename(columns=str)

@@ -1,0 +1,195 @@
+"""A fitted model of a table with all that it needs to predict from raw rows, and the folder it is stored in.
+
+schema.json        format, family, task, columns and their categories, classes
+preprocess.skops   the fitted preparation of the features
+model.ubj          the model itself (model.skops where it is scikit-learn's)
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrain.metrics import Predictions
+from retrain.models import family_module, get_family
+from tuner.errors import StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrain.data import Columns
+
+__all__ = [
+    "TabularModel",
+    "converged",
+    "fit_estimator",
+    "load_model",
+    "make_preprocessing",
+    "predict",
+    "save_model",
+]
+
+FORMAT = 1
+SCHEMA_FILE, PREPROCESS_FILE = "schema.json", "preprocess.skops"
+MAX_CATEGORIES = 32
+"""One-hot columns of one category at most; its rarest values share one. A matter of width, not of skill."""
+
+
+@dataclass(frozen=True, slots=True)
+class TabularModel:
+    """A fitted model.
+
+    Attributes:
+        family: name of the model family.
+        task: "binary", "multiclass" or "regression".
+        columns: the features it takes.
+        classes: the target's values by code.
+        preprocess: fitted on the same rows as the model: (n, p) to (n, q).
+        estimator: takes (n, q).
+        fitted_classes: the codes of the classes it has seen, ascending; None for a regression.
+    """
+
+    family: str
+    task: str
+    columns: "Columns"
+    classes: tuple[Any, ...]
+    preprocess: Any
+    estimator: Any
+    fitted_classes: np.ndarray | None
+
+    def predictions(self, features: np.ndarray) -> Predictions:
+        """Predict for encoded rows (n, p)."""
+        prepared = self.preprocess.transform(features)
+        return predict(self.estimator, prepared, self.fitted_classes, len(self.classes))
+
+    def predict(self, frame: "pd.DataFrame") -> np.ndarray:
+        """Predict for raw rows: (n,) values of the target. Columns may come in any order; others are ignored.
+
+        Raises:
+            DataError: a column is missing, or is not what it was.
+        """
+        labels = self.predictions(self.columns.encode(frame)).labels
+        return np.asarray(self.classes)[labels] if self.classes else labels
+
+    def predict_proba(self, frame: "pd.DataFrame") -> np.ndarray:
+        """Probabilities (n, k) of `classes` for raw rows. Not for a regression.
+
+        Raises:
+            DataError: a column is missing, or is not what it was.
+        """
+        probabilities = self.predictions(self.columns.encode(frame)).probabilities
+        if probabilities is None:
+            raise TypeError("a regression has no probabilities")
+        return probabilities
+
+
+def make_preprocessing(family: str, columns: "Columns") -> Any:
+    """Build the unfitted preparation of the features of `columns` for a model family.
+
+    Numbers: missing ones take the median of the rows it is fitted on, except where the family learns from
+    them; scaled where it needs that. Categories: one column per value, a missing one being a value of its own.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    its = get_family(family)
+    steps = [] if its.takes_missing else [SimpleImputer(strategy="median", keep_empty_features=True)]
+    steps += [StandardScaler()] if its.needs_scaling else []
+    n = len(columns.numbers)
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
+    )
+    numbers = make_pipeline(*steps) if steps else "passthrough"
+    parts = [("numbers", numbers, slice(0, n)), ("categories", one_hot, slice(n, len(columns.names)))]
+    return ColumnTransformer([part for part in parts if part[2].start < part[2].stop])
+
+
+def fit_estimator(estimator: Any, prepared: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray | None:
+    """Fit on (n, q) and return the class codes that occur, ascending; None for a regression.
+
+    Estimators want codes without gaps, so a class that is absent here is left out of what they see.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    present, codes = np.unique(y, return_inverse=True) if n_classes else (None, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # see `converged`
+        estimator.fit(prepared, codes)
+    return present
+
+
+def converged(estimator: Any) -> bool:
+    """Whether a fit ended of itself; False where it was stopped at `max_iter`."""
+    n_iter = getattr(estimator, "n_iter_", None)
+    return n_iter is None or bool(np.max(n_iter) < estimator.max_iter)
+
+
+def predict(estimator: Any, prepared: np.ndarray, present: np.ndarray | None, n_classes: int) -> Predictions:
+    """Predict for (n, q); classes that were absent in the fit have probability 0."""
+    if present is None:
+        return Predictions(np.asarray(estimator.predict(prepared), dtype=float))
+    probabilities = np.zeros((len(prepared), n_classes))
+    probabilities[:, present] = estimator.predict_proba(prepared)
+    return Predictions(probabilities.argmax(axis=1), probabilities)
+
+
+# ---- files
+
+
+def save_model(model: TabularModel, folder: Path) -> Sequence[Path]:
+    """Write a model into an existing folder and return the files."""
+    from retrain.models.store import dump
+
+    schema = {
+        "format": FORMAT,
+        "family": model.family,
+        "task": model.task,
+        "columns": model.columns.to_dict(),
+        "classes": list(model.classes),
+        "fitted_classes": None if model.fitted_classes is None else model.fitted_classes.tolist(),
+    }
+    path = folder / SCHEMA_FILE
+    path.write_text(json.dumps(schema, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    preprocess = dump(model.preprocess, folder / PREPROCESS_FILE)
+    return [path, preprocess, family_module(model.family).save(model.estimator, folder)]
+
+
+def load_model(folder: Path) -> TabularModel:
+    """Read what `save_model` wrote.
+
+    Raises:
+        StorageError: a file is missing, damaged, of a newer format, or holds types that are not trusted.
+    """
+    from retrain.data import Columns
+    from retrain.models.store import read
+
+    schema = _read_schema(folder / SCHEMA_FILE)
+    family, task, fitted = schema["family"], schema["task"], schema["fitted_classes"]
+    return TabularModel(
+        family,
+        task,
+        Columns.from_dict(schema["columns"]),
+        tuple(schema["classes"]),
+        read(folder / PREPROCESS_FILE, ["numpy.dtype"]),
+        family_module(family).load(folder, task),
+        None if fitted is None else np.asarray(fitted),
+    )
+
+
+def _read_schema(path: Path) -> Mapping[str, Any]:
+    try:
+        schema = json.loads(path.read_text("utf-8"))
+        number = schema["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"The model file {str(path)!r} cannot be read: {error}.") from None
+    if number != FORMAT:
+        raise StorageError(
+            f"The model file {str(path)!r} has format {number!r}, but this version reads {FORMAT}."
+        )
+    return dict(schema)
