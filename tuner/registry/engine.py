@@ -26,6 +26,13 @@ _OLDEST = (3, 38, 0)  # STRICT tables, RETURNING and the arrow operator of the v
 _FIXED = (3, 51, 3)
 _BACKPORTS = ((3, 44, 6), (3, 50, 7))
 
+_PRAGMAS = (
+    "foreign_keys=ON",
+    "recursive_triggers=ON",  # else REPLACE would delete from the append-only tables unseen
+    "cell_size_check=ON",  # notices a damaged page early
+    "synchronous=FULL",
+)
+
 
 def dbapi() -> ModuleType:
     """The SQLite driver: the `pysqlite3` wheel with its own fixed engine where installed, else Python's."""
@@ -54,15 +61,11 @@ def connect(path: Path, mode: str, *, busy_timeout_s: float = 30.0, immutable: b
     connection = driver.connect(
         uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )
-    # A hostile file must not run code through its schema; a damaged one must be noticed early.
-    for pragma in (
-        "foreign_keys=ON",
-        "recursive_triggers=ON",
-        "trusted_schema=OFF",
-        "cell_size_check=ON",
-        "synchronous=FULL",
-    ):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    if is_sound(driver.sqlite_version_info):
+        # A hostile file must not run code through its schema. Old engines take our JSON checks for such code.
+        connection.execute("PRAGMA trusted_schema=OFF")
     return connection
 
 

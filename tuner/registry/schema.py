@@ -67,7 +67,8 @@ def _finite(column: str) -> CheckConstraint:
 
 
 def _json(column: str) -> CheckConstraint:
-    return CheckConstraint(f"json_valid({column})", name=f"{column}_json")
+    """Old engines call NULL invalid."""
+    return CheckConstraint(f"{column} IS NULL OR json_valid({column})", name=f"{column}_json")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:

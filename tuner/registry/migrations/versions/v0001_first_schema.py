@@ -20,7 +20,7 @@ _STATEMENTS = (
         data TEXT NOT NULL,
         CONSTRAINT pk_events PRIMARY KEY (id),
         CONSTRAINT ck_events_salience_range CHECK (salience BETWEEN 0 AND 1),
-        CONSTRAINT ck_events_data_json CHECK (json_valid(data))
+        CONSTRAINT ck_events_data_json CHECK (data IS NULL OR json_valid(data))
     )
      STRICT""",
     """CREATE TABLE owners (
@@ -54,8 +54,8 @@ _STATEMENTS = (
         created_at REAL NOT NULL,
         CONSTRAINT pk_studies PRIMARY KEY (id),
         CONSTRAINT ck_studies_direction_known CHECK (direction IN ('minimize', 'maximize')),
-        CONSTRAINT ck_studies_space_json CHECK (json_valid(space)),
-        CONSTRAINT ck_studies_baseline_json CHECK (json_valid(baseline)),
+        CONSTRAINT ck_studies_space_json CHECK (space IS NULL OR json_valid(space)),
+        CONSTRAINT ck_studies_baseline_json CHECK (baseline IS NULL OR json_valid(baseline)),
         CONSTRAINT uq_studies_name UNIQUE (name)
     )
      STRICT""",
@@ -83,7 +83,7 @@ _STATEMENTS = (
         info TEXT NOT NULL,
         CONSTRAINT pk_runs PRIMARY KEY (id),
         CONSTRAINT ck_runs_n_wanted_positive CHECK (n_wanted >= 0),
-        CONSTRAINT ck_runs_info_json CHECK (json_valid(info)),
+        CONSTRAINT ck_runs_info_json CHECK (info IS NULL OR json_valid(info)),
         CONSTRAINT fk_runs_study_id FOREIGN KEY(study_id) REFERENCES studies (id),
         CONSTRAINT fk_runs_owner_id FOREIGN KEY(owner_id) REFERENCES owners (id)
     )
@@ -139,8 +139,8 @@ _STATEMENTS = (
         CONSTRAINT ck_experiments_value_finite CHECK (abs(value) <= 1.7976931348623157e308),
         CONSTRAINT ck_experiments_std_error_finite CHECK (abs(std_error) <= 1.7976931348623157e308),
         CONSTRAINT ck_experiments_params_array CHECK (json_type(params) = 'array'),
-        CONSTRAINT ck_experiments_metrics_json CHECK (json_valid(metrics)),
-        CONSTRAINT ck_experiments_reason_json CHECK (json_valid(reason)),
+        CONSTRAINT ck_experiments_metrics_json CHECK (metrics IS NULL OR json_valid(metrics)),
+        CONSTRAINT ck_experiments_reason_json CHECK (reason IS NULL OR json_valid(reason)),
         CONSTRAINT uq_experiments_public_id UNIQUE (public_id),
         CONSTRAINT fk_experiments_study_id FOREIGN KEY(study_id) REFERENCES studies (id),
         CONSTRAINT fk_experiments_run_id FOREIGN KEY(run_id) REFERENCES runs (id),
@@ -199,8 +199,8 @@ _STATEMENTS = (
         experiment_id INTEGER,
         created_at REAL NOT NULL,
         CONSTRAINT ck_model_versions_state_known CHECK (state IN ('staged', 'active', 'retired')),
-        CONSTRAINT ck_model_versions_params_json CHECK (json_valid(params)),
-        CONSTRAINT ck_model_versions_manifest_json CHECK (json_valid(manifest)),
+        CONSTRAINT ck_model_versions_params_json CHECK (params IS NULL OR json_valid(params)),
+        CONSTRAINT ck_model_versions_manifest_json CHECK (manifest IS NULL OR json_valid(manifest)),
         CONSTRAINT fk_model_versions_experiment_id FOREIGN KEY(experiment_id) REFERENCES
             experiments (id)
     )
@@ -216,8 +216,8 @@ _STATEMENTS = (
         value REAL NOT NULL,
         created_at REAL NOT NULL,
         CONSTRAINT pk_patterns PRIMARY KEY (id),
-        CONSTRAINT ck_patterns_traits_json CHECK (json_valid(traits)),
-        CONSTRAINT ck_patterns_params_json CHECK (json_valid(params)),
+        CONSTRAINT ck_patterns_traits_json CHECK (traits IS NULL OR json_valid(traits)),
+        CONSTRAINT ck_patterns_params_json CHECK (params IS NULL OR json_valid(params)),
         CONSTRAINT ck_patterns_value_finite CHECK (abs(value) <= 1.7976931348623157e308),
         CONSTRAINT uq_patterns_experiment_id UNIQUE (experiment_id),
         CONSTRAINT fk_patterns_experiment_id FOREIGN KEY(experiment_id) REFERENCES experiments (id)
@@ -236,7 +236,7 @@ _STATEMENTS = (
         CONSTRAINT pk_deployments PRIMARY KEY (id),
         CONSTRAINT ck_deployments_action_known CHECK (action IN ('apply', 'retrain', 'rollback',
             'found')),
-        CONSTRAINT ck_deployments_gates_json CHECK (json_valid(gates)),
+        CONSTRAINT ck_deployments_gates_json CHECK (gates IS NULL OR json_valid(gates)),
         CONSTRAINT fk_deployments_from_version FOREIGN KEY(from_version) REFERENCES model_versions
             (number),
         CONSTRAINT fk_deployments_to_version FOREIGN KEY(to_version) REFERENCES model_versions (number)
