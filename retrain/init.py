@@ -52,10 +52,14 @@ def init(folder: Path, example: str | None = None) -> Started:
     _write_new(folder / _CONFIGURATION, template)
     if example is not None:
         _write_target(folder)
-    extended = _ignore(folder / ".gitignore")
+    ignore = folder / ".gitignore"
+    is_new, missing = not ignore.exists(), _missing_lines(ignore)
+    if missing:
+        with ignore.open("a", encoding="utf-8") as file:
+            file.write("\n".join(["", *missing, ""]).removeprefix("\n" if is_new else ""))
     return Started(
-        written=tuple(names) if extended else (*names, ".gitignore"),
-        extended=(".gitignore",) if extended else (),
+        written=(*names, ".gitignore") if is_new else tuple(names),
+        extended=(".gitignore",) if missing and not is_new else (),
         next_commands=_next_commands(example),
     )
 
@@ -78,20 +82,17 @@ def _write_new(path: Path, text: str) -> None:
 def _write_target(folder: Path) -> None:
     """Write the defaults as what is in production, in the form that apply keeps up."""
     from retrain.config import load_config
-    from retrain.deploy.target_python import PythonTarget
+    from retrain.deploy.target_file import TargetFile
 
-    space = load_config(folder / _CONFIGURATION).search_space()
+    config = load_config(folder / _CONFIGURATION, environ={})
+    target = TargetFile.of(config)
+    assert target is not None
+    space = config.search_space()
     defaults = space.defaults()
-    inactive = {name: p.default for name, p in space.params.items() if name not in defaults}
-    _write_new(folder / _TARGET, PythonTarget(_TARGET).create(defaults, inactive))
+    inactive = {name: each.default for name, each in space.params.items() if name not in defaults}
+    _write_new(folder / _TARGET, target.rendered(None, defaults, inactive).decode())
 
 
-def _ignore(path: Path) -> bool:
-    """Add what is made at run time to `.gitignore`; return whether the file was there before."""
-    existed = path.exists()
-    lines = path.read_text("utf-8").splitlines() if existed else []
-    missing = [line for line in _IGNORED if line not in lines]
-    if missing:
-        text = "\n".join([*lines, "# What retrain makes at run time", *missing]) + "\n"
-        path.write_text(text, "utf-8")
-    return existed
+def _missing_lines(ignore: Path) -> list[str]:
+    lines = ignore.read_text("utf-8").splitlines() if ignore.exists() else []
+    return [line for line in _IGNORED if line not in lines]

@@ -7,7 +7,7 @@ from typing import Any
 
 from retrain.tables import WIDTH, printable, render
 
-__all__ = ["Page"]
+__all__ = ["Page", "hanging"]
 
 
 @dataclass
@@ -61,18 +61,23 @@ class Page:
         return f"\x1b[1m{shown}\x1b[0m" if self.colour else shown
 
 
+def hanging(head: str, text: str, indent: int | None = None) -> list[str]:
+    """Lines of `head` and `text`, wrapped at the terminal's width; further lines start below the text."""
+    return textwrap.wrap(
+        printable(text),
+        WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * (len(head) if indent is None else indent),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [head.rstrip()]
+
+
 def _wrapped(lines: Iterable[str]) -> Iterable[str]:
     """Lines indented by two and wrapped at the terminal's width; what follows a break hangs a bit deeper."""
     for line in lines:
         indent = "  " + " " * (len(line) - len(line.lstrip()))
-        yield textwrap.fill(
-            printable(line.strip()),
-            WIDTH,
-            initial_indent=indent,
-            subsequent_indent=indent + "  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from hanging(indent, line.strip(), len(indent) + 2)
 
 
 def _escaped(text: str) -> str:

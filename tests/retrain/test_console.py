@@ -64,7 +64,7 @@ def quiet(_: Common) -> None:
         "--config a.toml --db x.db --format json --no-progress -q -vv --debug ls",
         "ls --config a.toml --db x.db --format json --no-progress -q -vv --debug",
         "--config a.toml --format json -v ls --db x.db --no-progress -v --quiet --debug",
-        "--format csv --db y --config b ls --config a.toml --db x.db --format json -qvv --no-progress --debug",
+        "--format csv --config b ls --config a.toml --db x.db --format json -qvv --no-progress --debug",
     ],
 )
 def test_common_options_stand_before_or_after_the_subcommand(line: str) -> None:

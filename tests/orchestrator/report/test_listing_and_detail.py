@@ -140,7 +140,7 @@ def test_show_every_attempt_and_the_reason(story: Story) -> None:
     story.registry.fail(claim, Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)"))
     (claim,) = story.registry.claim(story.study)
     text = show(story.registry, "bayesian")
-    assert "reason    mean 0.93123, design initial" in text
+    assert "reason   mean 0.93123, design initial" in text
     rows = text[text.index("Attempts") :].splitlines()[3:]
     assert rows[0].endswith("failed   worker died (SIGSEGV)")
     assert rows[1].split()[-1] == "running"

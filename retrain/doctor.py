@@ -1,0 +1,289 @@
+"""`retrain doctor`: whether everything a project stands on is sound. Looks, and changes nothing."""
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from retrain.config import Config, load_config
+from retrain.config.pipeline import BUILT_IN_DATA
+from retrain.page import hanging
+from retrain.tables import render, to_json
+from tuner.errors import NotFoundError, RetrainError
+from tuner.registry import open_registry
+from tuner.registry.base import Registry, VersionState
+from tuner.registry.doctor import registry_info, sqlite_engine
+from tuner.registry.opening import locate
+
+__all__ = ["Finding", "Verdict", "doctor", "findings_text", "is_healthy"]
+
+_LEAST_FREE_BYTES = 1 << 30
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre")
+_LIBRARIES = (
+    "numpy",
+    "scikit-learn",
+    "xgboost",
+    "scikit-optimize",
+    "pandas",
+    "sqlalchemy",
+    "pydantic",
+    "ray",
+)
+
+
+class Verdict(StrEnum):
+    """How a check ended. Only a problem makes `doctor` fail."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, how it stands, and in a sentence why; `remedy` where there is one."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+    remedy: str = ""
+
+
+def doctor(
+    path: Path | None = None,
+    *,
+    db: str | None = None,
+    mounts: Callable[[], str] = lambda: Path("/proc/self/mountinfo").read_text("utf-8", "replace"),
+) -> list[Finding]:
+    """Check Python and libraries, the configuration and what it names, the registry and the model versions.
+
+    Args:
+        path: the configuration, as for `load_config`.
+        db: another registry than the configured one.
+        mounts: reads the kernel's table of mounted file systems.
+    """
+    findings = [*_environment()]
+    try:
+        config = load_config(path, {"db": db})
+    except RetrainError as error:
+        return [*findings, _problem("configuration", error)]
+    findings.append(Finding("configuration", Verdict.OK, f"{config.source}, pipeline {config.name}"))
+    looks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
+        ("search space", partial(_space, config)),
+        ("data", partial(_data, config)),
+        ("deploy target", partial(_target, config)),
+        ("registry", partial(_registry, config, mounts)),
+    )
+    for check, look in looks:
+        try:
+            findings += look()
+        except RetrainError as error:
+            findings.append(_problem(check, error))
+    return findings
+
+
+def is_healthy(findings: Iterable[Finding]) -> bool:
+    """Whether none of them is a problem."""
+    return all(each.verdict is not Verdict.PROBLEM for each in findings)
+
+
+def findings_text(findings: Sequence[Finding], output: str = "table") -> str:
+    """Return the findings line by line for people, or as rows; JSON with the overall verdict."""
+    rows = [
+        {"verdict": each.verdict.value, "check": each.check, "detail": each.detail, "remedy": each.remedy}
+        for each in findings
+    ]
+    if output == "json":
+        return to_json({"healthy": is_healthy(findings), "findings": rows})
+    if output != "table":
+        return render(rows, ["verdict", "check", "detail", "remedy"], output)
+    width = max(len(each.check) for each in findings)
+    lines = []
+    for each in findings:
+        head = f"{each.verdict:<7}  {each.check:<{width}}  "
+        lines += hanging(head, each.detail)
+        if each.remedy:
+            lines += hanging(" " * len(head) + "try: ", each.remedy)
+    return "\n".join(lines)
+
+
+def _problem(check: str, error: RetrainError) -> Finding:
+    return Finding(check, Verdict.PROBLEM, str(error), error.remedy)
+
+
+def _environment() -> Iterable[Finding]:
+    yield Finding(
+        "python", Verdict.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
+    installed, missing = [], []
+    for name in _LIBRARIES:
+        try:
+            installed.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    yield Finding("libraries", Verdict.OK, ", ".join(installed))
+    if missing:
+        yield Finding(
+            "libraries",
+            Verdict.PROBLEM,
+            f"not installed: {', '.join(missing)}",
+            f"pip install {' '.join(missing)}",
+        )
+    engine = sqlite_engine()
+    if engine.is_sound:
+        yield Finding("sqlite", Verdict.OK, f"{engine.version} ({engine.driver}): sound, WAL mode is safe")
+    else:
+        yield Finding(
+            "sqlite",
+            Verdict.WARNING,
+            f"{engine.version} ({engine.driver}) has the WAL-reset bug; journal mode DELETE avoids it",
+            "pip install pysqlite3",
+        )
+
+
+def _space(config: Config) -> Iterable[Finding]:
+    if config.pipeline.kind not in ("tabular", "command"):
+        return
+    space = config.search_space()
+    size = space.size()
+    many = f"{size} configurations" if size is not None else "no end of configurations"
+    yield Finding("search space", Verdict.OK, f"{len(space)} parameters, {many}")
+
+
+def _data(config: Config) -> Iterable[Finding]:
+    name = config.pipeline.data
+    if name is None or name in BUILT_IN_DATA:
+        return
+    path = config.root / name
+    if not path.is_file():
+        yield Finding("data", Verdict.PROBLEM, f"there is no {path}", "Mend `data` under [pipeline].")
+    elif not os.access(path, os.R_OK):
+        yield Finding("data", Verdict.PROBLEM, f"{path} cannot be read", f"chmod u+r {path}")
+    else:
+        yield Finding("data", Verdict.OK, f"{path}, {_size(path.stat().st_size)}")
+
+
+def _target(config: Config) -> Iterable[Finding]:
+    from retrain.deploy.target_file import TargetFile
+
+    target = TargetFile.of(config)
+    if target is None:
+        yield Finding("deploy target", Verdict.OK, "none: versions and current.json only")
+        return
+    data = target.read()
+    if data is None:
+        yield Finding(
+            "deploy target", Verdict.OK, f"{target.name} does not exist yet; the first apply makes it"
+        )
+        return
+    names = config.search_space().names
+    held = target.values(data, names)
+    yield Finding("deploy target", Verdict.OK, f"{target.name} holds {len(held)} of {len(names)} parameters")
+
+
+def _registry(config: Config, mounts: Callable[[], str]) -> Iterable[Finding]:
+    path = locate(config.db)
+    yield from _storage(path.parent, mounts)
+    try:
+        registry = open_registry(config.db, create=False, read_only=True)
+    except NotFoundError:
+        yield Finding("registry", Verdict.OK, f"none yet; the first run makes {path}")
+        return
+    with registry:
+        yield from _registry_file(registry)
+        yield from _versions(config, registry)
+
+
+def _registry_file(registry: Registry) -> Iterable[Finding]:
+    info = registry_info(registry)
+    yield Finding(
+        "registry",
+        Verdict.OK,
+        f"{info.path}, {_size(info.size_bytes)}, schema {info.schema_version}, journal {info.journal_mode}",
+    )
+    if info.problems:
+        yield Finding(
+            "integrity",
+            Verdict.PROBLEM,
+            "; ".join(info.problems),
+            "Stop all runs and go back to the latest backup.",
+        )
+    else:
+        yield Finding("integrity", Verdict.OK, "no damage found")
+    if info.n_held_by_dead:
+        yield Finding(
+            "owners",
+            Verdict.WARNING,
+            f"{info.owners_alive} alive; {info.owners_dead} dead still holding {info.n_held_by_dead} running",
+            "orchestrator",
+        )
+    else:
+        yield Finding("owners", Verdict.OK, f"{info.owners_alive} alive, none dead that holds experiments")
+
+
+def _versions(config: Config, registry: Registry) -> Iterable[Finding]:
+    from retrain.deploy.versions import VersionStore
+
+    store = VersionStore.of(config)
+    known = [each for each in registry.versions(config.name) if each.state != VersionState.STAGED]
+    n_sound = 0
+    for each in known:
+        try:
+            store.check(each)
+        except RetrainError as error:
+            if each.state == VersionState.ACTIVE:
+                yield Finding("versions", Verdict.PROBLEM, f"active: {error}", "retrain --force")
+            else:
+                yield Finding("versions", Verdict.WARNING, f"no way back to it: {error}")
+        else:
+            n_sound += 1
+    active = next(
+        (f"v{each.number} is active" for each in known if each.state == VersionState.ACTIVE), "none is active"
+    )
+    yield Finding("versions", Verdict.OK, f"{n_sound} of {len(known)} match their hashes; {active}")
+
+
+def _storage(folder: Path, mounts: Callable[[], str]) -> Iterable[Finding]:
+    kind = file_system(folder, mounts)
+    if kind in _NETWORK:
+        yield Finding(
+            "file system",
+            Verdict.PROBLEM,
+            f"{folder} is on a network file system ({kind}), whose locks a registry cannot trust",
+            "Keep the registry on a local disk: --db PATH",
+        )
+    else:
+        yield Finding("file system", Verdict.OK, kind or "unknown")
+    free = shutil.disk_usage(folder).free
+    low = free < _LEAST_FREE_BYTES
+    yield Finding("disk", Verdict.WARNING if low else Verdict.OK, f"{_size(free)} free")
+
+
+def file_system(folder: Path, mounts: Callable[[], str]) -> str:
+    """The type of the file system a folder is on, such as "ext4"; empty where the kernel does not say."""
+    try:
+        table = mounts()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in table.splitlines():
+        fields = line.split()
+        if "-" not in fields[6:]:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), fields[4])
+        if folder.resolve().is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, fields[fields.index("-", 6) + 1]
+    return kind
+
+
+def _size(n_bytes: int) -> str:
+    for size, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes} bytes"
