@@ -21,16 +21,23 @@ N_TRACEBACK_LINES = 50
 
 
 class ResultError(RetrainError):
-    """What user code returned or reported cannot be a result. `outcome` is the class of the failure."""
+    """What user code returned, reported or ended with cannot be a result."""
 
-    def __init__(self, what: str, remedy: str = "", outcome: Outcome = Outcome.BAD_RESULT) -> None:
+    def __init__(
+        self, what: str, remedy: str = "", outcome: Outcome = Outcome.BAD_RESULT, details: str = ""
+    ) -> None:
         super().__init__(what, remedy)
-        self.args = (what, remedy, outcome)
+        self.args = (what, remedy, outcome, details)
 
     @property
     def outcome(self) -> Outcome:
-        """BAD_RESULT or NON_FINITE, or what a program's end was."""
+        """The class of the failure: BAD_RESULT, NON_FINITE, or ERROR for a program that ended with one."""
         return Outcome(self.args[2])
+
+    @property
+    def details(self) -> str:
+        """What stands in for a traceback, such as the last lines of a program's stderr."""
+        return str(self.args[3])
 
 
 def check_result(raw: object, metric: str) -> Evaluation:
@@ -88,7 +95,7 @@ def check_report(step: object, metrics: object) -> tuple[Measurement, ...]:
 def failure_of(error: BaseException) -> Failure:
     """Describe an exception that ended an experiment: class, one line, the last lines of the traceback."""
     if isinstance(error, ResultError):
-        return Failure(error.outcome, str(error))
+        return Failure(error.outcome, str(error), error.details)
     outcome = Outcome.OUT_OF_MEMORY if isinstance(error, MemoryError) else Outcome.ERROR
     text = _text_of(error)
     lines = "".join(traceback.format_exception(error)).splitlines()

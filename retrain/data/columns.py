@@ -1,7 +1,7 @@
 """What the features of a table are, and how they become numbers.
 
 A column is a number or a category. Categories become integer codes: a matter of storage only, which looks at
-no target; what a model learns from them (one-hot columns, rare ones put together) is learned inside each fold.
+no target. What a model learns from them (one-hot columns, rare ones put together) it learns inside each fold.
 """
 
 import re

@@ -91,7 +91,7 @@ def make_preprocessing(family: str, columns: "Columns") -> Any:
     """Build the unfitted preparation of the features of `columns` for a model family.
 
     Numbers: missing ones take the median of the rows it is fitted on, except where the family learns from
-    them; scaled where it needs that. Categories: one column per value, a missing one being a value of its own.
+    them; scaled where it needs that. Categories: a column per value, missing being a value of its own.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer

@@ -65,7 +65,7 @@ class ObjectivePipeline(Pipeline):
             ResultError: it is not the metric, or not a finite number.
         """
         del seed  # a plain function does its own seeding
-        given = {**self.fixed, **params}
+        given = {**params, **self.fixed}
         start = time.perf_counter()
         raw = self.objective(given, report) if self._reports else self.objective(given)
         duration_s = time.perf_counter() - start

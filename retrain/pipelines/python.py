@@ -168,7 +168,7 @@ class ImportedPipeline(Pipeline):
 
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
         """Score the parameters and the fixed ones."""
-        return self.inner.evaluate({**self._fixed, **params}, report, seed)
+        return self.inner.evaluate({**params, **self._fixed}, report, seed)
 
     @property
     def can_fit(self) -> bool:
@@ -177,7 +177,7 @@ class ImportedPipeline(Pipeline):
 
     def fit(self, params: Params, seed: int) -> Any:
         """Fit the parameters and the fixed ones."""
-        return self.inner.fit({**self._fixed, **params}, seed)
+        return self.inner.fit({**params, **self._fixed}, seed)
 
     def test(self, model: Any) -> Scores:
         """Test on its holdout."""
@@ -224,15 +224,15 @@ def load_python(config: "Config") -> Pipeline:
 
 def _build(reference: Reference, config: "Config") -> Pipeline:
     """Make the user's pipeline: a class is called with the configuration when it takes an argument."""
-    found = reference.load()
+    found: Any = reference.load()
     built: Pipeline
     if not inspect.isclass(found):
         built = found
         _refuse(config, ("model", "data", "target", "drop"), "a Pipeline that is already built")
     else:
-        takes_config = bool(inspect.signature(found).parameters)
+        make: Any = found
         try:
-            built = found(config) if takes_config else found()
+            built = make(config) if inspect.signature(make).parameters else make()
         except TypeError as error:
             raise ConfigError(f"{reference} cannot be built: {error}.") from error
     for name in ("space", "metric", "direction"):
