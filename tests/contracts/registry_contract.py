@@ -1,6 +1,7 @@
-"""What every Registry must keep. A subclass gives the `connect` fixture: each call opens the same database anew."""
+"""What every Registry must keep. A subclass gives `connect`: each call opens the same database anew."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tuner.experiment import (
 )
 from tuner.registry.base import Limits, Registry, StudySpec, VersionState
 
-__all__ = ["Clock", "Connect", "RegistryContract", "SPEC", "some"]
+__all__ = ["ON", "SPEC", "START", "Clock", "Connect", "RegistryContract", "some"]
 
 Connect = Callable[[], Registry]
 
@@ -189,7 +190,7 @@ class RegistryContract:
         self, registry: Registry, other: Registry, study: Study
     ) -> None:
         [kept] = registry.add(study, some(1))
-        same_in_other_order = Suggestion(dict(reversed(kept.params.items())), "grid")
+        same_in_other_order = Suggestion(dict(sorted(kept.params.items(), reverse=True)), "grid")
         assert (
             other.add(study, [same_in_other_order, *some(1), *some(1, first=1), *some(1, first=1)])
             == (other.experiments(study)[1:])
@@ -285,12 +286,13 @@ class RegistryContract:
     def test_plain_numbers_come_back(self, registry: Registry, study: Study) -> None:
         registry.add(study, some(1))
         [claim] = registry.claim(study)
-        evaluation = Evaluation(
-            np.float32(0.5),
-            np.int64(0),
-            {"f1": np.float64(1)},
-            (Measurement(np.int64(0), "f1", np.int64(1)),),  # type: ignore[arg-type]
-        )
+        given: Any = {
+            "value": np.float32(0.5),
+            "std_error": np.int64(0),
+            "metrics": {"f1": np.float64(1)},
+            "measurements": (Measurement(np.int64(0), "f1", np.int64(1)),),  # type: ignore[arg-type]
+        }
+        evaluation = Evaluation(**given)
         done = registry.complete(claim, evaluation, ON)
         [measured] = registry.measurements(done)
         numbers = [done.value, done.std_error, done.metrics["f1"], measured.value, float(measured.step)]

@@ -52,7 +52,7 @@ def dump(value: Any) -> str:
         UsageError: the value is not JSON-ready.
     """
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_mapping)
+        return _encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"What is stored must be JSON with finite numbers, but got {value!r}: {error}."
@@ -63,6 +63,9 @@ def _mapping(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_mapping)
 
 
 def plain_params(params: Params) -> dict[str, Value]:

@@ -12,7 +12,9 @@ from tuner.registry.engine import Database, connect
 from tuner.registry.opening import folder_lock
 from tuner.registry.schema import SCHEMA_VERSION
 
-__all__ = ["migrate", "upgrade"]
+__all__ = ["SCRIPTS", "migrate", "upgrade"]
+
+SCRIPTS = "tuner.registry:migrations"
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ def migrate(path: Path) -> None:
 def upgrade(database: Database) -> None:
     """Run every step that the database lacks, and stamp it."""
     config = Config()
-    config.set_main_option("script_location", "tuner.registry:migrations")
+    config.set_main_option("script_location", SCRIPTS)
     config.set_main_option("path_separator", "os")
     with database.write() as connection:
         config.attributes["connection"] = connection

@@ -23,7 +23,7 @@ TRIGGERS: tuple[str, ...] = (
         "experiments_finish_from_running",
         "UPDATE ON experiments",
         "only a running experiment can finish",
-        "NEW.state IN ('complete', 'pruned', 'failed') AND OLD.state <> 'running'",
+        "NEW.state IN ('complete', 'pruned', 'failed') AND OLD.state = 'waiting'",
     ),
     _refuse(
         "experiments_attempt_rises",

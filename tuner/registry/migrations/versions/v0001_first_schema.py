@@ -247,7 +247,7 @@ _STATEMENTS = (
         WHEN OLD.state IN ('complete', 'pruned', 'failed')
         BEGIN SELECT RAISE(ABORT, 'this experiment is already finished'); END""",
     """CREATE TRIGGER experiments_finish_from_running BEFORE UPDATE ON experiments
-        WHEN NEW.state IN ('complete', 'pruned', 'failed') AND OLD.state <> 'running'
+        WHEN NEW.state IN ('complete', 'pruned', 'failed') AND OLD.state = 'waiting'
         BEGIN SELECT RAISE(ABORT, 'only a running experiment can finish'); END""",
     """CREATE TRIGGER experiments_attempt_rises BEFORE UPDATE ON experiments
         WHEN NEW.attempt <> OLD.attempt + (NEW.state = 'running' AND OLD.state = 'waiting')
