@@ -1,0 +1,27 @@
+"""Deployment: where hyperparameters live, the gate, the versions, the atomic switch, and the way back."""
+
+from retrain.deploy.apply import Confirm, apply, retrain
+from retrain.deploy.deployed import Deployed, find_deployed
+from retrain.deploy.gate import Figures, Verdict, judge
+from retrain.deploy.params_input import ParamsInput, parse_params_input
+from retrain.deploy.pending import finish_pending
+from retrain.deploy.report import ApplyOutcome, ApplyReport, history
+from retrain.deploy.rollback import rollback
+
+__all__ = [
+    "ApplyOutcome",
+    "ApplyReport",
+    "Confirm",
+    "Deployed",
+    "Figures",
+    "ParamsInput",
+    "Verdict",
+    "apply",
+    "find_deployed",
+    "finish_pending",
+    "history",
+    "judge",
+    "parse_params_input",
+    "retrain",
+    "rollback",
+]

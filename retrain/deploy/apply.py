@@ -1,0 +1,307 @@
+"""Deploying hyperparameters: scored, gated, confirmed, then switched in one step (see `switch`).
+
+Scoring, and waiting for a person's answer, happen outside the deploy lock. Should another deployment come
+between, the challenger is judged again, against the new champion.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from retrain.config import Config
+from retrain.deploy.crashpoints import crashpoint
+from retrain.deploy.deployed import Deployed, find_deployed
+from retrain.deploy.gate import Figures, gate_error, judge
+from retrain.deploy.manifest import Draft
+from retrain.deploy.pending import agrees, finish_pending
+from retrain.deploy.report import ApplyOutcome, ApplyReport
+from retrain.deploy.scoring import Scored, Scorer, direction_of
+from retrain.deploy.switch import Order, Switch
+from retrain.deploy.target import unified_diff
+from retrain.deploy.target_file import TargetFile
+from retrain.deploy.versions import VersionStore
+from retrain.pipeline import Pipeline
+from tuner.errors import BusyError, MismatchError, ParamsError, RetrainError
+from tuner.experiment import Params
+from tuner.registry.base import Registry
+from tuner.space import config_key
+
+__all__ = ["Confirm", "apply", "retrain"]
+
+Confirm = Callable[[ApplyReport], bool]
+"""Shows a report of what would happen, and returns whether to go on."""
+
+_ROUNDS = 1000
+
+
+def apply(
+    config: Config,
+    pipeline: Pipeline,
+    registry: Registry,
+    params: Params,
+    *,
+    who: str,
+    reason: str = "",
+    experiment: str | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    confirm: Confirm | None = None,
+) -> ApplyReport:
+    """Deploy hyperparameters, if they pass the gate.
+
+    Args:
+        config: names the target, the versions folder, the gates and the seed.
+        pipeline: loaded with its data.
+        registry: writable, unless for a dry run.
+        params: a complete configuration.
+        who: for the ledger.
+        reason: for the ledger.
+        experiment: public id of the experiment they come from.
+        dry_run: go the whole way, but change nothing: no file, no row.
+        force: deploy although nothing changed, and without asking. Validation and gate stand.
+        confirm: asked after the gate, before anything changes; not asked with `force`.
+
+    Returns:
+        What was done; `outcome` is UNCHANGED where the same hyperparameters, data and code are active.
+
+    Raises:
+        ParamsError: the configuration is not in the space.
+        ConfigError: the target file cannot hold it.
+        GateError: a bound is not met, or cannot be judged. A dry run returns REFUSED instead.
+        StorageError: the disk or the registry refuses.
+    """
+    wanted = pipeline.space.validate(params)
+    order = Order("apply", who, reason, experiment)
+    run = _Deployment(config, pipeline, registry, order, dry_run=dry_run, force=force, confirm=confirm)
+    return run.deploy(lambda _: wanted)
+
+
+def retrain(
+    config: Config,
+    pipeline: Pipeline,
+    registry: Registry,
+    *,
+    who: str,
+    reason: str = "",
+    dry_run: bool = False,
+    force: bool = False,
+    confirm: Confirm | None = None,
+) -> ApplyReport:
+    """Fit anew with the deployed hyperparameters, test, gate, and deploy; nothing where nothing changed.
+
+    Arguments and errors as for `apply`; besides:
+
+    Raises:
+        MismatchError: the target file was edited by hand since the last deployment, and `force` is not given.
+    """
+
+    def keep(deployed: Deployed) -> Params:
+        try:
+            return pipeline.space.complete(deployed.params)
+        except ParamsError:  # the space may have moved on; what is in production is fitted as it is
+            return deployed.params
+
+    order = Order("retrain", who, reason)
+    run = _Deployment(config, pipeline, registry, order, dry_run=dry_run, force=force, confirm=confirm)
+    return run.deploy(keep)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One intended switch: from what is deployed to `params`; the target file from `before` to `after`."""
+
+    deployed: Deployed
+    params: Params
+    before: bytes | None
+    after: bytes | None
+    notes: tuple[str, ...]
+
+    @property
+    def from_version(self) -> int | None:
+        return None if self.deployed.version is None else self.deployed.version.number
+
+
+class _Deployment:
+    """One apply or retrain."""
+
+    def __init__(
+        self,
+        config: Config,
+        pipeline: Pipeline,
+        registry: Registry,
+        order: Order,
+        *,
+        dry_run: bool,
+        force: bool,
+        confirm: Confirm | None,
+    ) -> None:
+        self.config = config
+        self.pipeline = pipeline
+        self.registry = registry
+        self.order = order
+        self.dry_run = dry_run
+        self.force = force
+        self.confirm = None if force else confirm
+        self.target = TargetFile.of(config)
+        self.store = VersionStore.of(config)
+        self.switch = Switch(registry, self.store, self.target, config.name)
+        self.scorer = Scorer(pipeline, config.study.seed)
+
+    def deploy(self, choose: Callable[[Deployed], Params]) -> ApplyReport:
+        notes = () if self.dry_run else tuple(finish_pending(self.config, self.registry))
+        for _ in range(_ROUNDS):
+            plan = self._plan(choose, notes)
+            if not self.force and self._is_active(plan):
+                return self._report(plan, ApplyOutcome.UNCHANGED)
+            challenger = self.scorer.score(plan.params)
+            champion, no_champion = self._champion(plan)
+            preview = self._judged(plan, challenger, champion, no_champion)
+            if self.dry_run:
+                self._try_saving(challenger)
+                return preview
+            if preview.outcome is ApplyOutcome.REFUSED:
+                self._refuse(preview)
+            if self.confirm is not None and not self.confirm(preview):
+                return replace(preview, outcome=ApplyOutcome.DECLINED)
+            crashpoint("apply.before_lock")
+            with self.store.lock():
+                if self._still_stands(plan):
+                    return self._publish(plan, preview, challenger, champion)
+            notes = tuple(finish_pending(self.config, self.registry))
+        raise BusyError("Other processes keep deploying.", "Type the same command again when they are done.")
+
+    def _plan(self, choose: Callable[[Deployed], Params], notes: tuple[str, ...]) -> _Plan:
+        space = self.pipeline.space
+        deployed = find_deployed(self.config, self.registry, space)
+        params = choose(deployed)
+        if self.target is None:
+            return _Plan(deployed, params, None, None, notes)
+        before = self.target.read()
+        if self.order.action == "retrain" and not self.force:
+            self._refuse_edits(deployed, before)
+        inactive = {name: param.default for name, param in space.params.items() if name not in params}
+        return _Plan(deployed, params, before, self.target.rendered(before, params, inactive), notes)
+
+    def _refuse_edits(self, deployed: Deployed, present: bytes | None) -> None:
+        """An unattended retrain never overwrites what somebody set by hand, perhaps in an emergency."""
+        version, target = deployed.version, self.target
+        if version is None or target is None or agrees(target, present, version):
+            return
+        raise MismatchError(
+            f"{target.name!r} must hold the hyperparameters of version {version.number}, but was edited.",
+            "Deploy the edit with --apply-hp, or overwrite it with --force.",
+        )
+
+    def _is_active(self, plan: _Plan) -> bool:
+        """Whether the same hyperparameters, fitted on the same data by the same code, are in production."""
+        version = plan.deployed.version
+        if version is None or config_key(version.params) != config_key(plan.params):
+            return False
+        in_target = self.target is None or self.target.holds(plan.before, plan.params)
+        same = version.manifest.get("provenance") == asdict(self.pipeline.provenance())
+        return in_target and same and self.store.is_intact(version)
+
+    def _champion(self, plan: _Plan) -> tuple[Figures | None, str]:
+        """Figures of what is deployed, or None and the reason."""
+        try:
+            return self.scorer.score(plan.deployed.params).figures, ""
+        except RetrainError as error:
+            return None, str(error)
+
+    def _judged(
+        self, plan: _Plan, challenger: Scored, champion: Figures | None, no_champion: str
+    ) -> ApplyReport:
+        verdicts = judge(
+            self.config.gate,
+            challenger.figures,
+            champion,
+            metric=self.pipeline.metric,
+            direction=self.pipeline.direction,
+            direction_of=direction_of,
+            same_params=config_key(plan.params) == config_key(plan.deployed.params),
+            no_champion=no_champion,
+        )
+        met = all(verdict.passed for verdict in verdicts)
+        return replace(
+            self._report(plan, ApplyOutcome.DRY_RUN if met else ApplyOutcome.REFUSED),
+            before={} if champion is None else champion.metrics,
+            after=challenger.figures.metrics,
+            verdicts=verdicts,
+        )
+
+    def _report(self, plan: _Plan, outcome: ApplyOutcome) -> ApplyReport:
+        name = None if self.target is None else self.target.name
+        return ApplyReport(
+            outcome,
+            self.order.action,
+            self.config.name,
+            plan.params,
+            plan.deployed.params,
+            version=plan.from_version,
+            from_version=plan.from_version,
+            experiment=self.order.experiment,
+            target=name,
+            diff="" if name is None else unified_diff(plan.before, plan.after, name),
+            notes=plan.notes,
+        )
+
+    def _try_saving(self, challenger: Scored) -> None:
+        """Show that the model could be saved, somewhere that goes away."""
+        if self.pipeline.can_fit:
+            with tempfile.TemporaryDirectory() as folder:
+                self.pipeline.save(challenger.model, Path(folder))
+
+    def _refuse(self, preview: ApplyReport) -> None:
+        error = gate_error(preview.verdicts)
+        self.registry.log(
+            "gate_refused",
+            str(error),
+            salience=0.8,
+            pipeline=self.config.name,
+            experiment=self.order.experiment,
+            verdicts=[verdict.to_dict() for verdict in preview.verdicts],
+        )
+        raise error
+
+    def _still_stands(self, plan: _Plan) -> bool:
+        """Whether nobody deployed, and nobody edited the target file, since the plan was made."""
+        active = self.registry.find_active(self.config.name)
+        number = None if active is None else active.number
+        present = None if self.target is None else self.target.read()
+        return number == plan.from_version and present == plan.before
+
+    def _publish(
+        self, plan: _Plan, preview: ApplyReport, challenger: Scored, champion: Figures | None
+    ) -> ApplyReport:
+        from_version = plan.from_version
+        if from_version is None:
+            from_version = self._keep_found(plan, champion)
+        model = partial(self.pipeline.save, challenger.model) if self.pipeline.can_fit else None
+        draft = Draft(
+            plan.params,
+            from_version,
+            self.config.study.seed,
+            challenger.figures.metrics,
+            self.pipeline.provenance(),
+            preview.target,
+            plan.before,
+            plan.after,
+            model,
+        )
+        order = replace(self.order, gates=[verdict.to_dict() for verdict in preview.verdicts])
+        version = self.switch.publish(draft, order)
+        return replace(
+            preview, outcome=ApplyOutcome.DEPLOYED, version=version.number, from_version=from_version
+        )
+
+    def _keep_found(self, plan: _Plan, champion: Figures | None) -> int:
+        """Record what was in place before the first deployment, so that it can be rolled back to."""
+        metrics = {} if champion is None else champion.metrics
+        name = None if self.target is None else self.target.name
+        found = Draft(
+            plan.deployed.params, None, self.config.study.seed, metrics, None, name, plan.before, plan.before
+        )
+        reason = f"in place before the first deployment (from the {plan.deployed.source})"
+        return self.switch.publish(found, Order("found", self.order.who, reason)).number

@@ -1,0 +1,138 @@
+"""What a version holds, written into a new directory and sealed by a manifest of hashes."""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrain.deploy.crashpoints import crashpoint
+from retrain.deploy.files import digest, fsync_folder, read_bytes, sha256_hex, write_synced
+from tuner.errors import RetrainError, StorageError
+from tuner.experiment import Params, Provenance
+from tuner.registry.base import ModelVersion
+
+__all__ = ["Draft", "as_json", "read_json", "write_version"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a version will hold.
+
+    Attributes:
+        params: the hyperparameters.
+        from_version: the version that it takes over from, or None.
+        seed: of splits and fit.
+        metrics: figures of these hyperparameters; those that are not finite are left out.
+        provenance: what they were scored on; None for what was only found, not fitted.
+        target: name of the target file, or None.
+        before: content of the target file until now; None where there is no file.
+        after: its content once this version is deployed.
+        save: writes the model into a folder; None where there is none.
+        token: tells this directory from one of the same number that another registry made.
+    """
+
+    params: Params
+    from_version: int | None = None
+    seed: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    target: str | None = None
+    before: bytes | None = None
+    after: bytes | None = None
+    save: Callable[[Path], object] | None = None
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str, Any]:
+    """Write the files of a version into a new folder, make them durable, and return the manifest."""
+    folder.mkdir()
+    crashpoint("version.after_mkdir")
+    metrics = {
+        name: value for name, value in draft.metrics.items() if value - value == 0
+    }  # neither NaN nor inf
+    _write_json(folder / "params.json", dict(draft.params))
+    _write_json(folder / "metrics.json", metrics)
+    for part, data in (("target", draft.after), ("before", draft.before)):
+        if draft.target is not None and data is not None:
+            (folder / part).mkdir()
+            write_synced(folder / part / Path(draft.target).name, data)
+    crashpoint("version.after_params")
+    if draft.save is not None:
+        (folder / "model").mkdir()
+        _save(draft.save, folder / "model")
+    crashpoint("version.after_model")
+    manifest: dict[str, Any] = as_json(
+        {
+            "format": FORMAT,
+            "version": version.number,
+            "pipeline": version.pipeline,
+            "token": draft.token,
+            "params": dict(draft.params),
+            "experiment": version.experiment,
+            "seed": draft.seed,
+            "metrics": metrics,
+            "provenance": None if draft.provenance is None else asdict(draft.provenance),
+            "from_version": draft.from_version,
+            "created_at": version.created_at,
+            "target": None if draft.target is None else _target_entry(draft),
+            "files": _hashes(folder),
+        }
+    )
+    _write_json(folder / "manifest.json", manifest)
+    crashpoint("version.after_manifest")
+    for inner in [*(path for path in sorted(folder.rglob("*")) if path.is_dir()), folder]:
+        fsync_folder(inner)
+    crashpoint("version.after_fsync")
+    return manifest
+
+
+def _target_entry(draft: Draft) -> dict[str, Any]:
+    contents = {"before": draft.before, "after": draft.after}
+    return {"file": draft.target} | {key: digest(data) for key, data in contents.items()}
+
+
+def _save(save: Callable[[Path], object], folder: Path) -> None:
+    try:
+        save(folder)
+    except (RetrainError, OSError):
+        raise
+    except Exception as error:
+        raise RetrainError(f"Saving the model failed: {type(error).__name__}: {error}") from error
+
+
+def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    """SHA-256 and size of every file, made durable on the way."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if path.is_symlink() or not path.is_file():
+            raise StorageError(f"A version holds plain files only, but {path.name!r} is not one.")
+        with path.open("rb") as file:
+            data = file.read()
+            os.fsync(file.fileno())
+        found[path.relative_to(folder).as_posix()] = {"sha256": sha256_hex(data), "size_bytes": len(data)}
+    return found
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    write_synced(path, f"{json.dumps(document, indent=2, allow_nan=False)}\n".encode())
+
+
+def read_json(path: Path) -> Any:
+    """Return the document in a file; None where there is none or it is broken."""
+    data = read_bytes(path)
+    with contextlib.suppress(ValueError, RecursionError):
+        return None if data is None else json.loads(data)
+    return None
+
+
+def as_json(document: Mapping[str, Any]) -> Any:
+    """Return the document as reading it back would give it: plain dicts and lists."""
+    return json.loads(json.dumps(document, default=dict))

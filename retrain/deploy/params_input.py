@@ -1,0 +1,126 @@
+"""What follows `--apply-hp`: JSON, `@file`, `-`, an experiment's id, or `best`."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from retrain.config import Config
+from retrain.deploy.deployed import find_deployed
+from tuner import strict_json
+from tuner.errors import GateError, NotFoundError, ParamsError, UsageError
+from tuner.experiment import Experiment, State, Value
+from tuner.registry.base import Registry
+from tuner.space import SearchSpace
+
+__all__ = ["MAX_BYTES", "ParamsInput", "parse_params_input"]
+
+MAX_BYTES = 1_000_000
+"""Largest JSON that is read, in bytes."""
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ParamsInput:
+    """A valid, complete configuration, and the public id of the experiment it comes from (None for JSON)."""
+
+    params: dict[str, Value]
+    experiment: str | None
+
+
+def parse_params_input(
+    text: str, config: Config, registry: Registry, space: SearchSpace, *, stdin: BinaryIO | None = None
+) -> ParamsInput:
+    """Turn what the user typed into a configuration.
+
+    JSON may be partial: it changes what it names, and everything else stays as deployed.
+
+    Args:
+        text: what was typed.
+        config: names the study and what is deployed.
+        registry: holds experiments and versions.
+        space: what the configuration must be in.
+        stdin: read for `-`; the process's own when not given.
+
+    Raises:
+        UsageError: no strict JSON, or too large; says where.
+        ParamsError: no object, or not in the space; lists every fault.
+        NotFoundError: no such experiment, or none finished yet.
+        GateError: the experiment did not complete.
+    """
+    typed, text = text, text.strip()
+    if text == "best":
+        return _from_experiment(_best(config, registry), space)
+    if text == "-":
+        stream = sys.stdin.buffer if stdin is None else stdin
+        return _from_json(stream.read(MAX_BYTES + 1), "stdin", config, registry, space)
+    if text.startswith("@"):
+        return _from_json(_read(Path(text[1:])), text[1:], config, registry, space)
+    if _ID.fullmatch(text) and not _is_json(text):
+        return _from_experiment(registry.get_experiment(text), space)
+    return _from_json(typed, "--apply-hp", config, registry, space)
+
+
+def _best(config: Config, registry: Registry) -> Experiment:
+    study = registry.find_study(config.study_name)
+    best = [] if study is None else registry.best(study)
+    if not best:
+        raise NotFoundError(
+            f"Study {config.study_name!r} has no finished experiment yet, so there is no best one.",
+            "orchestrator --method random --configs 20",
+        )
+    return best[0]
+
+
+def _from_experiment(experiment: Experiment, space: SearchSpace) -> ParamsInput:
+    if experiment.state is not State.COMPLETE:
+        raise GateError(
+            f"Only a complete experiment can be applied, but {experiment.public_id} is {experiment.state}.",
+            "Choose another one (orchestrator ls), or give its parameters as JSON.",
+        )
+    return ParamsInput(space.complete(experiment.params), experiment.public_id)
+
+
+def _from_json(
+    text: str | bytes, source: str, config: Config, registry: Registry, space: SearchSpace
+) -> ParamsInput:
+    if not text.strip():
+        raise ParamsError(
+            f"Hyperparameters must be a JSON object, but {source} is empty.",
+            "retrain --apply-hp best --dry-run",
+        )
+    document = strict_json.loads(text, max_bytes=MAX_BYTES)
+    if not isinstance(document, dict):
+        raise ParamsError(
+            f"Hyperparameters must be a JSON object such as {_example(space)}, but {source} holds"
+            f" {'null' if document is None else 'a ' + type(document).__name__}.",
+        )
+    base = find_deployed(config, registry, space).params
+    return ParamsInput(space.complete(document, base=base), None)
+
+
+def _example(space: SearchSpace) -> str:
+    name, value = next(iter(space.defaults().items()))
+    return strict_json.dumps({name: value})
+
+
+def _is_json(text: str) -> bool:
+    try:
+        strict_json.loads(text, max_bytes=MAX_BYTES)
+    except UsageError:
+        return False
+    return True
+
+
+def _read(path: Path) -> bytes:
+    """The file, never more than the limit of it: it may be a device or a pipe."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ParamsError(
+            f"{str(path)!r} cannot be read: {reason}.", "Write @ before the path of a file."
+        ) from error

@@ -1,0 +1,119 @@
+"""Back to an earlier version: verified first, then switched in one step."""
+
+from dataclasses import replace
+
+from retrain.config import Config
+from retrain.deploy.apply import Confirm
+from retrain.deploy.pending import finish_pending
+from retrain.deploy.report import ApplyOutcome, ApplyReport
+from retrain.deploy.switch import Order, Switch
+from retrain.deploy.takeover import target_after
+from retrain.deploy.target import unified_diff
+from retrain.deploy.target_file import TargetFile
+from retrain.deploy.versions import VersionStore
+from tuner.errors import MismatchError, NotFoundError, StorageError
+from tuner.registry.base import ModelVersion, Registry, VersionState
+
+__all__ = ["rollback"]
+
+
+def rollback(
+    config: Config,
+    registry: Registry,
+    version: int | None = None,
+    *,
+    who: str,
+    reason: str = "",
+    dry_run: bool = False,
+    confirm: Confirm | None = None,
+) -> ApplyReport:
+    """Make an earlier version the active one again, and restore the target file.
+
+    Args:
+        config: names the target and the versions folder.
+        registry: writable, unless for a dry run.
+        version: its number; when not given, the one that was active when the present one was deployed. So a
+            second rollback goes one further back, and never forward again.
+        who: for the ledger.
+        reason: for the ledger.
+        dry_run: verify and show, but change nothing.
+        confirm: asked before anything changes.
+
+    Raises:
+        NotFoundError: there is nothing to roll back to, no such version, or its directory is gone.
+        StorageError: a file of the version was changed; the active version stays.
+        ConfigError: the target file has no place for its hyperparameters.
+        MismatchError: somebody else deployed, or edited the target file, at the same moment.
+    """
+    notes = () if dry_run else tuple(finish_pending(config, registry))
+    store, target = VersionStore.of(config), TargetFile.of(config)
+    versions = {v.number: v for v in registry.versions(config.name) if v.state != VersionState.STAGED}
+    active = registry.find_active(config.name)
+    if active is None:
+        raise NotFoundError(
+            "There is nothing to roll back to: nothing was deployed yet.", "retrain --history"
+        )
+    wanted = _wanted(active, version, versions, store)
+    before = None if target is None else target.read()
+    after = None
+    if target is not None:
+        after = before if wanted is active else target_after(before, active, wanted, versions, target, store)
+    report = ApplyReport(
+        ApplyOutcome.DRY_RUN if wanted is not active else ApplyOutcome.UNCHANGED,
+        "rollback",
+        config.name,
+        wanted.params,
+        active.params,
+        version=active.number,
+        from_version=active.number,
+        experiment=wanted.experiment,
+        before=active.manifest.get("metrics", {}),
+        after=wanted.manifest.get("metrics", {}),
+        target=None if target is None else target.name,
+        diff="" if target is None else unified_diff(before, after, target.name),
+        notes=notes,
+    )
+    if dry_run or wanted is active:
+        return report
+    if confirm is not None and not confirm(report):
+        return replace(report, outcome=ApplyOutcome.DECLINED)
+    with store.lock():
+        if target is not None and target.read() != before:
+            raise MismatchError(f"{target.name!r} was edited just now.", "Type the same command again.")
+        order = Order("rollback", who, reason, wanted.experiment)
+        Switch(registry, store, target, config.name).return_to(wanted, order, active.number, before, after)
+    return replace(report, outcome=ApplyOutcome.DEPLOYED, version=wanted.number)
+
+
+def _wanted(
+    active: ModelVersion, number: int | None, versions: dict[int, ModelVersion], store: VersionStore
+) -> ModelVersion:
+    """The version to return to, verified file by file."""
+    if number is None:
+        number = active.manifest.get("from_version")
+        if number is None:
+            raise NotFoundError(
+                f"There is nothing to roll back to: version {active.number} is the first.",
+                _valid(active, versions, store),
+            )
+    if number == active.number:
+        return active
+    wanted = versions.get(number)
+    if wanted is None:
+        raise NotFoundError(
+            f"There is no version {number} of this pipeline.", _valid(active, versions, store)
+        )
+    try:
+        store.check(wanted)
+    except (NotFoundError, StorageError) as error:
+        raise type(error)(
+            f"{error} Version {active.number} stays.", _valid(active, versions, store)
+        ) from error
+    return wanted
+
+
+def _valid(active: ModelVersion, versions: dict[int, ModelVersion], store: VersionStore) -> str:
+    """The remedy: which versions could be rolled back to."""
+    numbers = [v.number for v in versions.values() if v.number != active.number and store.is_intact(v)]
+    listed = ", ".join(map(str, numbers))
+    return f"retrain --rollback VERSION, with one of: {listed}" if listed else "retrain --history"
