@@ -63,7 +63,7 @@ def _faults(detail: Any, schema: type[BaseModel]) -> list[tuple[str, str]]:
         return [(key, "is needed.")]
     if kind in ("model_type", "dict_type"):
         return [(key, f"must be a table, but got {_shown(detail['input'])}.")]
-    rule = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    rule = detail["msg"].removeprefix("Input should be ")
     return [(key, f"must be {rule}, but got {_shown(detail['input'])}.")]
 
 

@@ -9,7 +9,8 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -155,7 +156,7 @@ def _keys(schema: type[BaseModel], prefix: str = "") -> dict[str, Any]:
 def _value(key: str, text: str) -> Any:
     """A variable's value: text where the key takes text, else what TOML reads in it, else the text."""
     annotation = _keys(Config)[key]
-    if annotation is str or str in get_args(annotation):
+    if annotation is str or (get_origin(annotation) is UnionType and str in get_args(annotation)):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -1,6 +1,6 @@
 """From `[space]` to a SearchSpace: preset, own parameters (which win), constraints, less what is fixed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tuner.errors import ConfigError
@@ -10,7 +10,7 @@ from tuner.space import SearchSpace
 if TYPE_CHECKING:
     from retrain.config.schema import PhaseConfig
 
-__all__ = ["build_space"]
+__all__ = ["build_space", "settle"]
 
 
 def build_space(
@@ -44,16 +44,25 @@ def build_space(
         constraints += document["constraints"]
     params |= section.params
     constraints += section.constraints
-    for name, value in fixed.items():
-        params.pop(name, None)
-        params = _without_parent(params, name, value)
-        constraints = _without_fixed(constraints, name, value)
+    params, constraints = settle(params, constraints, fixed)
     if not params:
         raise ConfigError(
             "There is nothing to search: the configuration names no parameters.",
             "Add [space] with a preset, or [space.params].",
         )
     return SearchSpace.from_dict({"params": params, "constraints": constraints})
+
+
+def settle(
+    params: Mapping[str, Any], constraints: Sequence[Any], fixed: Mapping[str, Value]
+) -> tuple[dict[str, Any], list[Any]]:
+    """Take what is fixed out of the tables of a space, and settle all that hangs on it."""
+    left, still = dict(params), list(constraints)
+    for name, value in fixed.items():
+        left.pop(name, None)
+        left = _without_parent(left, name, value)
+        still = _without_fixed(still, name, value)
+    return left, still
 
 
 def _without_parent(params: Mapping[str, Any], parent: str, value: Value) -> dict[str, Any]:

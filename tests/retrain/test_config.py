@@ -1,0 +1,375 @@
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from retrain.config import Config, find_config, load_config
+from retrain.config.space import settle
+from tests.retrain.projects import SPACE, config_in, tabular
+from tuner.errors import ConfigError, SpaceError
+from tuner.experiment import Direction
+
+COMMAND = "[pipeline]\nkind = 'command'\ncommand = './train.sh'\nmetric = 'auc'\ndirection = 'maximize'\n"
+PYTHON = "[pipeline]\nkind = 'train:objective'\ndirection = 'minimize'\n"
+
+
+def fault_of(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config_in(folder, text)
+    return str(caught.value)
+
+
+def test_the_example_of_the_design_is_read_as_it_stands(tmp_path: Path) -> None:
+    config = config_in(
+        tmp_path,
+        """
+        [pipeline]
+        kind = "tabular"
+        model = "xgboost"
+        data = "credit.csv"
+        target = "default"
+        metric = "roc_auc"
+        [space]
+        preset = "xgboost/default"
+        [space.params]
+        learning_rate = { type = "float", low = 0.01, high = 0.3, log = true, default = 0.1 }
+        a = { type = "float", low = 0.0, high = 1.0, default = 0.5 }
+        b = { type = "float", low = 0.0, high = 1.0, default = 0.5 }
+        [[space.constraints]]
+        sum = ["a", "b"]
+        equals = 1.0
+        [space.phases.later.params]
+        depth = { type = "int", low = 1, high = 3 }
+        [deploy]
+        target = "model.py"
+        [[gate]]
+        metric = "test_accuracy"
+        min = 0.65
+        """,
+    )
+    assert config.name == "xgboost-credit"
+    assert config.root == tmp_path.resolve()
+    assert config.db == f"sqlite:///{tmp_path.resolve()}/experiments.db"
+    assert config.study_name == "xgboost-credit"
+    assert config.gate[0].min == 0.65
+    space = config.search_space()
+    assert space.params["learning_rate"].high == 0.3, "own parameters win over the preset's"  # type: ignore[union-attr]
+    assert "max_depth" in space.names
+    assert len(space.constraints) == 1
+    assert config.search_space("later").names == ("depth",)
+
+
+def test_what_is_read_is_frozen(tmp_path: Path) -> None:
+    config = tabular(tmp_path)
+    with pytest.raises(ValidationError, match="frozen"):
+        config.name = "other"  # type: ignore[misc]
+
+
+# ---- faults
+
+
+def test_every_fault_is_named_at_once_with_key_value_and_the_nearest_name(tmp_path: Path) -> None:
+    fault = fault_of(
+        tmp_path,
+        """
+        [pipeline]
+        kind = "tabular"
+        model = "xgbost"
+        dta = "credit.csv"
+        metric = "roc_acu"
+        [splits]
+        folds = "5"
+        holdout = 1.5
+        [space]
+        preset = "xgboost/defalt"
+        [studdy]
+        name = "x"
+        [[gate]]
+        metric = "test_accuracy"
+        mni = 0.5
+        """,
+    )
+    assert fault.startswith(f"{tmp_path}/retrain.toml has 8 faults: (1) ")
+    for part in [
+        "`pipeline.model` is an unknown model, 'xgbost'. Did you mean 'xgboost'?",
+        "`pipeline.dta` is not a known key. Did you mean 'data'?",
+        "`pipeline.metric` is an unknown metric, 'roc_acu'. Did you mean 'roc_auc'?",
+        "`splits.folds` must be a valid integer, but got '5'.",
+        "`splits.holdout` must be less than or equal to 0.9, but got 1.5.",
+        "`space.preset` is an unknown preset, 'xgboost/defalt'. Did you mean 'xgboost/default'?",
+        "`studdy` is not a known key. Did you mean 'study'?",
+        "`gate[0].mni` is not a known key. Did you mean 'min'?",
+    ]:
+        assert part in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "`pipeline` is needed."),
+        ("[pipeline]\n", "has 3 faults"),
+        ("pipeline = 3\n", "`pipeline` must be a table, but got 3."),
+        ("model = 'xgboost'\n" + COMMAND, "`model` is not a known key. It belongs in [pipeline]."),
+        ("[pipeline]\nkind = 'tabullar'\n", "Did you mean 'tabular'?"),
+        ("[pipeline]\nkind = 'train:'\n", "`pipeline.kind` must be"),
+        (COMMAND + "model = 'xgboost'\n", "`pipeline.model` has no meaning for kind = 'command'."),
+        (
+            COMMAND.replace("direction = 'maximize'", ""),
+            "`pipeline.direction` must be 'minimize' or 'maximize'",
+        ),
+        (COMMAND.replace("'./train.sh'", "''"), "`pipeline.command` is needed"),
+        (COMMAND.replace("'./train.sh'", "'a \"b'"), "`pipeline.command` cannot be split into words"),
+        (COMMAND.replace("'./train.sh'", "'a {params}'") + "params_as = 'json'\n", "they come on stdin"),
+        (COMMAND + "params_as = 'yaml'\n", "`pipeline.params_as` must be 'flags', 'json' or 'file'"),
+        (COMMAND + "[[gate]]\nmetric = 'auc'\n", "`gate[0]` needs at least one of min, max"),
+        (COMMAND + "[[gate]]\nmetric = 'auc'\nmin = nan\n", "`gate[0].min` must be a finite number"),
+        (COMMAND + "[[gate]]\nmetric = 'auc'\nmin = 2\nmax = 1\n", "min <= max must hold"),
+        (COMMAND + "[splits]\ntime = 't'\ngroup = 'g'\n", "cannot be used together"),
+        (COMMAND + "[splits]\ntime = 't'\nrepeats = 2\n", "`splits.repeats` must be 1 with splits.time"),
+        (COMMAND + "[study]\nname = '../x'\n", "`study.name` must be 1 to 64 letters"),
+        ("name = ''\n" + COMMAND, "`name` must be 1 to 64 letters"),
+        (COMMAND + "[study]\nseed = true\n", "`study.seed` must be a valid integer, but got True."),
+        (COMMAND + "fixed = { a = [1] }\n", "`pipeline.fixed.a` must be"),
+    ],
+)
+def test_one_sentence_per_fault(tmp_path: Path, text: str, part: str) -> None:
+    assert part in fault_of(tmp_path, text)
+
+
+def test_tabular_needs_a_target_unless_the_data_set_has_its_own(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`pipeline\.target` is needed"):
+        tabular(tmp_path, target=None)
+    assert tabular(tmp_path, target=None, data="breast_cancer").name == "random_forest-breast_cancer"
+
+
+def test_the_direction_is_the_metrics_own_and_cannot_be_turned_round(tmp_path: Path) -> None:
+    assert tabular(tmp_path, metric="roc_auc", direction="maximize").pipeline.direction is Direction.MAXIMIZE
+    with pytest.raises(ConfigError, match="must be 'minimize' \\(or left out\\) for log_loss"):
+        tabular(tmp_path, metric="log_loss", direction="maximize")
+
+
+def test_a_syntax_error_names_the_line(tmp_path: Path) -> None:
+    assert "is not valid TOML" in (fault := fault_of(tmp_path, "[pipeline]\nkind = \n"))
+    assert "line 2" in fault
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe[\x00", b"a = '\xe4'"])
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "retrain.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match="must be UTF-8"):
+        load_config(tmp_path, environ={})
+
+
+def test_nesting_that_no_reader_survives_is_one_fault(tmp_path: Path) -> None:
+    assert "nested too deeply" in fault_of(tmp_path, "a = " + "[" * 100_000)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    document=st.recursive(
+        st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    ),
+    section=st.sampled_from([*Config.model_fields, "pipelin"]),
+)
+def test_nonsense_in_any_section_is_a_config_error_and_never_another(
+    tmp_path_factory: pytest.TempPathFactory, document: object, section: str
+) -> None:
+    folder = tmp_path_factory.mktemp("nonsense")
+    (folder / "retrain.toml").write_text(COMMAND + SPACE)
+    with suppress(ConfigError):
+        assert isinstance(load_config(folder, {section: document}, environ={}), Config)
+
+
+# ---- where it comes from
+
+
+def test_the_file_of_its_own_wins_over_pyproject(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        f"[tool.retrain]\nname = 'project'\n[tool.retrain.pipeline]\n{COMMAND[11:]}"
+    )
+    assert load_config(tmp_path, environ={}).name == "project"
+    assert config_in(tmp_path, "name = 'own'\n" + COMMAND).name == "own"
+
+
+def test_a_pyproject_without_our_table_is_no_configuration(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\nretrain = 1\n")
+    assert find_config(tmp_path) is None
+    with pytest.raises(ConfigError, match=r"There is no retrain\.toml in .* and no \[tool\.retrain\]"):
+        load_config(tmp_path, environ={})
+    with pytest.raises(ConfigError, match=r"has no \[tool\.retrain\]"):
+        load_config(tmp_path / "pyproject.toml", environ={})
+
+
+def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_config(tmp_path / "other.toml", environ={})
+
+
+def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:
+    text = COMMAND + "[study]\nseed = 1\n"
+    environ = {"RETRAIN_STUDY_SEED": "2", "RETRAIN_SPLITS_FOLDS": "7"}
+    (tmp_path / "retrain.toml").write_text(text)
+    assert load_config(tmp_path, environ={}).study.seed == 1
+    assert load_config(tmp_path, environ=environ).study.seed == 2
+    assert load_config(tmp_path, {"study.seed": 3}, environ=environ).study.seed == 3
+    assert load_config(tmp_path, {"study.seed": None}, environ=environ).study.seed == 2, "None: not given"
+    assert load_config(tmp_path, environ=environ).splits.folds == 7
+    assert load_config(tmp_path, environ={}).splits.folds == 5
+
+
+def test_a_variable_is_read_as_its_key_wants_it(tmp_path: Path) -> None:
+    environ = {"RETRAIN_PIPELINE_METRIC": "7", "RETRAIN_PIPELINE_FIXED": "{ a = 1.5 }", "RETRAIN_NAME": "n"}
+    (tmp_path / "retrain.toml").write_text(COMMAND)
+    config = load_config(tmp_path, environ=environ)
+    assert (config.pipeline.metric, config.pipeline.fixed, config.name) == ("7", {"a": 1.5}, "n")
+
+
+def test_a_fault_names_the_variable_or_flag_it_came_from(tmp_path: Path) -> None:
+    (tmp_path / "retrain.toml").write_text(COMMAND)
+    with pytest.raises(
+        ConfigError,
+        match=r"`splits\.folds` must be a valid integer, but got 'many'\. \(from RETRAIN_SPLITS_FOLDS\)",
+    ):
+        load_config(tmp_path, environ={"RETRAIN_SPLITS_FOLDS": "many"})
+    with pytest.raises(ConfigError, match=r"\(from the command line\)"):
+        load_config(tmp_path, {"study.seed": -1}, environ={})
+
+
+def test_a_misspelt_variable_is_refused_and_foreign_ones_are_not(tmp_path: Path) -> None:
+    (tmp_path / "retrain.toml").write_text(COMMAND)
+    load_config(tmp_path, environ={"RETRAIN_SEED": "1", "RETRAINING": "1", "PATH": ""})
+    with pytest.raises(
+        ConfigError, match=r"RETRAIN_SPLITS_FOLD names no key.*Did you mean 'RETRAIN_SPLITS_FOLDS'"
+    ):
+        load_config(tmp_path, environ={"RETRAIN_SPLITS_FOLD": "3"})
+
+
+def test_the_variable_for_the_file_yields_to_the_flag(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("name = 'a'\n" + COMMAND)
+    (tmp_path / "b.toml").write_text("name = 'b'\n" + COMMAND)
+    environ = {"RETRAIN_CONFIG": str(tmp_path / "a.toml")}
+    assert load_config(environ=environ).name == "a"
+    assert load_config(tmp_path / "b.toml", environ=environ).name == "b"
+
+
+@pytest.mark.parametrize(
+    ("given_url", "url"),
+    [
+        ("sqlite:///x.db", "sqlite:///{root}/x.db"),
+        ("x.db", "sqlite:///{root}/x.db"),
+        ("/abs/x.db", "sqlite:////abs/x.db"),
+        ("sqlite:////abs/x.db", "sqlite:////abs/x.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("postgresql://host/x", "postgresql://host/x"),
+    ],
+)
+def test_a_relative_registry_lies_beside_the_configuration(tmp_path: Path, given_url: str, url: str) -> None:
+    assert config_in(tmp_path, f"db = '{given_url}'\n" + COMMAND).db == url.format(root=tmp_path.resolve())
+
+
+def test_a_registry_named_by_a_flag_lies_where_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "retrain.toml").write_text("db = 'file.db'\n" + COMMAND)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert load_config(tmp_path, {"db": "x.db"}, environ={}).db == f"sqlite:///{tmp_path.resolve()}/here/x.db"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("command = 'awk -f my train.awk'\nkind = 'command'", "train"),
+        ("command = ['python', 'a/b.py', '--x']\nkind = 'command'", "b"),
+        ("command = 'true'\nkind = 'command'", "true"),
+        ("kind = 'package.module:Ünïcode'", "n_code"),
+    ],
+)
+def test_the_name_is_what_runs_and_always_valid(tmp_path: Path, kind: str, name: str) -> None:
+    assert config_in(tmp_path, f"[pipeline]\n{kind}\ndirection = 'minimize'\n").name == name
+
+
+# ---- the space
+
+
+def test_without_a_space_a_model_has_its_own_preset(tmp_path: Path) -> None:
+    assert "max_depth" in tabular(tmp_path).search_space().names
+    assert tabular(tmp_path, rest=SPACE).search_space().names == ("x",), "own parameters alone: no preset"
+
+
+def test_without_a_space_a_program_has_nothing_to_search(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to search"):
+        config_in(tmp_path, COMMAND).search_space()
+
+
+def test_a_faulty_parameter_is_a_space_error_with_its_name(tmp_path: Path) -> None:
+    config = config_in(tmp_path, PYTHON + "[space.params]\nx = { type = 'float', lwo = 0.0, high = 1.0 }\n")
+    with pytest.raises(SpaceError, match="Did you mean 'low'"):
+        config.search_space()
+
+
+def test_an_unknown_phase_names_the_closest(tmp_path: Path) -> None:
+    config = config_in(
+        tmp_path, PYTHON + SPACE + "[space.phases.second.params]\ny = { type = 'int', low = 1, high = 2 }\n"
+    )
+    with pytest.raises(ConfigError, match="Did you mean 'second'"):
+        config.search_space("secnd")
+
+
+def test_what_is_fixed_leaves_the_space_with_all_that_hangs_on_it(tmp_path: Path) -> None:
+    params = """
+        booster = { type = "categorical", choices = ["gbtree", "dart"] }
+        rate = { type = "float", low = 0.0, high = 1.0, when = { booster = ["dart"] } }
+        depth = { type = "int", low = 1, high = 9, when = { booster = "gbtree" } }
+        kind = { type = "categorical", choices = ["x", "y"] }
+        [[space.constraints]]
+        forbid = { booster = "gbtree", kind = "y" }
+        [[space.constraints]]
+        forbid = { booster = ["dart"], kind = "x" }
+        """
+    section = config_in(tmp_path, PYTHON + "[space.params]\n" + params).space
+    left, constraints = settle(section.params, list(section.constraints), {"booster": "gbtree"})
+    assert set(left) == {"depth", "kind"}
+    assert "when" not in left["depth"]
+    assert constraints == [{"forbid": {"kind": "y"}}]
+
+
+def test_a_parameter_is_searched_or_fixed(tmp_path: Path) -> None:
+    config = config_in(tmp_path, PYTHON + "fixed = { x = 1.0 }\n" + SPACE)
+    with pytest.raises(ConfigError, match="searched or fixed, not both: x"):
+        config.search_space()
+
+
+def test_a_fixed_parameter_of_a_preset_is_not_searched(tmp_path: Path) -> None:
+    config = tabular(
+        tmp_path, model="xgboost", fixed={"n_estimators": 20}, rest="[space]\npreset = 'xgboost/aggressive'\n"
+    )
+    assert "n_estimators" not in config.search_space().names
+    config = tabular(
+        tmp_path,
+        model="xgboost",
+        fixed={"booster": "gbtree"},
+        rest="[space]\npreset = 'xgboost/aggressive'\n",
+    )
+    assert not {"booster", "rate_drop", "skip_drop"} & set(config.search_space().names)
+
+
+def test_loading_imports_nothing_heavy(tmp_path: Path) -> None:
+    tabular(tmp_path)
+    code = (
+        "import sys; from retrain.config import load_config; from retrain.pipelines import load_pipeline\n"
+        "load_pipeline(load_config())\n"
+        "print([m for m in ('sklearn', 'xgboost', 'pandas', 'ray', 'scipy', 'skopt') if m in sys.modules])"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
