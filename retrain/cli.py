@@ -5,23 +5,35 @@ stdout, everything else to stderr.
 """
 
 import os
-import select
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import shell_complete
 
-from retrain.tables import FORMATS, printable
+from retrain.console import (
+    emit,
+    flush,
+    has_no_reader,
+    may_ask,
+    never_fail_to_encode,
+    say,
+    say_labelled,
+    wants_colour,
+)
+from retrain.tables import FORMATS
 from tuner.errors import ParamsError, RetrainError
 
 if TYPE_CHECKING:
     from retrain.config import Config
+    from retrain.deploy import ApplyReport
 
 __all__ = ["Common", "common_options", "emit", "may_ask", "note", "pass_common", "run_command"]
 
@@ -52,6 +64,12 @@ class Common:
     def colour(self) -> bool:
         """Whether results may be coloured: a terminal on stdout, and NO_COLOR not set."""
         return wants_colour(sys.stdout)
+
+    @property
+    def flags(self) -> str:
+        """What a suggested command must repeat to mean the same project, such as " --db other.db"."""
+        given = (("--config", self.config), ("--db", self.db))
+        return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value is not None)
 
     def load_config(self, overrides: Mapping[str, Any] | None = None) -> "Config":
         """Load the configuration that --config and --db point to, with further overrides by dotted name."""
@@ -98,9 +116,20 @@ def common_options(function: Function) -> Function:
     """Add the options that every command of both programs takes, before or after a subcommand."""
     for option in reversed(
         [
-            _common("--config", metavar="PATH", type=click.Path(path_type=Path), help="Configuration file."),
+            _common(
+                "--config",
+                metavar="PATH",
+                type=click.Path(path_type=Path),
+                help="Configuration; retrain.toml here by default.",
+            ),
             _common("--db", metavar="URL", help="Registry: a file or a database URL."),
-            _common("--format", "output", type=click.Choice(FORMATS), help="How results are printed."),
+            _common(
+                "--format",
+                "output",
+                metavar="FORMAT",
+                type=click.Choice(FORMATS),
+                help="table, json, csv or markdown.",
+            ),
             _common("--no-progress", is_flag=True, flag_value=True, help="No live progress."),
             _common("-q", "--quiet", is_flag=True, flag_value=True, help="Only results and errors."),
             _common("-v", "--verbose", count=True, help="Say more; twice for everything."),
@@ -131,7 +160,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         arguments: the command line without the program; `sys.argv[1:]` when not given.
     """
     for stream in (sys.stdout, sys.stderr):
-        _never_fail_to_encode(stream)
+        never_fail_to_encode(stream)
     instruction = os.environ.get(f"_{name.upper()}_COMPLETE")
     if instruction:
         return shell_complete(command, {}, name, f"_{name.upper()}_COMPLETE", instruction)
@@ -144,16 +173,16 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _say("\ninterrupted")
+        say("\ninterrupted")
         return INTERRUPTED
     except BrokenPipeError as error:
-        return 1 if _has_no_reader(sys.stdout) else _print_error(error, name)
+        return 1 if has_no_reader(sys.stdout) else _print_error(error, name)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a user unasked
         if common.debug:
             traceback.print_exc()
         return _print_error(error, name)
     finally:
-        _flush(sys.stdout)
+        flush(sys.stdout)
 
 
 def _print_error(error: Exception, program: str) -> int:
@@ -171,11 +200,11 @@ def _print_error(error: Exception, program: str) -> int:
         case _:
             what, code = f"{type(error).__name__}: {error}".rstrip(": "), 1
             remedy = "run again with --debug to see where it came from"
-    _echo_labelled("error", what, "red")
+    say_labelled("error", what, "red")
     for problem in problems:
-        _say(f"  - {printable(problem)}")
+        say(f"  - {problem}")
     if remedy:
-        _echo_labelled("try", remedy, "cyan")
+        say_labelled("try", remedy, "cyan")
     return code
 
 
@@ -184,81 +213,209 @@ def _usage_remedy(error: click.ClickException, program: str) -> str:
     return f"{context.command_path if context is not None else program} --help"
 
 
-def _echo_labelled(label: str, text: str, colour: str) -> None:
-    styled = click.style(f"{label}:", fg=colour, bold=True) if wants_colour(sys.stderr) else f"{label}:"
-    _say(f"{styled} {printable(text)}")
-
-
-def wants_colour(stream: TextIO) -> bool:
-    """True for a terminal whose user did not set NO_COLOR (see no-color.org) or TERM=dumb."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _never_fail_to_encode(stream: TextIO) -> None:
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
-
-
-# ---- talking to the user
-
-
-def emit(text: str) -> None:
-    """Print a result on stdout. A reader who has left (`| head`) is not an error: the work was done."""
-    _write(text, sys.stdout)
-
-
 def note(common: Common, text: str, *, verbosity: int = 0) -> None:
     """Say something on stderr unless the user asked for less: 0 is said by default, 1 with -v."""
     if common.verbosity >= verbosity:
-        _say("\n".join(map(printable, text.split("\n"))))
+        say(text)
 
 
-def _say(text: str) -> None:
-    _write(text, sys.stderr)
+# ---- the command `retrain`
+
+_MODES = ("tune", "tune_report", "apply_hp", "rollback", "history")
+_ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
+    "tune_method": ("tune",),
+    "tune_configs": ("tune",),
+    "dry_run": ("", "apply_hp", "rollback"),
+    "force": ("", "apply_hp", "rollback"),
+}
+_PREVIOUS = "previous"
 
 
-def _write(text: str, stream: TextIO) -> None:
-    try:
-        click.echo(text, file=stream, color=True)
-    except BrokenPipeError:
-        _to_nowhere(stream)
+class _AtLeast(click.ParamType[int]):
+    """A whole number, `least` or more."""
+
+    name = "integer"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number.", parameter, context)
+        if number < self.least:
+            self.fail(f"it must be at least {self.least}, but got {number}.", parameter, context)
+        return number
 
 
-def _flush(stream: TextIO) -> None:
-    try:
-        stream.flush()
-    except BrokenPipeError:
-        _to_nowhere(stream)
+class _VersionNumber(click.ParamType[int | str]):
+    """`3`, `v3` or `000003`; None for the one before the present one."""
 
+    name = "version"
 
-def _has_no_reader(stream: TextIO) -> bool:
-    """Whether it was our own output that broke, and not some pipe inside the work."""
-    poll = select.poll()
-    try:
-        poll.register(stream.fileno(), 0)
-    except OSError:  # a stream without a file
-        return False
-    return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _to_nowhere(stream: TextIO) -> None:
-    """Point a stream at nothing, so that the interpreter's own flush at exit stays quiet, too."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-
-
-def may_ask() -> bool:
-    """True where a question reaches a person: stdin and stderr are both terminals."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int | str:
+        if value == _PREVIOUS:
+            return _PREVIOUS
+        digits = str(value).removeprefix("v")
+        if not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 2**63):
+            self.fail(f"{value!r} is not the number of a version, such as 3.", parameter, context)
+        return int(digits)
 
 
 @click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
+@click.option("--tune", is_flag=True, help="Write candidates for the orchestrator to run.")
+@click.option("--tune-method", metavar="M", help="How: bayesian (default), random or grid.")
+@click.option(
+    "--tune-configs", metavar="N", type=_AtLeast(1), help="How many: 20; for grid, its whole design."
+)
+@click.option("--tune-report", is_flag=True, help="Show how the tuning goes.")
+@click.option("--apply-hp", metavar="HP", help="Retrain with it, gate, deploy: JSON, @FILE, -, ID, best.")
+@click.option("--dry-run", is_flag=True, help="Go the whole way and show it, changing nothing.")
+@click.option("--force", is_flag=True, help="Though nothing changed, and unasked. Gates stand.")
+@click.option(
+    "--rollback",
+    metavar="[VERSION]",
+    is_flag=False,
+    flag_value=_PREVIOUS,
+    type=_VersionNumber(),
+    help="Return to the version before, or to this one.",
+)
+@click.option("--history", is_flag=True, help="Show what was deployed, when and by whom.")
+@click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+@click.option("--seed", metavar="N", type=_AtLeast(0), help="Seed of a new study, and of splits and fits.")
 @common_options
 @pass_common
-def cli(common: Common) -> None:
-    """Retrain one pipeline, and change its hyperparameters safely."""
+def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) -> int | None:
+    """Retrain a pipeline, and change its hyperparameters without fear.
+
+    Without options: retrain with the deployed hyperparameters, test, gate, version and deploy.
+    """
+    context = click.get_current_context()
+    mode = _mode(options)
+    if context.invoked_subcommand is not None:
+        _refuse_before_subcommand(context)
+        return None
+    overrides = {"study.name": study, "study.seed": seed}
+    flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
+    config = common.load_config(overrides)
+    match mode:
+        case "tune":
+            _tune(common, config, options["tune_method"], options["tune_configs"], flags)
+        case "tune_report":
+            _tune_report(common, config, flags)
+        case "history":
+            _history(common, config)
+        case _:
+            return _deploy(common, config, mode, options, flags)
+    return 0
+
+
+def _mode(options: Mapping[str, Any]) -> str:
+    """Which one of the things that `retrain` does was asked for; "" for a plain `retrain`."""
+    chosen = [name for name in _MODES if options[name] not in (None, False)]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(map(_flag, chosen))} exclude each other: give one of them.")
+    mode = chosen[0] if chosen else ""
+    for name, modes in _ONLY_WITH.items():
+        if options[name] not in (None, False) and mode not in modes:
+            fitting = ", ".join(_flag(each) if each else "a plain `retrain`" for each in modes)
+            with_what = f"not with {_flag(mode)}" if mode else "not alone"
+            raise click.UsageError(f"{_flag(name)} goes with {fitting}, {with_what}.")
+    return mode
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _refuse_before_subcommand(context: click.Context) -> None:
+    given = [
+        _flag(name)
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        command = context.invoked_subcommand
+        raise click.UsageError(f"{', '.join(given)} and the subcommand {command!r} exclude each other.")
+
+
+def _tune(common: Common, config: "Config", method: str | None, n: int | None, flags: str) -> None:
+    from retrain.tuning import write_candidates, written_text
+
+    emit(written_text(write_candidates(config, method=method, n=n), common.output, flags=flags))
+
+
+def _tune_report(common: Common, config: "Config", flags: str) -> None:
+    from retrain.tune_report import report_on
+
+    emit(report_on(config, common.output, flags=flags, colour=common.colour))
+
+
+def _history(common: Common, config: "Config") -> None:
+    from retrain.apply_text import history_text
+    from retrain.deploying import ledger
+
+    emit(history_text(ledger(config), common.output))
+
+
+def _deploy(common: Common, config: "Config", mode: str, options: Mapping[str, Any], flags: str) -> int:
+    from retrain import deploying
+    from retrain.apply_text import apply_text
+
+    dry_run, force = options["dry_run"], options["force"]
+    asked = may_ask() and not force and not dry_run
+    confirm = _confirm if asked else None
+    match mode:
+        case "apply_hp":
+            note(common, "retraining with what is deployed and with what is asked for ...")
+            report = deploying.apply_hyperparameters(
+                config, options["apply_hp"], dry_run=dry_run, force=force, confirm=confirm
+            )
+        case "rollback":
+            number = None if options["rollback"] == _PREVIOUS else options["rollback"]
+            report = deploying.roll_back(config, number, dry_run=dry_run, confirm=confirm)
+        case _:
+            note(common, "retraining with the deployed hyperparameters ...")
+            report = deploying.retrain_deployed(config, dry_run=dry_run, force=force, confirm=confirm)
+    emit(apply_text(report, common.output, brief=asked, flags=flags, colour=common.colour))
+    report.raise_if_refused()
+    return int(report.outcome == "declined")
+
+
+def _confirm(report: "ApplyReport") -> bool:
+    """Show what would happen, and ask. Both on stderr: stdout is for the result."""
+    from retrain.apply_text import preview_text
+
+    say(preview_text(report, colour=wants_colour(sys.stderr)))
+    return click.confirm("Deploy this?", default=False, err=True)
+
+
+@cli.command()
+@click.option("--example", metavar="NAME", help="A project that runs: breast_cancer, digits or diabetes.")
+@common_options
+@pass_common
+def init(common: Common, example: str | None) -> None:
+    """Write a retrain.toml to start from, here. Overwrites nothing."""
+    from retrain.init import init as start
+    from retrain.init import started_text
+
+    emit(started_text(start(Path(), example), common.output))
+
+
+@cli.command()
+@common_options
+@pass_common
+def doctor(common: Common) -> int:
+    """Check all that the project stands on: libraries, files, registry, versions."""
+    from retrain.doctor import doctor as examine
+    from retrain.doctor import findings_text, is_healthy
+
+    findings = examine(common.config, db=common.db)
+    emit(findings_text(findings, common.output))
+    return 0 if is_healthy(findings) else 1
 
 
 def main() -> None:

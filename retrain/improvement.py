@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from retrain.config import Config
 from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
 from tuner.errors import NotFoundError, did_you_mean
@@ -15,6 +16,7 @@ __all__ = [
     "Improvement",
     "find_configuration",
     "fold_scores",
+    "folds_of",
     "get_study",
     "improvement",
     "improvement_json",
@@ -88,6 +90,11 @@ def fold_scores(registry: Registry, study: Study, experiment: Experiment) -> lis
         return []
     mean = math.fsum(scores) / len(scores)
     return scores if math.isclose(mean, experiment.value, rel_tol=1e-9, abs_tol=1e-12) else []
+
+
+def folds_of(config: Config) -> int | None:
+    """Folds of one repeat, where the pipeline's folds are the configured ones; None where it has its own."""
+    return config.splits.folds if config.pipeline.kind == "tabular" else None
 
 
 def find_configuration(experiments: Sequence[Experiment], params: Params) -> Experiment | None:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from retrain.page import Page
+from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
 
-__all__ = ["EXAMPLES", "Started", "init"]
+__all__ = ["EXAMPLES", "Started", "init", "started_text"]
 
 EXAMPLES = ("breast_cancer", "digits", "diabetes")
 """Projects on data that scikit-learn carries, ready to run."""
@@ -96,3 +98,23 @@ def _write_target(folder: Path) -> None:
 def _missing_lines(ignore: Path) -> list[str]:
     lines = ignore.read_text("utf-8").splitlines() if ignore.exists() else []
     return [line for line in _IGNORED if line not in lines]
+
+
+def started_text(started: Started, output: str = "table") -> str:
+    """Return what was written and the commands to go on with."""
+    match output:
+        case "json":
+            return to_json(
+                {
+                    "written": list(started.written),
+                    "extended": list(started.extended),
+                    "next": list(started.next_commands),
+                }
+            )
+        case "csv":
+            return render([{"file": name} for name in (*started.written, *started.extended)], ["file"], "csv")
+    page = Page(output)
+    page.lines("Written", ", ".join(started.written))
+    page.lines("Lines added to", *started.extended)
+    page.verbatim("Next", *started.next_commands)
+    return page.text()

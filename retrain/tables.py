@@ -10,11 +10,23 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import tabulate
 
-__all__ = ["FORMATS", "WIDTH", "number", "plus_minus", "printable", "render", "seconds", "signed", "to_json"]
+__all__ = [
+    "FORMATS",
+    "WIDTH",
+    "number",
+    "plus_minus",
+    "printable",
+    "render",
+    "seconds",
+    "signed",
+    "timestamp",
+    "to_json",
+]
 
 FORMATS = ("table", "json", "csv", "markdown")
 WIDTH = 80
@@ -114,6 +126,13 @@ def seconds(duration_s: float | None) -> str:
             rest = whole % size // part
             return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def timestamp(unix_s: float | None) -> str | None:
+    """Unix seconds as "2026-11-21T09:01:12Z", or None."""
+    if unix_s is None:
+        return None
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def to_json(document: Any) -> str:

@@ -2,23 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from retrain.config import Config
 from retrain.improvement import (
     Improvement,
     find_configuration,
+    folds_of,
+    get_study,
     improvement,
     improvement_json,
     improvement_lines,
 )
 from retrain.page import Page
-from retrain.tables import plus_minus, render, to_json
+from retrain.tables import plus_minus, render, timestamp, to_json
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, State, Study, loss_of
+from tuner.registry import open_registry
 from tuner.registry.base import Event, Registry
 
-__all__ = ["MethodProgress", "TuneReport", "tune_report", "tune_report_text"]
+__all__ = ["MethodProgress", "TuneReport", "report_on", "tune_report", "tune_report_text"]
 
 _N_EVENTS = 5
 
@@ -84,6 +87,18 @@ def _progress(
     )
 
 
+def report_on(config: Config, output: str = "table", *, flags: str = "", colour: bool = False) -> str:
+    """Return the report on the configured study as text.
+
+    Raises:
+        NotFoundError: there is no registry, no such study, or nothing in it.
+    """
+    with open_registry(config.db, create=False, read_only=True) as registry:
+        study = get_study(registry, config.study_name)
+        report = tune_report(registry, study, folds=folds_of(config))
+    return tune_report_text(report, output, flags=flags, colour=colour)
+
+
 def tune_report_text(
     report: TuneReport, output: str = "table", *, flags: str = "", colour: bool = False
 ) -> str:
@@ -130,5 +145,4 @@ def _best_lines(report: TuneReport) -> list[str]:
 
 
 def _event(event: Event) -> dict[str, Any]:
-    at = datetime.fromtimestamp(event.at, UTC)
-    return {"at": at.strftime("%Y-%m-%d %H:%M:%SZ"), "what": event.message, "kind": event.kind}
+    return {"at": timestamp(event.at), "what": event.message, "kind": event.kind}

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from retrain.config import Config
+from retrain.deploy.deployed import find_deployed
+from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Experiment, State, Study
 from tuner.generators import METHODS
@@ -10,7 +12,7 @@ from tuner.propose import open_study, propose
 from tuner.registry import open_registry
 from tuner.registry.base import StudySpec
 
-__all__ = ["DEFAULT_CONFIGS", "DEFAULT_METHOD", "Written", "write_candidates"]
+__all__ = ["DEFAULT_CONFIGS", "DEFAULT_METHOD", "Written", "write_candidates", "written_text"]
 
 DEFAULT_METHOD = "bayesian"
 DEFAULT_CONFIGS = 20
@@ -51,8 +53,10 @@ def write_candidates(config: Config, *, method: str | None = None, n: int | None
     n_wanted = DEFAULT_CONFIGS if n is None and method != "grid" else n
     pipeline = load_pipeline(config)
     with open_registry(config.db, create=True) as registry:
-        active = registry.find_active(pipeline.name)
-        deployed = active.params if active and pipeline.space.contains(active.params) else None
+        found = find_deployed(config, registry, pipeline.space)
+        deployed = (
+            found.params if found.source != "defaults" and pipeline.space.contains(found.params) else None
+        )
         spec = StudySpec(
             name=config.study_name,
             space=pipeline.space.to_dict(),
@@ -64,3 +68,31 @@ def write_candidates(config: Config, *, method: str | None = None, n: int | None
         study = open_study(registry, spec, deployed)
         candidates = propose(registry, study, method, n_wanted)
         return Written(study, method, tuple(candidates), n_wanted, registry.counts(study)[State.WAITING])
+
+
+def written_text(written: Written, output: str = "table", *, flags: str = "") -> str:
+    """Return what was written and the command that runs it; `flags` are common options to repeat in it."""
+    command = f"orchestrator{flags}"
+    ids = [each.public_id for each in written.candidates]
+    match output:
+        case "json":
+            return to_json(
+                {
+                    "study": written.study.name,
+                    "method": written.method,
+                    "wanted": written.n_wanted,
+                    "written": ids,
+                    "n_waiting": written.n_waiting,
+                    "run": command,
+                }
+            )
+        case "csv" | "markdown":
+            return render([{"id": each} for each in ids], ["id"], output)
+    n = len(ids)
+    lines = [
+        f"{n} {written.method} candidate{'' if n == 1 else 's'} written into study {written.study.name!r}.",
+        f"{written.n_waiting} experiment{'' if written.n_waiting == 1 else 's'} waiting in all.",
+    ]
+    if written.n_wanted is not None and n < written.n_wanted:
+        lines.append(f"{written.n_wanted} were wanted, but {written.method} has no more that are new.")
+    return "\n".join([*lines, f"run them: {command}"])

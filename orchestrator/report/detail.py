@@ -7,11 +7,10 @@ from orchestrator.report.rows import (
     differing,
     experiment_json,
     provenance_text,
-    when,
 )
 from retrain.improvement import Improvement, improvement, improvement_json, improvement_lines
 from retrain.page import Page
-from retrain.tables import number, plus_minus, render, seconds, to_json
+from retrain.tables import number, plus_minus, render, seconds, timestamp, to_json
 from tuner.errors import MismatchError
 from tuner.experiment import Experiment, Study
 from tuner.registry.base import Registry
@@ -40,7 +39,11 @@ def show(registry: Registry, prefix: str, *, output: str = "table", colour: bool
                 "traceback": experiment.traceback,
                 "measurements": [asdict(each) for each in measurements],
                 "attempts": [
-                    {**asdict(each), "started_at": when(each.started_at), "ended_at": when(each.ended_at)}
+                    {
+                        **asdict(each),
+                        "started_at": timestamp(each.started_at),
+                        "ended_at": timestamp(each.ended_at),
+                    }
                     for each in attempts
                 ],
             }
@@ -66,7 +69,7 @@ def show(registry: Registry, prefix: str, *, output: str = "table", colour: bool
         [
             {
                 "#": each.number,
-                "started": when(each.started_at),
+                "started": timestamp(each.started_at),
                 "took": seconds(None if each.ended_at is None else each.ended_at - each.started_at),
                 "ending": each.ending or "running",
                 "message": each.message,
@@ -91,9 +94,9 @@ def _facts(study: Study, experiment: Experiment) -> list[str]:
         "state": f"{experiment.state}{outcome}",
         study.metric: plus_minus(experiment.value, experiment.std_error),
         "took": seconds(experiment.duration_s),
-        "written": when(experiment.created_at),
-        "started": when(experiment.started_at),
-        "finished": when(experiment.finished_at),
+        "written": timestamp(experiment.created_at),
+        "started": timestamp(experiment.started_at),
+        "finished": timestamp(experiment.finished_at),
         "seed": str(experiment.seed),
         "repeat": str(experiment.repeat or ""),
         "parent": experiment.parent,

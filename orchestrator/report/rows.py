@@ -1,9 +1,9 @@
 """Experiments as cells, lines and JSON: what the reports share."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from retrain.tables import timestamp
 from tuner.experiment import Experiment, Params, Provenance, State
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "parameter_columns",
     "provenance_json",
     "provenance_text",
-    "when",
 ]
 
 _MISSING = object()
@@ -76,15 +75,8 @@ def experiment_json(experiment: Experiment) -> dict[str, Any]:
         "attempt": experiment.attempt,
         "error": experiment.error,
         "scored_on": experiment.provenance and provenance_json(experiment.provenance),
-        "created_at": when(experiment.created_at),
-        "started_at": when(experiment.started_at),
-        "finished_at": when(experiment.finished_at),
+        "created_at": timestamp(experiment.created_at),
+        "started_at": timestamp(experiment.started_at),
+        "finished_at": timestamp(experiment.finished_at),
         "duration_s": experiment.duration_s,
     }
-
-
-def when(unix_s: float | None) -> str | None:
-    """Unix seconds as "2026-11-21T09:01:12Z", or None."""
-    if unix_s is None:
-        return None
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -283,7 +283,7 @@ def in_a_terminal(*arguments: str, **environment: str) -> str:
 
 
 def test_errors_on_a_terminal_are_coloured_unless_asked_not_to() -> None:
-    assert "\x1b[31m\x1b[1merror:\x1b[0m No target." in in_a_terminal("wrong")
+    assert "\x1b[1;31merror:\x1b[0m No target." in in_a_terminal("wrong")
     assert "\x1b" not in in_a_terminal("wrong", NO_COLOR="1")
     assert "\x1b" not in in_a_terminal("wrong", TERM="dumb")
 

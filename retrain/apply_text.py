@@ -1,0 +1,92 @@
+"""What a deployment did, or would do, in words: the changed file, figures before and after, verdicts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from retrain.deploy.report import ApplyOutcome, ApplyReport
+from retrain.page import Page
+from retrain.tables import render, timestamp, to_json
+
+__all__ = ["apply_text", "history_text", "preview_text"]
+
+
+def apply_text(
+    report: ApplyReport, output: str = "table", *, brief: bool = False, flags: str = "", colour: bool = False
+) -> str:
+    """Return a report as text without a final newline.
+
+    Args:
+        report: what was done.
+        output: "csv" holds the figures alone, "json" everything.
+        brief: the outcome alone, for a user who has just seen the rest; not of JSON and CSV.
+        flags: common options to repeat in the commands that are suggested.
+        colour: whether titles may be bold.
+    """
+    if output == "json":
+        return to_json(report.to_dict())
+    figures = _figures(report.before, report.after)
+    if output == "csv":
+        return render(figures, ["metric", "before", "after", "change"], "csv")
+    page = Page(output, colour)
+    if not brief:
+        _details(page, report, figures)
+    page.lines("Outcome", f"{report.pipeline}: {report.message}", *_next(report, flags))
+    return page.text()
+
+
+def preview_text(report: ApplyReport, *, colour: bool = False) -> str:
+    """Return what would happen, for the question whether it should."""
+    page = Page("table", colour)
+    _details(page, report, _figures(report.before, report.after))
+    return page.text()
+
+
+def _details(page: Page, report: ApplyReport, figures: list[dict[str, Any]]) -> None:
+    page.table("Hyperparameters", _changes(report), ["parameter", "before", "after"])
+    if report.diff:
+        page.verbatim(f"Change of {report.target}", *report.diff.splitlines())
+    page.table("Metrics", figures, ["metric", "before", "after", "change"])
+    page.lines("Gate", *(f"{'met' if v.passed else 'NOT MET'}: {v.why}" for v in report.verdicts))
+    page.lines("Notes", *report.notes)
+
+
+def _changes(report: ApplyReport) -> list[dict[str, Any]]:
+    """The parameters that change, with those that appear or go away."""
+    names = dict.fromkeys([*report.params, *report.previous])
+    return [
+        {"parameter": name, "before": report.previous.get(name), "after": report.params.get(name)}
+        for name in names
+        if report.previous.get(name) != report.params.get(name)
+        or (name in report.previous) != (name in report.params)
+    ]
+
+
+def _figures(before: Mapping[str, float], after: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": name,
+            "before": before.get(name),
+            "after": after.get(name),
+            "change": after[name] - before[name] if name in before and name in after else None,
+        }
+        for name in dict.fromkeys([*after, *before])
+    ]
+
+
+def _next(report: ApplyReport, flags: str) -> Sequence[str]:
+    match report.outcome:
+        case ApplyOutcome.DEPLOYED:
+            return (f"back again: retrain --rollback{flags}",)
+        case ApplyOutcome.UNCHANGED:
+            return (f"deploy it anew all the same: add --force{flags}",)
+    return ()
+
+
+def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table") -> str:
+    """Return the ledger, the newest last. CSV and JSON hold every column."""
+    shown = [{**row, "at": timestamp(row["at"])} for row in rows]
+    if output in ("csv", "json"):
+        return render(
+            shown, ["id", "at", "action", "from", "to", "who", "experiment", "reason", "gates"], output
+        )
+    return render(shown, ["to", "at", "action", "from", "who", "experiment"], output, keys=("to",))

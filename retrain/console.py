@@ -1,0 +1,89 @@
+"""The two streams of a command: results on stdout, everything else on stderr; pipes, encodings, colour."""
+
+import os
+import select
+import sys
+from typing import TextIO
+
+from retrain.tables import printable
+
+__all__ = [
+    "emit",
+    "flush",
+    "has_no_reader",
+    "may_ask",
+    "never_fail_to_encode",
+    "say",
+    "say_labelled",
+    "wants_colour",
+]
+
+_CODES = {"red": "31", "cyan": "36"}
+
+
+def emit(text: str) -> None:
+    """Print a result on stdout. A reader who has left (`| head`) is not an error: the work was done."""
+    _write(text, sys.stdout)
+
+
+def say(text: str) -> None:
+    """Print on stderr what is not a result; characters that a terminal could obey are shown instead."""
+    _write("\n".join(map(printable, text.split("\n"))), sys.stderr)
+
+
+def say_labelled(label: str, text: str, colour: str) -> None:
+    """Print "<label>: <text>" on stderr as one line, the label in colour where that is wanted."""
+    shown = f"{label}:"
+    if wants_colour(sys.stderr):
+        shown = f"\x1b[1;{_CODES[colour]}m{shown}\x1b[0m"
+    _write(f"{shown} {printable(text)}", sys.stderr)
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """True for a terminal whose user did not set NO_COLOR (see no-color.org) or TERM=dumb."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def may_ask() -> bool:
+    """True where a question reaches a person: stdin and stderr are both terminals."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def never_fail_to_encode(stream: TextIO) -> None:
+    """Have a stream show what its encoding lacks as an escape."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def flush(stream: TextIO) -> None:
+    """Flush; nobody reading any more is not an error."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        _to_nowhere(stream)
+
+
+def has_no_reader(stream: TextIO) -> bool:
+    """Whether it was our own output that broke, and not some pipe inside the work."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)
+    except OSError:  # a stream without a file
+        return False
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _write(text: str, stream: TextIO) -> None:
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except BrokenPipeError:
+        _to_nowhere(stream)
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Point a stream at nothing, so that the interpreter's own flush at exit stays quiet, too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,118 @@
+"""What `retrain`, `--apply-hp`, `--rollback` and `--history` do: from a configuration to a report.
+
+What can be refused is refused before the data are read, and before anything is written.
+"""
+
+import getpass
+import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from retrain import deploy
+from retrain.config import Config
+from retrain.deploy import ApplyReport, Confirm
+from retrain.pipeline import Pipeline
+from retrain.pipelines import load_pipeline
+from tuner.errors import NotFoundError
+from tuner.registry import open_registry
+from tuner.registry.base import Registry
+
+__all__ = ["apply_hyperparameters", "ledger", "retrain_deployed", "roll_back"]
+
+
+def apply_hyperparameters(
+    config: Config, text: str, *, dry_run: bool = False, force: bool = False, confirm: Confirm | None = None
+) -> ApplyReport:
+    """Deploy what was typed after `--apply-hp`; see `parse_params_input` and `apply` in `retrain.deploy`."""
+    pipeline = load_pipeline(config)
+    with _for_reading(config) as registry:
+        given = deploy.parse_params_input(text, config, registry, pipeline.space)
+    _use_data(pipeline)
+    with _for_deploying(config, dry_run) as registry:
+        return deploy.apply(
+            config,
+            pipeline,
+            registry,
+            given.params,
+            who=_who(),
+            experiment=given.experiment,
+            dry_run=dry_run,
+            force=force,
+            confirm=confirm,
+        )
+
+
+def retrain_deployed(
+    config: Config, *, dry_run: bool = False, force: bool = False, confirm: Confirm | None = None
+) -> ApplyReport:
+    """Retrain with the deployed hyperparameters; see `retrain.deploy.retrain`."""
+    pipeline = load_pipeline(config)
+    _use_data(pipeline)
+    with _for_deploying(config, dry_run) as registry:
+        return deploy.retrain(
+            config, pipeline, registry, who=_who(), dry_run=dry_run, force=force, confirm=confirm
+        )
+
+
+def roll_back(
+    config: Config, version: int | None = None, *, dry_run: bool = False, confirm: Confirm | None = None
+) -> ApplyReport:
+    """Return to an earlier version; see `retrain.deploy.rollback`."""
+    with open_registry(config.db, create=False, read_only=dry_run) as registry:
+        return deploy.rollback(config, registry, version, who=_who(), dry_run=dry_run, confirm=confirm)
+
+
+def ledger(config: Config) -> list[dict[str, Any]]:
+    """The rows of `--history`, oldest first; see `retrain.deploy.history`.
+
+    Raises:
+        NotFoundError: nothing was deployed yet, or there is no registry.
+    """
+    with open_registry(config.db, create=False, read_only=True) as registry:
+        rows = deploy.history(registry, config.name)
+    if not rows:
+        raise NotFoundError(
+            f"Nothing was deployed for {config.name!r} yet.", "retrain --apply-hp best --dry-run"
+        )
+    return rows
+
+
+def _use_data(pipeline: Pipeline) -> None:
+    pipeline.use(pipeline.load())
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no name for this user id, as in many containers
+        user = "unknown"
+    return f"{user}@{platform.node()}"
+
+
+@contextmanager
+def _for_reading(config: Config) -> Iterator[Registry]:
+    """The registry as it is; where there is none yet, an empty one that goes away: looking leaves no file."""
+    try:
+        registry = open_registry(config.db, create=False, read_only=True)
+    except NotFoundError:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open_registry(Path(folder) / "none.db", create=True) as empty,
+        ):
+            yield empty
+    else:
+        with registry:
+            yield registry
+
+
+@contextmanager
+def _for_deploying(config: Config, dry_run: bool) -> Iterator[Registry]:
+    if dry_run:
+        with _for_reading(config) as registry:
+            yield registry
+    else:
+        with open_registry(config.db, create=True) as registry:
+            yield registry
