@@ -176,7 +176,7 @@ def plan(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
     stop = _stopping(snapshot, limits)
     if stop is not None:
         reason, since = stop
-        if not snapshot.running or snapshot.now - since >= limits.grace_s:
+        if not snapshot.running or snapshot.now >= since + limits.grace_s:
             return [*commands, Stop(reason)]
         return [*commands, _wait(snapshot, limits, since + limits.grace_s)]
     if snapshot.now - snapshot.recovered_at >= RECOVER_EVERY_S:
@@ -203,12 +203,12 @@ def _overdue(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
     limit = experiment_limit(limits.experiment_timeout_s, snapshot.durations_s)
     commands: list[Command] = []
     for task in snapshot.running:
-        age = snapshot.now - task.started_at
         if task.cancelled:
             continue
-        if limit is not None and age >= limit:
+        # Written as `_wait` writes it: another rounding would have a task wait for ever at its very end.
+        if limit is not None and snapshot.now >= task.started_at + limit:
             commands.append(Cancel(task.key, limit))
-        elif limit is None and age >= WARN_AFTER_S and not task.warned:
+        elif limit is None and snapshot.now >= task.started_at + WARN_AFTER_S and not task.warned:
             commands.append(Warn(task.key, WARN_AFTER_S))
     return commands
 
@@ -237,10 +237,8 @@ def _lacking(snapshot: Snapshot, limits: RunLimits, free: int) -> int | None:
 
 def _wait(snapshot: Snapshot, limits: RunLimits, until: float | None) -> Wait:
     """Until the next thing is due, and never longer than a tick."""
-    due = [snapshot.now + TICK_S]
-    if until is not None:
-        due.append(until)
+    due = [] if until is None else [until]
     limit = experiment_limit(limits.experiment_timeout_s, snapshot.durations_s)
     if limit is not None:
         due += [task.started_at + limit for task in snapshot.running if not task.cancelled]
-    return Wait(max(0.0, min(due) - snapshot.now))
+    return Wait(max(0.0, min([TICK_S, *(moment - snapshot.now for moment in due)])))

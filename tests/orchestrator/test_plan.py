@@ -176,6 +176,14 @@ def test_one_warning_after_an_hour_where_there_is_no_timeout() -> None:
     assert plan(at(WARN_AFTER_S, running=(task(warned=True),)), AT_ONCE) == [TICK]
 
 
+@settings(deadline=None, max_examples=200)
+@given(st.floats(0, 1e6), st.floats(0.001, 1e5))
+def test_after_waiting_until_the_end_the_end_has_come(started_at: float, limit_s: float) -> None:
+    """Rounding must not leave a task that is due and never cancelled."""
+    limits = replace(AT_ONCE, experiment_timeout_s=limit_s)
+    assert plan(at(started_at + limit_s, running=(task("a", started_at),)), limits)[0] == Cancel("a", limit_s)
+
+
 # ---- what holds always
 
 snapshots = st.builds(

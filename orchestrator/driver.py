@@ -1,0 +1,324 @@
+"""Carries out what `plan` decides: claims, submits, records. One thread, one registry, one pool.
+
+Order matters in one place above all: what comes back from a worker is committed before anything else is done
+with it. Whatever ends `run`, an exception included, gives the experiments back that still run.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from orchestrator.insist import Insist
+from orchestrator.plan import (
+    Cancel,
+    Claim,
+    Command,
+    Propose,
+    Recover,
+    RunLimits,
+    Running,
+    Snapshot,
+    Stop,
+    StopReason,
+    Wait,
+    Warn,
+    plan,
+)
+from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.progress import Display, Status
+from orchestrator.signals import StopRequest
+from orchestrator.tally import Tally
+from retrain.tables import seconds
+from tuner.errors import ClaimLostError, PoolError, StorageError
+from tuner.experiment import Evaluation, Experiment, Failure, Measurement, Outcome, Provenance, State, Study
+from tuner.registry.base import Claim as Right
+from tuner.registry.base import Recovered, Registry, Run
+
+__all__ = ["MEASURE_EVERY_S", "Driver", "recovery_lines"]
+
+MEASURE_EVERY_S = 1.0
+"""Intermediate reports are stored in one transaction per task and second, not in one each."""
+
+_N_CAUSES_TOLD = 10
+
+
+@dataclass
+class _Task:
+    """One claimed experiment in the pool, and what is to be recorded where its end was our doing."""
+
+    right: Right
+    started_at: float
+    cancelled: Failure | None = None
+    warned: bool = False
+    unsent: list[Measurement] = field(default_factory=list)
+
+
+class Driver:
+    """Runs a study's waiting experiments, and writes new candidates where a method is given.
+
+    Args:
+        registry: where the study is; claims are made in its owner's name.
+        run: this invocation's row.
+        pool: the workers; closed by the caller.
+        tally: takes in what finishes.
+        provenance: what results are scored on now; stored with each.
+        propose: writes up to n candidates (None: a full design) and returns those that are new.
+        n_to_propose: how many of them are still wanted; None for one full design.
+        stop: whether the user asked to stop.
+        clock: monotonic seconds.
+
+    Attributes:
+        n_released: experiments given back at the end.
+        exhausted: the method had fewer candidates than were wanted.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        study: Study,
+        run: Run,
+        pool: WorkerPool,
+        tally: Tally,
+        *,
+        provenance: Provenance,
+        limits: RunLimits,
+        propose: Callable[[int | None], Sequence[Experiment]] | None,
+        n_to_propose: int | None,
+        display: Display,
+        stop: StopRequest,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._registry = registry
+        self._study = study
+        self._run = run
+        self._pool = pool
+        self._tally = tally
+        self._provenance = provenance
+        self._limits = limits
+        self._propose_new = propose
+        self._n_to_propose = n_to_propose if propose else 0
+        self._display = display
+        self._stop = stop
+        self._clock = clock
+        self._insist = Insist(display.note, self._in_a_hurry, clock=clock, pause=pause)
+        self._tasks: dict[str, _Task] = {}
+        self._short_of_memory: set[int] = set()
+        self._causes_told: set[tuple[Outcome, str]] = set()
+        self._started_at = self._recovered_at = self._measured_at = clock()
+        self._n_waiting = 0
+        self.n_released = 0
+        self.exhausted = False
+
+    def run(self) -> StopReason:
+        """Go on until there is nothing left to do, the budget is spent or the user asks to stop.
+
+        Raises:
+            PoolError: the workers are gone for good.
+            StorageError: the registry refused a write for too long.
+        """
+        try:
+            while True:
+                for command in plan(self._snapshot(), self._limits):
+                    if isinstance(command, Stop):
+                        with suppress(PoolError):
+                            self._take_in(self._pool.wait(0.0))
+                        return command.reason
+                    self._carry_out(command)
+                self._display.show(self._status())
+        finally:
+            self._give_back()
+
+    # ---- looking
+
+    def _snapshot(self) -> Snapshot:
+        counts = self._insist(lambda: self._registry.counts(self._study))
+        self._n_waiting = counts[State.WAITING]
+        idle = not self._tasks and not self._n_waiting
+        return Snapshot(
+            now=self._clock(),
+            n_waiting=self._n_waiting,
+            n_free=self._pool.n_free,
+            running=tuple(
+                Running(key, task.started_at, task.cancelled is not None, task.warned)
+                for key, task in self._tasks.items()
+            ),
+            n_elsewhere=self._n_elsewhere() if idle and counts[State.RUNNING] else 0,
+            n_to_propose=self._n_to_propose,
+            durations_s=tuple(self._tally.durations_s),
+            n_short_of_memory=len(self._short_of_memory),
+            recovered_at=self._recovered_at,
+            stop_at=self._stop.stop_at,
+            stop_now=self._stop.stop_now,
+        )
+
+    def _n_elsewhere(self) -> int:
+        return self._insist(lambda: self._registry.counts(self._study, self._run))[State.RUNNING]
+
+    def _status(self) -> Status:
+        n_done = self._tally.n_complete + len(self._tally.failed)
+        best, baseline = self._tally.best, self._tally.baseline
+        return Status(
+            n_done=n_done,
+            n_total=n_done + len(self._tasks) + self._n_waiting + (self._n_to_propose or 0),
+            n_failed=len(self._tally.failed),
+            n_running=len(self._tasks),
+            elapsed_s=self._clock() - self._started_at,
+            metric=self._study.metric,
+            best=best.value if best else None,
+            baseline=baseline.value if baseline else None,
+        )
+
+    def _in_a_hurry(self) -> bool:
+        asked = self._stop.stop_at
+        return self._stop.stop_now or (asked is not None and self._clock() - asked >= self._limits.grace_s)
+
+    # ---- acting
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Propose(n):
+                self._propose(n)
+            case Claim(n):
+                self._claim(n)
+            case Cancel(key, limit_s):
+                message = f"did not finish within {seconds(limit_s)}"
+                self._tasks[key].cancelled = Failure(Outcome.TIMEOUT, message)
+                self._pool.cancel(key)
+            case Warn(key, after_s):
+                task = self._tasks[key]
+                task.warned = True
+                self._display.note(
+                    f"{task.right.experiment.public_id} has been running for {seconds(after_s)}; "
+                    "only --experiment-timeout would end it"
+                )
+            case Recover():
+                self._recovered_at = self._clock()
+                for line in recovery_lines(self._insist(self._registry.recover)):
+                    self._display.note(line)
+            case Wait(wait_s):
+                self._take_in(self._pool.wait(wait_s))
+
+    def _propose(self, n: int | None) -> None:
+        assert self._propose_new is not None
+        new = self._insist(partial(self._propose_new, n))
+        self._n_waiting += len(new)
+        if n is None:
+            self._n_to_propose = 0
+            return
+        assert self._n_to_propose is not None
+        self._n_to_propose -= len(new)
+        # A method that learns may find fewer than asked for in one round and more in the next.
+        if not new or (len(new) < n and not self._limits.learns):
+            self.exhausted = self._n_to_propose > 0
+            self._n_to_propose = 0
+
+    def _claim(self, n: int) -> None:
+        rights = self._insist(lambda: self._registry.claim(self._study, n))
+        self._n_waiting -= len(rights)
+        keys = [f"{right.experiment.public_id}#{right.attempt}" for right in rights]
+        self._tasks.update(
+            {key: _Task(right, self._clock()) for key, right in zip(keys, rights, strict=True)}
+        )
+        for key in keys:
+            experiment = self._tasks[key].right.experiment
+            try:
+                self._pool.submit(Task(key, experiment.params, experiment.seed))
+            except ValueError:  # its worker died between our look and now
+                right = self._tasks.pop(key).right
+                self._insist(partial(self._registry.release, [right]))
+
+    def _take_in(self, events: Iterable[Progress | Finished]) -> None:
+        for event in events:
+            task = self._tasks.get(event.key)
+            if task is None:
+                continue
+            if isinstance(event, Finished):
+                self._record(task, event.result)
+                del self._tasks[event.key]
+            else:
+                task.unsent += [Measurement(event.step, *item) for item in event.metrics.items()]
+        if self._clock() - self._measured_at >= MEASURE_EVERY_S:
+            self._measured_at = self._clock()
+            self._store_reports()
+
+    def _record(self, task: _Task, result: Evaluation | Failure) -> None:
+        """Commit the end of one attempt, then tell of it."""
+        if isinstance(result, Failure) and result.outcome is Outcome.CANCELLED and task.cancelled is not None:
+            result = Failure(
+                task.cancelled.outcome,
+                task.cancelled.message,
+                measurements=result.measurements,
+                duration_s=result.duration_s,
+            )
+        try:
+            if isinstance(result, Evaluation):
+                evaluation = result
+                experiment = self._insist(
+                    lambda: self._registry.complete(task.right, evaluation, self._provenance)
+                )
+            else:
+                failure = result
+                experiment = self._insist(lambda: self._registry.fail(task.right, failure))
+        except ClaimLostError as error:
+            self._tell_fenced(error)
+            return
+        self._tally.add(experiment)
+        if isinstance(result, Failure):
+            self._tell_failure(experiment, result)
+        if experiment.state.finished:
+            self._short_of_memory.discard(experiment.id)
+        elif isinstance(result, Failure) and result.outcome is Outcome.OUT_OF_MEMORY:
+            self._short_of_memory.add(experiment.id)
+
+    def _store_reports(self) -> None:
+        """Store what running tasks reported. The reports of a finished one travel with its result."""
+        for key, task in self._tasks.items():
+            if not task.unsent or task.cancelled is not None:
+                continue
+            unsent, task.unsent = task.unsent, []
+            try:
+                self._insist(partial(self._registry.measure, task.right, unsent))
+            except ClaimLostError as error:
+                self._tell_fenced(error)
+                task.cancelled = Failure(Outcome.CANCELLED, "the claim was lost")
+                self._pool.cancel(key)
+
+    def _give_back(self) -> None:
+        if not self._tasks:
+            return
+        try:
+            self.n_released = self._registry.release([task.right for task in self._tasks.values()])
+        except StorageError as error:
+            self._display.note(f"{error} What was running is taken back at the next start.")
+        self._tasks.clear()
+
+    # ---- telling
+
+    def _tell_fenced(self, error: ClaimLostError) -> None:
+        self._display.note(f"fenced: {error}")
+        self._insist(lambda: self._registry.log("fenced", str(error), salience=0.5))
+
+    def _tell_failure(self, experiment: Experiment, failure: Failure) -> None:
+        """Each cause is told once, when it first turns up: a thousand failures are one line."""
+        cause = (failure.outcome, failure.message)
+        if cause in self._causes_told or len(self._causes_told) >= _N_CAUSES_TOLD:
+            return
+        self._causes_told.add(cause)
+        again = "" if experiment.state.finished else "; it is tried again"
+        self._display.note(f"{experiment.public_id} failed ({failure.outcome}): {failure.message}{again}")
+
+
+def recovery_lines(recovered: Iterable[Recovered]) -> list[str]:
+    """Say what was taken back, one line per dead orchestrator."""
+    by_owner: dict[str, list[Recovered]] = defaultdict(list)
+    for each in recovered:
+        by_owner[each.owner].append(each)
+    return [
+        f"recovered {len(left)} experiment{'s' if len(left) > 1 else ''} left by orchestrator {owner[:4]} "
+        f"(dead {seconds(max(each.dead_s for each in left))})"
+        for owner, left in by_owner.items()
+    ]

@@ -1,0 +1,132 @@
+"""A pool, a clock and a display without processes, threads or time of their own."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.progress import Display, Status
+from orchestrator.signals import StopRequest
+from tuner.experiment import Evaluation, Failure, Outcome
+
+HANG = float("inf")
+
+
+class FakeClock:
+    """Monotonic seconds that pass only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.alarms: list[tuple[float, Callable[[], None]]] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.go_to(self.now + seconds)
+
+    def go_to(self, moment: float) -> None:
+        self.now = max(self.now, moment)
+        for at, ring in self.alarms:
+            if self.now >= at:
+                ring()
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a task does: takes `duration_s` (HANG: for ever), reports, ends in `result`."""
+
+    result: Evaluation | Failure
+    duration_s: float = 1.0
+    reports: tuple[tuple[int, Mapping[str, float]], ...] = ()
+
+
+@dataclass
+class FakePool(WorkerPool):
+    """Runs tasks as `behave` says, on a clock that jumps to the next end."""
+
+    behave: Callable[[Task], Act]
+    clock: FakeClock
+    n_workers: int = 2
+    ran: list[Task] = field(default_factory=list)
+    most_at_once: int = 0
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._running: dict[str, tuple[float, Act]] = {}
+        self._events: list[Progress | Finished] = []
+
+    @property
+    def n_free(self) -> int:
+        return self.n_workers - len(self._running)
+
+    def submit(self, task: Task) -> None:
+        if not self.n_free or task.key in self._running:
+            raise ValueError("no worker is free, or the key is in use")
+        self.ran.append(task)
+        act = self.behave(task)
+        self._running[task.key] = (self.clock() + act.duration_s, act)
+        self._events += [Progress(task.key, step, metrics) for step, metrics in act.reports]
+        self.most_at_once = max(self.most_at_once, len(self._running))
+
+    def wait(self, timeout_s: float) -> list[Progress | Finished]:
+        due = min((end for end, _ in self._running.values()), default=HANG)
+        if not self._events:
+            self.clock.go_to(min(due, self.clock.now + timeout_s))
+        for key, (end, act) in list(self._running.items()):
+            if end <= self.clock.now:
+                del self._running[key]
+                self._events.append(Finished(key, act.result))
+        events, self._events = self._events, []
+        return events
+
+    def cancel(self, key: str) -> None:
+        if self._running.pop(key, None) is not None:
+            self._events.append(Finished(key, Failure(Outcome.CANCELLED, "cancelled")))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Recorder(Display):
+    """Keeps what a run said."""
+
+    notes: list[str] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def show(self, status: Status) -> None:
+        self.statuses.append(status)
+
+    def close(self) -> None:
+        pass
+
+
+class StopAt(StopRequest):
+    """Asks to stop once the clock has come to a time, and insists at another."""
+
+    def __init__(self, clock: FakeClock, at: float, insist_at: float = HANG) -> None:
+        super().__init__()
+        clock.alarms += [(at, self._ask), (insist_at, self._insist)]
+        self._at = at
+
+    def _ask(self) -> None:
+        self.stop_at = self._at
+
+    def _insist(self) -> None:
+        self.stop_now = True
+
+
+def scored(value: float, duration_s: float = 1.0) -> Act:
+    return Act(Evaluation(value, duration_s=duration_s), duration_s)
+
+
+def failed(outcome: Outcome = Outcome.ERROR, message: str = "ValueError: no") -> Act:
+    return Act(Failure(outcome, message))
+
+
+def one_after_another(acts: Iterable[Act]) -> Callable[[Task], Act]:
+    following = iter(acts)
+    return lambda task: next(following)
