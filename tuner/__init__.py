@@ -26,7 +26,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # These two bring engines and a database with them; whoever only declares a space should not wait for that.
+    # These two bring engines and a database with them; whoever only declares a space should not wait for
+    # that.
     if name == "make_generator":
         from tuner.generators import make_generator
 

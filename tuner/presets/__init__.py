@@ -1,4 +1,4 @@
-"""Search spaces as data: one TOML file for each model and each appetite, in the form of design.md section 5."""
+"""Search spaces as data: one TOML file for each model and each appetite."""
 
 import tomllib
 from pathlib import Path

@@ -1,31 +1,31 @@
 """Building a space: names, conditions, groups, forbids and defaults are checked against each other, once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tuner.errors import SpaceError, did_you_mean
-from tuner.experiment import Value
-from tuner.space.conditions import Condition, Conditions, checked_conditions, deciding_order
+from tuner.space.conditions import Condition, Conditions, Key, checked_conditions, deciding_order
 from tuner.space.constraints import Constraint, Forbid, Increasing, Sum
+from tuner.space.defaults import allowed_defaults, default_in_group, with_default
 from tuner.space.forbids import CompiledForbid, Forbids
 from tuner.space.groups import Group
 from tuner.space.ordering import IncreasingGroup
 from tuner.space.params import CategoricalParam, FloatParam, IntParam, NumericParam, Param
 from tuner.space.sums import SumGroup
 from tuner.space.units import Unit
-from tuner.space.values import show, typed
+from tuner.space.values import brief, typed
 
 __all__ = ["Built", "build"]
 
 
 @dataclass(frozen=True)
 class Built:
-    """The parts of a consistent space; every parameter has a default that fits the others."""
+    """The parts of a consistent space. Every parameter has a default that fits the others."""
 
     params: dict[str, Param]
     constraints: tuple[Constraint, ...]
-    conditions: Conditions
-    order: list[str]
+    conditions: dict[str, Condition]
+    order: tuple[str, ...]
     units: tuple[Unit, ...]
     forbids: Forbids | None
 
@@ -38,27 +38,26 @@ def build(declared: Iterable[Param], constraints: Iterable[Constraint]) -> Built
     """
     params = _by_name(declared)
     kept = tuple(constraints)
+    given = {param.name for param in params.values() if param.default_given}
     conditions = checked_conditions(params)
     order = deciding_order(params, conditions)
-    forbids = _compiled(params, [c for c in kept if isinstance(c, Forbid)])
-    reached = {name for forbid in forbids for name in forbid.names}
-    given = {param.name for param in params.values() if param.default_given}
+    forbids = [_compiled(constraint, params) for constraint in kept if isinstance(constraint, Forbid)]
+    named = {name for forbid in forbids for name in forbid.names}
     groups: dict[str, Group] = {}
     for constraint in kept:
         if isinstance(constraint, Sum | Increasing):
-            members = _members(params, constraint, groups)
-            params |= _with_defaults(constraint, members)
-            group = _group(constraint, [_numeric(params[m.name]) for m in members], reached)
-            groups |= dict.fromkeys(constraint.names, group)
+            group = _group(constraint, _members(constraint, params, groups), named)
+            groups |= dict.fromkeys(group.names, group)
+            params |= default_in_group(group)
         elif not isinstance(constraint, Forbid):
-            raise SpaceError(f"A constraint must be a Sum, Increasing or Forbid, but got {constraint!r}.")
+            raise SpaceError(
+                f"A constraint must be a Sum, Increasing or Forbid, but got {brief(constraint)}."
+            )
     engine = Forbids(params, order, conditions, groups, forbids) if forbids else None
     if engine is not None:
-        moved = _allowed_defaults(params, conditions, order, engine, given)
-        params = {
-            name: _with_default(param, moved.get(name, param.default)) for name, param in params.items()
-        }
-    return Built(params, kept, conditions, order, _units(params, conditions, order, groups), engine)
+        moved = allowed_defaults(params, conditions, order, engine, given)
+        params = {name: with_default(param, moved.get(name, param.default)) for name, param in params.items()}
+    return Built(params, kept, conditions, tuple(order), _units(params, conditions, order, groups), engine)
 
 
 def _by_name(declared: Iterable[Param]) -> dict[str, Param]:
@@ -66,7 +65,7 @@ def _by_name(declared: Iterable[Param]) -> dict[str, Param]:
     for param in declared:
         if not isinstance(param, FloatParam | IntParam | CategoricalParam):
             raise SpaceError(
-                f"A parameter must be a FloatParam, IntParam or CategoricalParam, but got {param!r}."
+                f"A parameter must be a FloatParam, IntParam or CategoricalParam, but got {brief(param)}."
             )
         if param.name in params:
             raise SpaceError(f"Each parameter must be declared once, but {param.name!r} is there twice.")
@@ -76,143 +75,72 @@ def _by_name(declared: Iterable[Param]) -> dict[str, Param]:
     return params
 
 
-def _known(what: str, name: str, params: Mapping[str, Param]) -> Param:
+def _known(name: str, constraint: Constraint, params: Mapping[str, Param]) -> Param:
     if name not in params:
         raise SpaceError(
-            f"{what} names {name!r}, which is no parameter of this space.{did_you_mean(str(name), params)}",
+            f"The constraint {constraint} names {brief(name)}, which is no parameter of this space."
+            f"{did_you_mean(str(name), params)}",
             f"The space has: {', '.join(params)}.",
         )
     return params[name]
 
 
-def _numeric(param: Param) -> NumericParam:
-    assert isinstance(param, NumericParam)
-    return param
+def _compiled(forbid: Forbid, params: Mapping[str, Param]) -> CompiledForbid:
+    keys = []
+    for name, values in forbid.values.items():
+        param = _known(name, forbid, params)
+        allowed = set()
+        for value in values:
+            checked, problem = param.check(value)
+            if problem:
+                raise SpaceError(f"The constraint {forbid} can never match: {problem}")
+            allowed.add(typed(checked))
+        keys.append((name, frozenset(allowed)))
+    return CompiledForbid(tuple(keys), str(forbid))
 
 
 def _members(
-    params: Mapping[str, Param], constraint: Sum | Increasing, taken: Mapping[str, Group]
+    constraint: Sum | Increasing, params: Mapping[str, Param], taken: Mapping[str, Group]
 ) -> list[NumericParam]:
-    members = []
+    members: list[NumericParam] = []
     for name in constraint.names:
-        param = _known(f"The constraint {constraint}", name, params)
+        param = _known(name, constraint, params)
         if not isinstance(param, NumericParam):
             raise SpaceError(f"The constraint {constraint} must name numbers, but {name!r} is categorical.")
         if name in taken:
             raise SpaceError(
-                f"A parameter must stand in only one sum or order, but {name!r} is in {taken[name].constraint} "
-                f"and in {constraint}."
+                f"A parameter must stand in only one sum or order, but {name!r} is in "
+                f"{taken[name].constraint} and in {constraint}."
             )
         members.append(param)
     first = members[0]
     for other in members[1:]:
         if _condition_keys(first) != _condition_keys(other):
             raise SpaceError(
-                f"The parameters of {constraint} must share the same `when`, but {first.name!r} has {first.when!r} "
-                f"and {other.name!r} has {other.when!r}.",
+                f"The parameters of {constraint} must share the same `when`, but {first.name!r} has "
+                f"{first.when!r} and {other.name!r} has {other.when!r}.",
                 "Give all of them the same `when`, or split the constraint.",
             )
     return members
 
 
-def _condition_keys(param: Param) -> dict[str, frozenset[tuple[type, Value]]]:
+def _condition_keys(param: NumericParam) -> dict[str, frozenset[Key]]:
     return {parent: frozenset(map(typed, values)) for parent, values in (param.when or {}).items()}
 
 
-def _group(constraint: Sum | Increasing, params: Sequence[NumericParam], reached: set[str]) -> Group:
+def _group(constraint: Sum | Increasing, members: Sequence[NumericParam], named: set[str]) -> Group:
     if isinstance(constraint, Sum):
-        return SumGroup(constraint, params, reached)
-    return IncreasingGroup(constraint, params)
-
-
-def _with_defaults(constraint: Sum | Increasing, members: Sequence[NumericParam]) -> dict[str, Param]:
-    """Give the members defaults that satisfy the constraint; those the user gave stand."""
-    free = _group(constraint, members, set())  # refuses a constraint that can never hold
-    if all(member.default_given for member in members):
-        problem = free.problem({member.name: member.default for member in members})
-        if problem:
-            raise SpaceError(f"The defaults break a constraint: {problem}", "Change one of these defaults.")
-        return {}
-    held = [_held(member) if member.default_given else member for member in members]
-    try:
-        group = _group(constraint, held, set())
-    except SpaceError as error:
-        given = show(member.name for member in members if member.default_given)
-        raise SpaceError(
-            f"The defaults given for {given} leave none for the others: {error}",
-            "Change one of these defaults.",
-        ) from error
-    values = group.nearest([param.default for param in group.params])
-    defaults = dict(zip(group.names, values, strict=True))
-    return {m.name: m if m.default_given else _with_default(m, defaults[m.name]) for m in members}  # type: ignore[misc]
-
-
-def _held(param: NumericParam) -> NumericParam:
-    return replace(param, low=param.default, high=param.default)
-
-
-def _with_default(param: Param, default: Value) -> Param:
-    return param if typed(param.default) == typed(default) else replace(param, default=default)
-
-
-def _compiled(params: Mapping[str, Param], forbids: Sequence[Forbid]) -> list[CompiledForbid]:
-    compiled = []
-    for forbid in forbids:
-        keys = []
-        for name, values in forbid.values.items():
-            param = _known(f"The constraint {forbid}", name, params)
-            allowed = set()
-            for value in values:
-                checked, problem = param.check(value)
-                if problem:
-                    raise SpaceError(f"The constraint {forbid} can never match: {problem}")
-                allowed.add(typed(checked))
-            keys.append((name, frozenset(allowed)))
-        compiled.append(CompiledForbid(tuple(keys), str(forbid)))
-    return compiled
-
-
-def _allowed_defaults(
-    params: Mapping[str, Param],
-    conditions: Mapping[str, Condition],
-    order: Sequence[str],
-    engine: Forbids,
-    given: set[str],
-) -> Mapping[str, Value]:
-    """Return defaults to change so that the default configuration is allowed; only those nobody gave move."""
-    wanted: dict[str, Value] = {name: param.default for name, param in params.items()}
-    active: dict[str, Value] = {}
-    for name in order:
-        if name not in conditions or conditions[name].holds(active):
-            active[name] = wanted[name]
-    violated = engine.violated(active)
-    if not violated:
-        return {}
-    found = engine.escape(wanted, fixed=given)
-    if found is not None:
-        return found
-    if engine.escape(wanted) is not None:
-        raise SpaceError(
-            f"The defaults break a constraint: {violated[0].text}.", "Change one of these defaults."
-        )
-    culprits = engine.contradiction(wanted)
-    one = len(culprits) == 1
-    raise SpaceError(
-        f"No configuration is left: the constraint{'' if one else 's'} {'; '.join(culprits)} "
-        f"{'excludes' if one else 'together exclude'} every one.",
-        "Leave one of them out or allow more values.",
-    )
+        return SumGroup(constraint, members, named)
+    return IncreasingGroup(constraint, members)
 
 
 def _units(
     params: Mapping[str, Param], conditions: Conditions, order: Sequence[str], groups: Mapping[str, Group]
 ) -> tuple[Unit, ...]:
-    units, done = [], set()
+    by_first: dict[tuple[str, ...], None] = {}
     for name in order:
-        if name in done:
-            continue
-        group = groups.get(name)
-        names = group.names if group is not None else (name,)
-        done.update(names)
-        units.append(Unit(tuple(params[n] for n in names), names, group, conditions.get(name)))
-    return tuple(units)
+        by_first[groups[name].names if name in groups else (name,)] = None
+    return tuple(
+        Unit(tuple(params[name] for name in names), names, groups.get(names[0]), conditions.get(names[0]))
+        for names in by_first
+    )

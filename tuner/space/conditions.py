@@ -1,21 +1,24 @@
-"""Conditions: which parameters are active in a configuration, and the order in which that can be decided."""
+"""Conditions: which parameters are active in a configuration, and in which order that can be decided."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tuner.errors import SpaceError, did_you_mean
 from tuner.experiment import Value
-from tuner.space.params import CategoricalParam, Param
-from tuner.space.values import show, typed
+from tuner.space.params import Param
+from tuner.space.values import brief, typed
 
-__all__ = ["Condition", "Conditions", "deciding_order"]
+__all__ = ["Condition", "Conditions", "Key", "checked_conditions", "deciding_order"]
+
+Key = tuple[type, Value]
+"""A value that knows its type (see `typed`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One parameter's `when`, by typed keys: every parent must be active and hold one of its values."""
+    """One parameter's `when`: every parent must be active and hold one of its values, by typed keys."""
 
-    parents: tuple[tuple[str, frozenset[tuple[type, Value]]], ...]
+    parents: tuple[tuple[str, frozenset[Key]], ...]
 
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Whether it holds among the active `values`."""
@@ -32,40 +35,39 @@ Conditions = Mapping[str, Condition]
 """The condition of each parameter that has one."""
 
 
-def checked_conditions(params: Mapping[str, Param]) -> Conditions:
+def checked_conditions(params: Mapping[str, Param]) -> dict[str, Condition]:
     """Check every `when` against its parents.
 
     Raises:
         SpaceError: an unknown or continuous parent, or a value the parent cannot have.
     """
-    conditions = {}
-    for param in params.values():
-        if not param.when:
-            continue
-        parents = []
-        for parent, values in param.when.items():
-            if parent not in params:
-                raise SpaceError(
-                    f"`when` of {param.name!r} names {parent!r}, which is no parameter of this space."
-                    f"{did_you_mean(parent, params)}",
-                    f"The space has: {', '.join(params)}.",
-                )
-            parents.append((parent, frozenset(_keys(param.name, params[parent], values))))
-        conditions[param.name] = Condition(tuple(parents))
-    return conditions
+    return {
+        param.name: Condition(tuple(_checked_parents(param, params)))
+        for param in params.values()
+        if param.when
+    }
 
 
-def _keys(name: str, parent: Param, values: Iterable[Value]) -> Iterable[tuple[type, Value]]:
-    if parent.n_values is None:
-        raise SpaceError(
-            f"`when` of {name!r} must name a parameter of countable values, but {parent.name!r} is continuous.",
-            f"Give {parent.name!r} a step, or make it an int or categorical parameter.",
-        )
-    for value in values:
-        checked, problem = parent.check(value)
-        if problem:
-            raise SpaceError(f"`when` of {name!r} can never hold: {problem}")
-        yield typed(checked)
+def _checked_parents(param: Param, params: Mapping[str, Param]) -> Iterator[tuple[str, frozenset[Key]]]:
+    for name, values in (param.when or {}).items():
+        if name not in params:
+            raise SpaceError(
+                f"`when` of {param.name!r} names {brief(name)}, which is no parameter of this space."
+                f"{did_you_mean(str(name), params)}",
+                f"The space has: {', '.join(params)}.",
+            )
+        parent, keys = params[name], set()
+        if parent.n_values is None:
+            raise SpaceError(
+                f"`when` of {param.name!r} must name a countable parameter, but {name!r} is continuous.",
+                f"Give {name!r} a step, or make it an int or categorical parameter.",
+            )
+        for value in values:
+            checked, problem = parent.check(value)
+            if problem:
+                raise SpaceError(f"`when` of {param.name!r} can never hold: {problem}")
+            keys.add(typed(checked))
+        yield name, frozenset(keys)
 
 
 def deciding_order(params: Mapping[str, Param], conditions: Conditions) -> list[str]:
@@ -76,34 +78,36 @@ def deciding_order(params: Mapping[str, Param], conditions: Conditions) -> list[
     """
     order: dict[str, None] = {}
     for start in params:
-        path: list[str] = []
-        _place(start, conditions, order, path)
+        # With a stack of its own: a chain of conditions may be longer than Python's recursion limit.
+        stack = [start]
+        entered: dict[str, None] = {}  # the path from start down to the top of the stack
+        while stack:
+            name = stack[-1]
+            waiting = _undecided_parents(name, conditions, order)
+            if not waiting:
+                order[name] = None
+                entered.pop(name, None)
+                stack.pop()
+                continue
+            entered[name] = None
+            _refuse_circle(entered, waiting)
+            stack.extend(reversed(waiting))
     return list(order)
 
 
-def _place(start: str, conditions: Conditions, order: dict[str, None], path: list[str]) -> None:
-    # Written with a stack of its own: a chain of conditions may be longer than Python's recursion limit.
-    stack = [start]
-    on_path: dict[str, None] = {}
-    while stack:
-        name = stack[-1]
-        if name in order:
-            stack.pop()
-            on_path.pop(name, None)
-            continue
-        on_path[name] = None
-        waiting = [p for p, _ in conditions[name].parents if p not in order] if name in conditions else []
-        circle = next((p for p in waiting if p in on_path), None)
-        if circle is not None:
-            names = list(on_path)
-            ring = [*reversed(names[names.index(circle) :])]
-            raise SpaceError(
-                f"The conditions form a circle: {' needs '.join([*ring, ring[0]])}.",
-                f"Leave out the `when` of one of {show(ring)}.",
-            )
-        if waiting:
-            stack.extend(reversed(waiting))
-        else:
-            order[name] = None
-            stack.pop()
-            on_path.pop(name, None)
+def _undecided_parents(name: str, conditions: Conditions, order: Mapping[str, None]) -> list[str]:
+    if name in order or name not in conditions:
+        return []
+    return [parent for parent, _ in conditions[name].parents if parent not in order]
+
+
+def _refuse_circle(entered: Mapping[str, None], waiting: list[str]) -> None:
+    closing = next((parent for parent in waiting if parent in entered), None)
+    if closing is None:
+        return
+    path = list(entered)
+    ring = path[path.index(closing) :]
+    raise SpaceError(
+        f"The conditions form a circle: {' needs '.join([*ring, closing])}.",
+        f"Leave out the `when` of one of: {', '.join(ring)}.",
+    )

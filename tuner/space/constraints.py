@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuner.errors import SpaceError
-from tuner.experiment import Value
-from tuner.space.values import is_number, plain, show
+from tuner.space.declaring import listed
+from tuner.space.values import brief, is_number, plain, show
 
 __all__ = ["Constraint", "Forbid", "Increasing", "Sum"]
 
 
 def _checked_names(what: str, names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not isinstance(names, Iterable):
-        raise SpaceError(f"`{what}` must list names of parameters, but got {names!r}.")
+        raise SpaceError(f"`{what}` must list names of parameters, but got {brief(names)}.")
     checked = tuple(names)
-    if any(not isinstance(name, str) for name in checked) or len(checked) < 2:
+    if len(checked) < 2 or not all(isinstance(name, str) for name in checked):
         raise SpaceError(f"`{what}` must name at least two parameters, but got [{show(checked)}].")
     if len(set(checked)) != len(checked):
         raise SpaceError(f"`{what}` must name each parameter once, but got [{show(checked)}].")
@@ -27,7 +27,7 @@ def _checked_names(what: str, names: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Sum:
-    """The parameters `names` add up to `equals`, within 1e-9 (relative where |equals| > 1).
+    """The parameters `names` add up to `equals`, within 1e-9 (relative where total or bounds exceed 1).
 
     Raises:
         SpaceError: fewer than two names, one twice, or a total that is no finite number.
@@ -39,11 +39,11 @@ class Sum:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", _checked_names("sum", self.names))
         total = plain(self.equals)
-        if not is_number(total) or not abs(total) <= 1e300:
+        if not is_number(total) or not abs(total) <= 1e100:
             raise SpaceError(
-                f"`equals` of the sum of {show(self.names)} must be a finite number, but got {total!r}."
+                f"`equals` of the sum of {show(self.names)} must be a finite number, but got {brief(total)}."
             )
-        object.__setattr__(self, "equals", float(total))
+        object.__setattr__(self, "equals", float(total) + 0.0)
 
     def __str__(self) -> str:
         return f"{' + '.join(self.names)} = {self.equals!r}"
@@ -79,24 +79,25 @@ class Forbid:
     def __post_init__(self) -> None:
         if not isinstance(self.values, Mapping) or not self.values:
             raise SpaceError(
-                f"`forbid` must be a table such as {{solver = 'x', penalty = 'y'}}, but got {self.values!r}."
+                "`forbid` must be a table such as {solver = 'x', penalty = ['y', 'z']}, "
+                f"but got {brief(self.values)}."
             )
-        checked: dict[str, tuple[Value, ...]] = {}
-        for name, values in self.values.items():
-            listed = values if isinstance(values, list | tuple | set | frozenset) else (values,)
-            if not listed:
+        checked = {name: listed(values) for name, values in self.values.items()}
+        for name, values in checked.items():
+            if not values:
                 raise SpaceError(
-                    f"`forbid` lists no value of {name!r}.", f"Name at least one value of {name!r}."
+                    f"`forbid` must list a value of {brief(name)}, but the list is empty.",
+                    f"Name at least one value of {brief(name)}.",
                 )
-            checked[name] = tuple(plain(value) for value in listed)
         object.__setattr__(self, "values", checked)
 
     def __str__(self) -> str:
         shown = (
-            f"{name} = {values[0]!r}" if len(values) == 1 else f"{name} in [{show(values)}]"
+            f"{name} = {brief(values[0])}" if len(values) == 1 else f"{name} in [{show(values)}]"
             for name, values in self.values.items()
         )
         return f"forbid {', '.join(shown)}"
 
 
 Constraint = Sum | Increasing | Forbid
+"""Any constraint."""

@@ -1,7 +1,7 @@
-"""A search space as a document: the JSON stored with a study, and the TOML form of retrain.toml and the presets.
+"""A search space as a document: the JSON stored with a study, and the TOML of retrain.toml and presets.
 
     {"params": [{"name": "lr", "type": "float", "low": 1e-4, "high": 1.0, "log": true, "default": 0.01}, ...],
-     "constraints": [{"sum": ["a", "b"], "equals": 1.0}, {"increasing": ["c", "d"]}, {"forbid": {"e": [1, 2]}}]}
+     "constraints": [{"sum": ["a", "b"], "equals": 1.0}, {"increasing": ["c", "d"]}, {"forbid": {"e": [1]}}]}
 
 In TOML `params` is a table by name, and null, which TOML lacks, is written `{ null = true }`.
 """

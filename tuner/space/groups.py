@@ -1,7 +1,7 @@
-"""What a group constraint (Sum, Increasing) offers to the space: its members are drawn and mended together."""
+"""What a Sum or an Increasing offers to the space: its members are drawn and mended together."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ __all__ = ["Domain", "Group"]
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """The values a member may take, given its predecessors: lattice indices, or the interval [low, high]."""
+    """What a member may be: the values at `indices` (ascending), or where None, the interval [low, high]."""
 
     indices: Sequence[int] | None
     low: float
@@ -22,12 +22,12 @@ class Domain:
 
 
 class Group(ABC):
-    """A Sum or Increasing over numeric parameters that are active together.
+    """Numeric parameters that are active together and satisfy one constraint together.
 
     Attributes:
-        params: the members in the order in which values are settled.
-        names: their names, in that order. Vectors below are in that order too.
         constraint: the declaration.
+        params: the members in the order in which their values are settled.
+        names: their names in that order. Vectors below are in that order too.
     """
 
     constraint: Sum | Increasing
@@ -37,27 +37,38 @@ class Group(ABC):
         self.names = tuple(param.name for param in params)
 
     @abstractmethod
+    def with_params(self, params: Sequence[NumericParam]) -> "Group":
+        """Build the same constraint over other parameters of the same names.
+
+        Raises:
+            SpaceError: it can never hold over these.
+        """
+
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> list[float]:
-        """Draw values that satisfy the constraint."""
+        """Draw a vector that satisfies the constraint."""
 
     @abstractmethod
     def nearest(self, wanted: Sequence[float]) -> list[float]:
-        """Return the satisfying values nearest to `wanted` (finite numbers)."""
+        """Return the satisfying vector nearest to `wanted` (finite numbers, within bounds or not)."""
 
     @abstractmethod
     def domain(self, prefix: Sequence[float]) -> Domain:
-        """What the next member may be after `prefix`, such that the rest can be completed. Never empty."""
+        """Return what the next member may be after `prefix`, such that the rest can be completed.
+
+        Never empty where the members of `prefix` were taken from their own domains.
+        """
 
     @abstractmethod
     def count(self) -> float:
-        """Number of satisfying vectors; infinite where continuous or beyond counting."""
+        """Return the number of satisfying vectors; infinite where continuous or beyond counting."""
 
     @abstractmethod
-    def problem(self, values: dict[str, float]) -> str:
-        """Return "" or a sentence saying how these values, by name, break the constraint."""
+    def problem(self, values: Mapping[str, float]) -> str:
+        """Return "" or a sentence on how these values, by name, break the constraint."""
 
     def vectors(self, prefix: tuple[float, ...] = ()) -> Iterator[tuple[float, ...]]:
-        """Every satisfying vector of a finite group, ascending in the order of the members."""
+        """Yield every satisfying vector of countable members, ascending in the order of the members."""
         if len(prefix) == len(self.params):
             yield prefix
             return

@@ -2,7 +2,8 @@
 
 All in units: member i moves the sum by `weights[i]` units a step, and the goal is a range of whole units.
 `CountedLattice` counts the ways to complete every partial sum and so draws exactly uniformly; `FineLattice`
-serves lattices of equal steps that are too fine to count. Either one knows at once whether the goal can be met.
+serves lattices of equal steps that are too fine to count. Either one knows at once whether the goal can be
+met.
 """
 
 import math
@@ -69,10 +70,12 @@ class CountedLattice:
 
     @property
     def feasible(self) -> bool:
+        """Whether the empty sum can be completed."""
         return bool(self._tables[0][0] > 0)
 
     @property
     def n_ways(self) -> float:
+        """The count of the empty sum; infinite beyond 1e100."""
         return math.inf if self._scaled else float(self._tables[0][0])
 
     def _completions(self, member: int, prefix: int) -> np.ndarray:
@@ -80,9 +83,11 @@ class CountedLattice:
         return table[prefix : prefix + weight * self.n_steps[member] + 1 : weight]
 
     def allowed(self, member: int, prefix: int) -> Sequence[int]:
+        """Read from the counts."""
         return np.flatnonzero(self._completions(member, prefix)).tolist()
 
     def draw(self, rng: np.random.Generator) -> list[int]:
+        """Draw one member after the other, each value in proportion to its completions."""
         prefix, drawn = 0, []
         for member, u in enumerate(rng.random(len(self.weights)).tolist()):
             ways = np.cumsum(self._completions(member, prefix))
@@ -92,6 +97,7 @@ class CountedLattice:
         return drawn
 
     def nearest(self, target: Sequence[float]) -> list[int]:
+        """Exchange single steps where all are equal, else minimise by dynamic programming."""
         if set(self.weights) == {1}:
             return _nearest_equal(target, self.n_steps, self.goal)
         # costs[s]: the least squared distance of the members from here on, given the sum so far.
@@ -140,7 +146,7 @@ def _shift(ways: np.ndarray, by: int) -> np.ndarray:
 
 
 class FineLattice:
-    """Members of equal steps (weight 1) with a goal of any size. Draws are uniform up to the width of a step."""
+    """Members of equal steps (weight 1) and a goal of any size. Draws are uniform up to a step's width."""
 
     def __init__(self, n_steps: Sequence[int], goal: tuple[int, int]) -> None:
         self.n_steps, self.goal = list(n_steps), goal
@@ -148,31 +154,37 @@ class FineLattice:
 
     @property
     def feasible(self) -> bool:
+        """Whether the goal is within the bounds: with equal steps nothing else can fail."""
         return self.goal[0] <= self.goal[1] and self.goal[1] >= 0 and self.goal[0] <= sum(self.n_steps)
 
     @property
     def n_ways(self) -> float:
+        """Nobody counts these."""
         return math.inf if len(self.n_steps) > 1 else float(len(self.allowed(0, 0)))
 
     def allowed(self, member: int, prefix: int) -> Sequence[int]:
+        """A range: with equal steps there are no holes."""
         least = max(self.goal[0] - prefix - self._after[member], 0)
         return range(least, min(self.goal[1] - prefix, self.n_steps[member]) + 1)
 
     def draw(self, rng: np.random.Generator) -> list[int]:
+        """Draw as if continuous, then round."""
         least, most = max(self.goal[0], 0), min(self.goal[1], sum(self.n_steps))
-        total = int(rng.integers(least, most + 1))
+        total = min(least + int(rng.random() * (most - least + 1)), most)
         point = simplex.draw(rng, [float(n) for n in self.n_steps], float(total))
         return _nearest_equal(point, self.n_steps, (total, total))
 
     def nearest(self, target: Sequence[float]) -> list[int]:
+        """Exchange single steps."""
         return _nearest_equal(target, self.n_steps, self.goal)
 
 
 def _nearest_equal(target: Sequence[float], n_steps: Sequence[int], goal: tuple[int, int]) -> list[int]:
     """Return the lattice point nearest to `target` whose plain sum lies in the goal.
 
-    Round the projection, then exchange single steps while that comes nearer. The squared distance is separable
-    convex and the points form the bases of an integral polymatroid, so no better exchange means no better point.
+    Round the projection, then exchange single steps while that comes nearer. The squared distance is
+    separable convex and the points form the bases of an integral polymatroid, so no better exchange means
+    no better point.
     """
     bounded = math.fsum(min(max(t, 0.0), n) for t, n in zip(target, n_steps, strict=True))
     total = min(max(math.floor(bounded + 0.5), goal[0], 0), goal[1], sum(n_steps))

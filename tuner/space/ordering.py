@@ -1,7 +1,8 @@
-"""Keeping an Increasing: bounds are narrowed through the chain first, then every choice within them completes."""
+"""Keeping an Increasing: bounds are narrowed through the chain, then every choice within them completes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -9,48 +10,50 @@ from tuner.errors import SpaceError
 from tuner.space.constraints import Increasing
 from tuner.space.groups import Domain, Group
 from tuner.space.params import NumericParam
+from tuner.space.values import exact
 
 __all__ = ["IncreasingGroup"]
 
 _GAP = 1e-3
-"""Continuous neighbours that repair would have to leave equal are set apart by this share of the narrower range."""
+"""What repair sets apart, as a share of the narrower range, where neighbours would come out equal."""
+_MAX_COUNTED = 10**5
 
 
 class IncreasingGroup(Group):
     """Members that strictly increase.
 
-    Draws follow each member's own scale, conditioned on the order: by sorting where all members are alike, else
-    directly or by a chain of single-member draws between their neighbours, which leaves that distribution
-    unchanged.
+    Draws follow each member's own scale, conditioned on the order: by sorting where all members are alike;
+    else by a plain draw that happens to increase; else by a chain of draws of one member between its
+    neighbours, each of which leaves that distribution unchanged.
 
     Raises:
         SpaceError: the bounds and steps allow no increasing choice.
     """
 
+    constraint: Increasing
+
     def __init__(self, constraint: Increasing, params: Sequence[NumericParam]) -> None:
         super().__init__(params)
-        self.constraint: Increasing = constraint
-        self.lows, self.highs = self._narrowed()
+        self.constraint = constraint
+        self._lows, self._highs = self._narrowed()
         first = self.params[0]
         self._alike = all(
             (p.kind, p.low, p.high, p.step, p.log)
             == (first.kind, first.low, first.high, first.step, first.log)
             for p in self.params
         )
-        self._gaps = [self._gap(a, b) for a, b in zip(self.params, self.params[1:], strict=False)]
-        if self._too_tight():
-            self._gaps = [0.0] * len(self._gaps)
+        self._shifts = self._gapped_shifts()
 
     def _narrowed(self) -> tuple[list[float], list[float]]:
-        """The least and most each member can be with all others still to be placed."""
-        lows: list[float] = []
-        for param in self.params:
-            lows.append(param.low if not lows else max(param.low, param.above(lows[-1])))
-        highs: list[float] = []
-        for param in reversed(self.params):
-            highs.append(param.high if not highs else min(param.high, param.below(highs[-1])))
+        """Return the least and most each member can be with all others still to be placed."""
+        lows = [self.params[0].low]
+        for param in self.params[1:]:
+            lows.append(param.above(lows[-1]))
+        highs = [self.params[-1].high]
+        for param in reversed(self.params[:-1]):
+            highs.append(param.below(highs[-1]))
         highs.reverse()
-        if any(low > high for low, high in zip(lows, highs, strict=True)):
+        if any(low > param.high for low, param in zip(lows, self.params, strict=True)):
             bounds = ", ".join(f"{p.name} in [{p.low!r}, {p.high!r}]" for p in self.params)
             raise SpaceError(
                 f"The order {self.constraint} can never hold with {bounds}.",
@@ -58,22 +61,23 @@ class IncreasingGroup(Group):
             )
         return lows, highs
 
-    @staticmethod
-    def _gap(one: NumericParam, other: NumericParam) -> float:
-        if one.step is not None and one.step == other.step:
-            return float(one.step)
-        widths = [p.high - p.low for p in (one, other) if p.high > p.low]
-        return _GAP * min(widths, default=0.0)
-
-    def _too_tight(self) -> bool:
+    def _gapped_shifts(self) -> list[float]:
+        """Return how far each member must stay above the first in repair, at least; all 0 without room."""
+        shifts = [0.0, *accumulate(_gap(one, other) for one, other in pairwise(self.params))]
         low = -math.inf
-        for param, gap in zip(self.params, [0.0, *self._gaps], strict=True):
-            low = max(param.low, low + gap)
-            if low > param.high:
-                return True
-        return False
+        for param, shift in zip(self.params, shifts, strict=True):
+            low = max(low, param.low - shift)
+            if low > param.high - shift:
+                return [0.0] * len(shifts)
+        return shifts
+
+    def with_params(self, params: Sequence[NumericParam]) -> "IncreasingGroup":
+        """Build the same order over these."""
+        by_name = {param.name: param for param in params}
+        return IncreasingGroup(self.constraint, [by_name[name] for name in self.constraint.names])
 
     def draw(self, rng: np.random.Generator) -> list[float]:
+        """Draw by sorting where that is exact, else by `_chain`."""
         n, first = len(self.params), self.params[0]
         if self._alike and first.step is not None and not first.log:
             indices = rng.choice(first.n_values or 1, n, replace=False)
@@ -84,94 +88,81 @@ class IncreasingGroup(Group):
         return values if _increases(values) else self._chain(rng)
 
     def _chain(self, rng: np.random.Generator) -> list[float]:
-        """Place the members one after the other, then draw each anew between its neighbours, many times over."""
+        """Place one member after the other, then draw each anew between its neighbours, many times over."""
         n = len(self.params)
         values: list[float] = []
-        for param, high, u in zip(self.params, self.highs, rng.random(n).tolist(), strict=True):
-            least = self.lows[len(values)] if not values else max(param.low, param.above(values[-1]))
-            values.append(param.from_unit(u, least, high))
-        for u_row in rng.random((2 * n + 6, n)).tolist():
-            for i, (param, u) in enumerate(zip(self.params, u_row, strict=True)):
-                least = param.low if i == 0 else max(param.low, param.above(values[i - 1]))
-                most = param.high if i == n - 1 else min(param.high, param.below(values[i + 1]))
-                values[i] = param.from_unit(u, least, most)
+        for param, high, u in zip(self.params, self._highs, rng.random(n).tolist(), strict=True):
+            values.append(param.from_unit(u, param.above(values[-1]) if values else param.low, high))
+        for sweep in rng.random((2 * n + 6, n)).tolist():
+            for i, (param, u) in enumerate(zip(self.params, sweep, strict=True)):
+                low = param.above(values[i - 1]) if i > 0 else param.low
+                high = param.below(values[i + 1]) if i < n - 1 else param.high
+                values[i] = param.from_unit(u, low, high)
         return values
 
     def nearest(self, wanted: Sequence[float]) -> list[float]:
-        # With a gap subtracted from each, strictly increasing becomes non-decreasing: isotonic regression, whose
-        # clip into rising bounds is the projection (Barlow et al., "Statistical Inference under Order
-        # Restrictions", 1972). Snapping to steps may undo the order by one step, which the last pass mends.
-        shifts = [0.0]
-        for gap in self._gaps:
-            shifts.append(shifts[-1] + gap)
+        """Project by isotonic regression; members of different steps are then mended upwards."""
         clipped = [param.clip(value) for param, value in zip(self.params, wanted, strict=True)]
         if _increases(clipped):
             return clipped
+        # With a gap taken from each, strictly increasing becomes non-decreasing: isotonic regression, whose
+        # clip into rising bounds is the projection. Snapping to steps may undo the order, which `above`
+        # mends.
+        shifts = self._shifts
         level = _isotonic([value - shift for value, shift in zip(wanted, shifts, strict=True)])
-        lows, highs = self._gapped_bounds()
+        lows = list(accumulate((p.low - s for p, s in zip(self.params, shifts, strict=True)), max))
+        highs = list(accumulate((p.high - s for p, s in self._from_last(shifts)), min))[::-1]
         values: list[float] = []
         for i, param in enumerate(self.params):
-            value = param.clip(min(max(level[i] + shifts[i], lows[i]), highs[i]))
-            least = self.lows[i] if not values else max(self.lows[i], param.above(values[-1]))
-            values.append(min(max(value, least), self.highs[i]))
+            value = param.clip(min(max(level[i], lows[i]), highs[i]) + shifts[i])
+            low = param.above(values[-1]) if values else param.low
+            values.append(min(max(value, low), self._highs[i]))
         return values
 
-    def _gapped_bounds(self) -> tuple[list[float], list[float]]:
-        lows, highs = list(self.lows), list(self.highs)
-        for i, gap in enumerate(self._gaps):
-            lows[i + 1] = max(lows[i + 1], lows[i] + gap)
-        for i in reversed(range(len(self._gaps))):
-            highs[i] = min(highs[i], highs[i + 1] - self._gaps[i])
-        return lows, highs
+    def _from_last(self, shifts: Sequence[float]) -> list[tuple[NumericParam, float]]:
+        return list(zip(self.params, shifts, strict=True))[::-1]
 
     def domain(self, prefix: Sequence[float]) -> Domain:
-        member = len(prefix)
-        param = self.params[member]
-        low = self.lows[member] if not prefix else max(self.lows[member], param.above(prefix[-1]))
-        high = self.highs[member]
+        """Return what lies above the last of `prefix` and leaves room for the later members."""
+        param, high = self.params[len(prefix)], self._highs[len(prefix)]
+        low = param.above(prefix[-1]) if prefix else param.low
         if param.n_values is None:
             return Domain(None, low, high)
         return Domain(range(param.index_of(low), param.index_of(high) + 1), low, high)
 
     def count(self) -> float:
-        if any(param.n_values is None for param in self.params):
+        """Count by dynamic programming over the value of the last member placed."""
+        if any(param.n_values is None or param.n_values > _MAX_COUNTED for param in self.params):
             return math.inf
-        ways = {-math.inf: 1.0}  # ways to place the members so far, by the value of the last
+        ways = [(-math.inf, 1.0)]
         for param in self.params:
-            if (param.n_values or 1) > 10**5:
-                return math.inf
-            ways = self._placed(param, ways)
-        return math.fsum(ways.values())
+            ways = _placed(param, ways)
+        return math.fsum(count for _, count in ways)
 
-    @staticmethod
-    def _placed(param: NumericParam, ways: dict[float, float]) -> dict[float, float]:
-        ends, placed, below = sorted(ways), {}, 0.0
-        position = 0
-        for index in range(param.n_values or 1):
-            value = param.at(index)
-            while position < len(ends) and (
-                ends[position] == -math.inf or param.above(ends[position]) <= value
-            ):
-                below += ways[ends[position]]
-                position += 1
-            if below:
-                placed[value] = below
-        return placed
-
-    def problem(self, values: dict[str, float]) -> str:
-        names = self.constraint.names
-        for name, after in zip(names, names[1:], strict=False):
-            if not values[name] < values[after]:
-                return f"{self.constraint} must hold, but got {name} = {values[name]!r} and {after} = {values[after]!r}."
+    def problem(self, values: Mapping[str, float]) -> str:
+        """Name the first two neighbours that do not increase."""
+        for one, other in pairwise(self.constraint.names):
+            if not values[one] < values[other]:
+                got = f"{one} = {values[one]!r} and {other} = {values[other]!r}"
+                return f"{self.constraint} must hold, but got {got}."
         return ""
 
 
+def _gap(one: NumericParam, other: NumericParam) -> float:
+    """Return how far repair keeps two neighbours apart: a step where they share a lattice."""
+    if one.step is not None and one.step == other.step:
+        offset = (exact(other.low) - exact(one.low)) / exact(one.step)
+        if offset.denominator == 1:
+            return float(one.step)
+    return _GAP * min((p.high - p.low for p in (one, other) if p.high > p.low), default=0.0)
+
+
 def _increases(values: Sequence[float]) -> bool:
-    return all(a < b for a, b in zip(values, values[1:], strict=False))
+    return all(one < other for one, other in pairwise(values))
 
 
 def _isotonic(values: Sequence[float]) -> list[float]:
-    """Return the non-decreasing sequence nearest to `values`: pool adjacent violators."""
+    """Return the non-decreasing sequence nearest to `values`, by pooling adjacent violators."""
     blocks: list[tuple[float, int]] = []
     for value in values:
         mean, size = float(value), 1
@@ -180,3 +171,16 @@ def _isotonic(values: Sequence[float]) -> list[float]:
             mean, size = (before * count + mean * size) / (count + size), count + size
         blocks.append((mean, size))
     return [mean for mean, size in blocks for _ in range(size)]
+
+
+def _placed(param: NumericParam, ways: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return (value, ways to end there) for one member more, from the same for the members before it."""
+    placed, below, position = [], 0.0, 0
+    for index in range(param.n_values or 0):
+        value = param.at(index)
+        while position < len(ways) and ways[position][0] < value:
+            below += ways[position][1]
+            position += 1
+        if below:
+            placed.append((value, below))
+    return placed

@@ -1,7 +1,7 @@
 """The capped simplex {y : 0 <= y_i <= cap_i, sum(y) = total}: projection onto it and uniform draws from it.
 
-Plain Python floats throughout: it is called once per configuration with a handful of numbers, where arrays cost
-more than they save. `0 <= total <= sum(caps)` is the caller's to ensure.
+Plain Python floats throughout: it is called once per configuration with a handful of numbers, where arrays
+cost more than they save. `0 <= total <= sum(caps)` is the caller's to ensure.
 """
 
 import math
@@ -50,11 +50,11 @@ def settle(values: list[float], caps: Sequence[float], total: float) -> list[flo
 def draw(rng: np.random.Generator, caps: Sequence[float], total: float) -> list[float]:
     """Draw from the capped simplex.
 
-    Where no cap bites, normalised exponentials (a flat Dirichlet) are exactly uniform. Where one does, a chain of
-    pairwise exchanges starts from their projection: two coordinates at a time share their sum anew, uniformly
-    within their caps. Each exchange leaves the uniform distribution unchanged, and on the simplex n log n of them
-    forget the start (A. Smith, "A Gibbs sampler on the n-simplex", Annals of Applied Probability 24(1), 2014);
-    four times as many are made.
+    Where no cap bites, normalised exponentials (a flat Dirichlet) are exactly uniform. Where one does, a
+    chain of pairwise exchanges starts from their projection: two coordinates at a time share their sum
+    anew, uniformly within their caps. Each exchange leaves the uniform distribution unchanged, and on the
+    simplex n log n of them forget the start (A. Smith, "A Gibbs sampler on the n-simplex", Annals of
+    Applied Probability 24(1), 2014); four times as many are made.
     """
     room = math.fsum(caps)
     if total > room / 2:  # the mirror image is as uniform, and its caps bite less

@@ -1,14 +1,14 @@
 """SearchSpace: which configurations exist, and how one is checked, drawn, mended, listed and encoded."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 
-from tuner.errors import ParamsError, SpaceError
+from tuner.errors import ParamsError
 from tuner.experiment import Value
 from tuner.space import building
 from tuner.space.checking import checked
@@ -23,8 +23,8 @@ from tuner.space.units import Unit
 
 __all__ = ["SearchSpace"]
 
-_REDRAWS = 16
-"""Fresh draws that may leave a forbid before the search for an allowed combination takes over."""
+_DRAWS = 17
+"""Draws that may meet a forbid before the search for an allowed combination takes over."""
 
 
 class SearchSpace:
@@ -36,8 +36,8 @@ class SearchSpace:
 
     Args:
         params: the parameters, in any order.
-        constraints: `Sum`, `Increasing` and `Forbid` over them. The names in one Sum or Increasing share the same
-            `when`; a name stands in only one Sum or Increasing.
+        constraints: `Sum`, `Increasing` and `Forbid` over them. The names in one Sum or Increasing share
+            the same `when`; a name stands in only one Sum or Increasing.
 
     Raises:
         SpaceError: the declarations contradict each other, the given defaults break a constraint, or no
@@ -50,7 +50,7 @@ class SearchSpace:
         self.names: tuple[str, ...] = tuple(built.params)
         self.constraints: tuple[Constraint, ...] = built.constraints
         self.conditions: Mapping[str, Condition] = built.conditions
-        self.order: tuple[str, ...] = tuple(built.order)
+        self.order: tuple[str, ...] = built.order
         self.units: tuple[Unit, ...] = built.units
         self.forbids: Forbids | None = built.forbids
         self._groups: tuple[Group, ...] = tuple(unit.group for unit in built.units if unit.group is not None)
@@ -86,8 +86,8 @@ class SearchSpace:
     def validate(self, config: Mapping[str, Any]) -> dict[str, Value]:
         """Return the configuration in plain Python values of the declared types, in the order of `names`.
 
-        Whole floats become ints and ints floats where declared so; numpy scalars become plain; a bool is never a
-        number. Every active parameter must be there and no inactive one.
+        Whole floats become ints and ints floats where declared so; numpy scalars become plain; a bool is
+        never a number. Every active parameter must be there and no inactive one.
 
         Raises:
             ParamsError: `problems` lists every fault, with "did you mean".
@@ -103,31 +103,28 @@ class SearchSpace:
         return True
 
     def complete(self, partial: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> dict[str, Value]:
-        """Fill the active parameters that `partial` leaves out: from `base` where it has them, else the defaults.
+        """Fill in the active parameters that `partial` leaves out.
 
-        What was given stands: nothing is re-balanced, and parameters of `base` that become inactive are dropped.
+        They come from `base` where it has them, else they are the defaults. What was given stands: nothing
+        is re-balanced, and parameters of `base` that become inactive are dropped.
 
         Raises:
             ParamsError: the result is not valid; `problems` lists every fault.
         """
         return checked(self, partial, fill=base or {})
 
-    def broken(self, values: Mapping[str, Value], without: Collection[str] = ()) -> list[str]:
-        """Sentences on the constraints that these active, checked values break.
+    def broken(self, values: Mapping[str, Any]) -> list[str]:
+        """Return sentences on the constraints that these active, checked values break.
 
-        Args:
-            values: by name.
-            without: names to leave out of the judgement, with every constraint on them.
+        A Sum or Increasing of which a member is missing is not judged.
         """
-        problems = []
-        for group in self._groups:
-            if all(name in values and name not in without for name in group.names):
-                problem = group.problem(values)  # type: ignore[arg-type]
-                problems += [problem] if problem else []
+        problems = [
+            group.problem(values) for group in self._groups if all(name in values for name in group.names)
+        ]
         for forbid in self.forbids.violated(values) if self.forbids is not None else ():
             shown = ", ".join(f"{name} = {values[name]!r}" for name in forbid.names)
             problems.append(f"This combination is forbidden: {shown}.")
-        return problems
+        return [problem for problem in problems if problem]
 
     def active(self, config: Mapping[str, Any]) -> dict[str, Value]:
         """Only the active parameters of `config`, in the order of `names`. Nothing else is checked."""
@@ -136,10 +133,10 @@ class SearchSpace:
             condition = self.conditions.get(name)
             if name in config and (condition is None or condition.holds(values)):
                 values[name] = config[name]
-        return self.sorted(values)
+        return self.ordered(values)
 
-    def sorted(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The same values in the order of `names`."""
+    def ordered(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the same values in the order of `names`."""
         return {name: values[name] for name in self.names if name in values}
 
     # ---- making
@@ -147,20 +144,16 @@ class SearchSpace:
     def sample(self, rng: np.random.Generator) -> dict[str, Value]:
         """Draw one valid configuration.
 
-        Each parameter is uniform on its own scale (log where log) over its values; a Sum is uniform over the
-        feasible set and an Increasing over the ordered one (details: `SumGroup`, `IncreasingGroup`). A draw that
-        meets a forbid is drawn anew, which keeps the others uniform; after 16 in a row the nearest allowed
-        configuration is searched for instead, so it never starves.
+        Each parameter is uniform over its values on its own scale (log where log); a Sum is uniform over what
+        meets it, an Increasing over what is in order (details: `SumGroup`, `IncreasingGroup`). A draw that
+        meets a forbid is drawn anew, so that the rest stays uniform; after 16 in a row the nearest allowed
+        configuration is searched for instead, so that it never starves.
         """
-        values = self._draw(rng)
-        if self.forbids is None or not self.forbids.violated(values):
-            return values if self._in_order else self.sorted(values)
-        for _ in range(_REDRAWS):
+        for _ in range(_DRAWS):
             values = self._draw(rng)
-            if not self.forbids.violated(values):
-                return self.sorted(values)
-        wanted = self._draw(rng, inactive=True)
-        return self._escaped(wanted)
+            if self.forbids is None or not self.forbids.violated(values):
+                return values if self._in_order else self.ordered(values)
+        return self._escape(self._draw(rng, inactive=True))
 
     def _draw(self, rng: np.random.Generator, *, inactive: bool = False) -> dict[str, Value]:
         values: dict[str, Value] = {}
@@ -172,30 +165,32 @@ class SearchSpace:
                     values.update(zip(unit.names, unit.group.draw(rng), strict=True))
         return values
 
-    def _escaped(self, wanted: Mapping[str, Value]) -> dict[str, Value]:
+    def _escape(self, wanted: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the allowed configuration near `wanted`, which has a value for inactive parameters, too."""
         assert self.forbids is not None
         found = self.forbids.escape(wanted)
-        assert found is not None  # a space without any configuration was refused when it was built
-        rest = {name: wanted[name] for name in self.names if name not in self.forbids.names}
-        return self.active({**rest, **found})
+        assert found is not None  # a space without any valid configuration cannot be built
+        kept = {name: wanted[name] for name in self.names if name not in self.forbids.names}
+        return self.active({**kept, **found})
 
     def repair(self, config: Mapping[str, Any]) -> dict[str, Value]:
         """Return the valid configuration nearest to `config`; never fails.
 
-        Numbers are clipped and snapped to their step; sums are projected (Euclidean, within bounds), orders mended
-        by isotonic regression; unknown and inactive parameters are dropped; missing and senseless ones take their
-        default; a forbidden combination is left by moving the fewest parameters, each to its nearest value.
+        Numbers are clipped and snapped to their step; sums are projected (Euclidean, within bounds), orders
+        mended by isotonic regression; unknown and inactive parameters are dropped; missing and senseless
+        ones take their default; a forbidden combination is left by moving the fewest parameters, each to
+        its nearest value.
         """
         values: dict[str, Value] = {}
         for unit in self.units:
             if unit.condition is None or unit.condition.holds(values):
-                values.update(unit.nearest(config))
+                values |= unit.nearest(config)
         if self.forbids is None or not self.forbids.violated(values):
-            return self.sorted(values)
+            return self.ordered(values)
         for unit in self.units:
             if unit.names[0] not in values:
-                values.update(unit.nearest(config))
-        return self._escaped(values)
+                values |= unit.nearest(config)
+        return self._escape(values)
 
     def size(self) -> int | None:
         """Number of configurations; None where a parameter is continuous or there are more than 10**6."""
@@ -232,8 +227,8 @@ class SearchSpace:
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Return an (n, n_dims) float array in the unit cube, for valid configurations.
 
-        Numbers at their place between low and high (in log where log), categories one-hot, inactive parameters at
-        the place of their default.
+        Numbers at their place between low and high (in log where log), categories one-hot, inactive
+        parameters at the place of their default.
         """
         codes = np.empty((len(configs), self.n_dims))
         for name, columns in self.columns.items():

@@ -1,7 +1,7 @@
-"""Keeping a Sum: stepped members on their lattice first, continuous ones on the capped simplex that remains."""
+"""Keeping a Sum: stepped members on their lattice first, continuous ones on the simplex that remains."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -19,18 +19,12 @@ __all__ = ["SumGroup"]
 _TOLERANCE = 1e-9
 
 
-def _common_unit(values: Sequence[Fraction]) -> Fraction:
-    """Return the largest number of which all values are whole multiples."""
-    denominator = math.lcm(*(value.denominator for value in values))
-    return Fraction(math.gcd(*(int(value * denominator) for value in values)), denominator)
-
-
 class SumGroup(Group):
     """Members that add up to a total.
 
-    Draws are uniform over the feasible set where all members are continuous (see `simplex.draw`) or all stepped
-    (see `lattice`). Where both kinds meet, the stepped ones are uniform over what can be completed and the
-    continuous ones uniform given those. Log scales play no part in it.
+    Draws are uniform over the feasible set where all members are continuous (see `simplex.draw`) or all are
+    stepped (see `lattice`). Where both kinds meet, the stepped ones are uniform over what can be completed,
+    and the continuous ones uniform given those. Log scales play no part in it.
 
     Args:
         constraint: the declaration.
@@ -38,143 +32,157 @@ class SumGroup(Group):
         settled_first: names to be settled before the others of their kind.
 
     Raises:
-        SpaceError: no choice within the bounds and steps meets the total.
+        SpaceError: nothing within the bounds and steps meets the total.
     """
+
+    constraint: Sum
 
     def __init__(
         self, constraint: Sum, params: Sequence[NumericParam], settled_first: Collection[str] = ()
     ) -> None:
-        self.constraint: Sum = constraint
         # Members that forbids name are settled first: the others can then always complete the sum.
-        params = sorted(params, key=lambda param: param.name not in settled_first)
-        stepped = [param for param in params if param.n_values is not None]
-        self._free = [param for param in params if param.n_values is None]
-        super().__init__([*stepped, *self._free])
-        self._stepped = stepped
-        self._check_bounds()
-        self._caps = [param.high - param.low for param in self._free]
+        ranked = sorted(params, key=lambda param: param.name not in settled_first)
+        self._stepped = [param for param in ranked if param.n_values is not None]
+        self._free = [param for param in ranked if param.n_values is None]
+        super().__init__([*self._stepped, *self._free])
+        self.constraint = constraint
+        self._equals = constraint.equals
+        self._caps = [float(param.high - param.low) for param in self._free]
         self._base = math.fsum(param.low for param in self._free)
-        self._unit, self._weights, self._lattice = self._build_lattice()
+        largest = max(abs(bound) for param in params for bound in (param.low, param.high))
+        self._tolerance = _TOLERANCE * max(1.0, abs(self._equals), largest)
+        self._check_bounds()
+        self._weights: list[int] = []
+        self._lattice = self._build_lattice() if self._stepped else None
 
     def _check_bounds(self) -> None:
-        least = sum(exact(param.low) for param in self.params)
-        most = sum(exact(param.high) for param in self.params)
-        if not least <= exact(self.constraint.equals) <= most:
+        least, most = (
+            math.fsum(bounds) for bounds in zip(*((p.low, p.high) for p in self.params), strict=True)
+        )
+        if not least - self._tolerance / 10 <= self._equals <= most + self._tolerance / 10:
             raise SpaceError(
                 f"The sum {self.constraint} can never hold: within their bounds the parameters add up to "
-                f"between {float(least):.12g} and {float(most):.12g}.",
+                f"between {least:.12g} and {most:.12g}.",
                 "Widen the bounds or change the total.",
             )
 
-    def _build_lattice(self) -> tuple[Fraction, list[int], Lattice | None]:
-        if not self._stepped:
-            return Fraction(1), [], None
+    def _build_lattice(self) -> Lattice:
         n_steps = [(param.n_values or 1) - 1 for param in self._stepped]
         # A constant never moves, so its step must not refine the unit.
         steps = [exact(p.step) if n else Fraction(0) for p, n in zip(self._stepped, n_steps, strict=True)]
         unit = _common_unit(steps) or Fraction(1)
-        weights = [int(step / unit) or 1 for step in steps]
+        self._weights = [int(step / unit) or 1 for step in steps]
         goal = self._goal(unit)
         if goal[0] > goal[1]:
             raise self._unreachable()
         if goal[1] <= MAX_UNITS:
-            lattice: Lattice = CountedLattice(weights, n_steps, goal)
-        elif set(weights) == {1}:
+            lattice: Lattice = CountedLattice(self._weights, n_steps, goal)
+        elif set(self._weights) == {1}:
             lattice = FineLattice(n_steps, goal)
         else:
             raise SpaceError(
-                f"The steps in the sum {self.constraint} must share a unit that fits at most {MAX_UNITS} times into "
-                f"it, but the unit of these steps is {float(unit):.12g}.",
+                f"The steps in the sum {self.constraint} must be multiples of one unit that fits into it at "
+                f"most {MAX_UNITS:,} times, but the unit of these steps is {float(unit):.12g}.",
                 "Give these parameters equal steps, coarser ones, or none.",
             )
         if not lattice.feasible:
             raise self._unreachable()
-        return unit, weights, lattice
+        return lattice
 
     def _goal(self, unit: Fraction) -> tuple[int, int]:
-        """The least and most whole units that the stepped members must add up to, above their lows."""
-        rest = exact(self.constraint.equals) - sum(exact(param.low) for param in self.params)
-        slack = sum((exact(param.high) - exact(param.low) for param in self._free), Fraction(0))
+        """Return the least and most whole units that the stepped members must add up to, above their lows."""
+        slack = min(Fraction(self._tolerance) / 10, unit / 4)
+        rest = exact(self._equals) - sum(exact(param.low) for param in self.params)
+        spare = sum((exact(param.high) - exact(param.low) for param in self._free), Fraction(0))
         reach = sum((exact(param.high) - exact(param.low) for param in self._stepped), Fraction(0))
-        return max(math.ceil((rest - slack) / unit), 0), math.floor(min(rest, reach) / unit)
+        return max(math.ceil((rest - spare - slack) / unit), 0), math.floor(min(rest + slack, reach) / unit)
 
     def _unreachable(self) -> SpaceError:
         return SpaceError(
-            f"The sum {self.constraint} can never hold: the steps of its parameters never add up to "
-            f"{self.constraint.equals!r}.",
-            "Choose bounds and steps of which the total is a whole multiple, or leave the step of one out.",
+            f"The sum {self.constraint} can never hold: in their steps the parameters never add up to "
+            f"{self._equals!r}.",
+            "Choose bounds and steps that can reach the total, or leave the step of one parameter out.",
         )
 
-    def _in_units(self, steps: Sequence[int]) -> int:
-        return sum(weight * k for weight, k in zip(self._weights, steps, strict=False))
-
-    def _rest(self, stepped: Sequence[float]) -> float:
-        """What the continuous members must add up to above their lows."""
-        rest = math.fsum([self.constraint.equals, -self._base, *(-value for value in stepped)])
-        return min(max(rest, 0.0), math.fsum(self._caps))
+    def with_params(self, params: Sequence[NumericParam]) -> "SumGroup":
+        """Build the same sum over these."""
+        return SumGroup(self.constraint, params)
 
     def draw(self, rng: np.random.Generator) -> list[float]:
-        values: list[float] = []
-        if self._lattice is not None:
-            values = [p.at(k) for p, k in zip(self._stepped, self._lattice.draw(rng), strict=True)]
-        if self._free:
-            values += self._raised(simplex.draw(rng, self._caps, self._rest(values)))
-        return values
+        """Draw stepped members from their lattice, then continuous ones from what remains."""
+        values = [] if self._lattice is None else self._at(self._lattice.draw(rng))
+        return values + self._raised(simplex.draw(rng, self._caps, self._rest(values)) if self._free else [])
 
     def nearest(self, wanted: Sequence[float]) -> list[float]:
+        """Project (Euclidean); where both kinds of members meet, the stepped ones are rounded from there."""
         # Beyond twice the width of everything a wish says no more, and would only cost precision.
         far = 2 * math.fsum(param.high - param.low for param in self.params)
-        caps = [float(param.high - param.low) for param in self.params]
         offsets = [
-            min(max(value, param.low - far), param.high + far) - param.low
+            min(max(value - param.low, -far), param.high - param.low + far)
             for value, param in zip(wanted, self.params, strict=True)
         ]
         n_stepped = len(self._stepped)
         values: list[float] = []
         if self._lattice is not None:
-            target = offsets
-            if self._free:
-                total = self.constraint.equals - math.fsum(param.low for param in self.params)
-                target = simplex.project(offsets, caps, min(max(total, 0.0), math.fsum(caps)))
+            target = self._projected(offsets) if self._free else offsets
             steps = [
                 offset / param.step if param.step else 0.0
                 for offset, param in zip(target[:n_stepped], self._stepped, strict=True)
             ]
-            found = self._lattice.nearest(steps)
-            values = [param.at(k) for param, k in zip(self._stepped, found, strict=True)]
-        if self._free:
-            values += self._raised(simplex.project(offsets[n_stepped:], self._caps, self._rest(values)))
-        return values
+            values = self._at(self._lattice.nearest(steps))
+        if not self._free:
+            return values
+        return values + self._raised(simplex.project(offsets[n_stepped:], self._caps, self._rest(values)))
+
+    def _projected(self, offsets: Sequence[float]) -> list[float]:
+        """Project as if no member were stepped."""
+        caps = [float(param.high - param.low) for param in self.params]
+        total = self._equals - math.fsum(param.low for param in self.params)
+        return simplex.project(offsets, caps, min(max(total, 0.0), math.fsum(caps)))
+
+    def _at(self, steps: Sequence[int]) -> list[float]:
+        return [param.at(k) for param, k in zip(self._stepped, steps, strict=True)]
+
+    def _rest(self, stepped: Sequence[float]) -> float:
+        """Return what the continuous members must add up to above their lows."""
+        rest = math.fsum([self._equals, -self._base, *(-value for value in stepped)])
+        return min(max(rest, 0.0), math.fsum(self._caps))
 
     def _raised(self, offsets: Sequence[float]) -> list[float]:
         return [
-            min(max(param.low + offset, param.low), param.high)
-            for param, offset in zip(self._free, offsets, strict=True)
+            min(param.low + offset, param.high) for param, offset in zip(self._free, offsets, strict=True)
         ]
 
     def domain(self, prefix: Sequence[float]) -> Domain:
-        member, n_stepped = len(prefix), len(self._stepped)
-        if self._lattice is not None and member < n_stepped:
-            steps = [param.index_of(value) for param, value in zip(self._stepped, prefix, strict=False)]
-            indices = self._lattice.allowed(member, self._in_units(steps))
-            param = self.params[member]
-            return Domain(indices, param.at(indices[0]), param.at(indices[-1]))
+        """Return what leaves a rest that the later members can meet."""
+        member = len(prefix)
         param, later = self.params[member], self.params[member + 1 :]
-        rest = math.fsum([self.constraint.equals, *(-value for value in prefix)])
-        low = max(param.low, rest - math.fsum(p.high for p in later))
-        high = min(param.high, rest - math.fsum(p.low for p in later))
+        if self._lattice is not None and member < len(self._stepped):
+            steps = [p.index_of(value) for p, value in zip(self._stepped, prefix, strict=False)]
+            used = sum(weight * k for weight, k in zip(self._weights, steps, strict=False))
+            indices = self._lattice.allowed(member, used)
+            return Domain(indices, param.at(indices[0]), param.at(indices[-1]))
+        rest = math.fsum([self._equals, *(-value for value in prefix)])
         # Rounding may turn a single point inside out, or push it past a bound.
-        low = min(max(low, param.low), param.high)
-        return Domain(None, low, max(low, min(high, param.high)))
+        low = min(max(rest - math.fsum(p.high for p in later), param.low), param.high)
+        high = min(rest - math.fsum(p.low for p in later), param.high)
+        return Domain(None, low, max(low, high))
 
     def count(self) -> float:
-        if self._lattice is None or self._free:
-            return math.inf
-        return self._lattice.n_ways
+        """Return the lattice's own count."""
+        return math.inf if self._lattice is None or self._free else self._lattice.n_ways
 
-    def problem(self, values: dict[str, float]) -> str:
+    def problem(self, values: Mapping[str, float]) -> str:
+        """Name the members and what they add up to."""
         total = math.fsum(values[name] for name in self.constraint.names)
-        equals = self.constraint.equals
-        if abs(total - equals) <= _TOLERANCE * max(1.0, abs(equals)):
+        if abs(total - self._equals) <= self._tolerance:
             return ""
-        return f"{' + '.join(self.constraint.names)} must equal {equals!r}, but they add up to {total:.12g}."
+        return (
+            f"{' + '.join(self.constraint.names)} must equal {self._equals!r}, but the sum is {total:.12g}."
+        )
+
+
+def _common_unit(values: Sequence[Fraction]) -> Fraction:
+    """Return the largest number of which all values are whole multiples; 0 when all are 0."""
+    denominator = math.lcm(*(value.denominator for value in values))
+    return Fraction(math.gcd(*(int(value * denominator) for value in values)), denominator)

@@ -1,16 +1,15 @@
 """The units a configuration is made of: a free parameter, or the members of a Sum or Increasing together."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tuner.experiment import Value
 from tuner.space.conditions import Condition
 from tuner.space.groups import Group
-from tuner.space.params import CategoricalParam, NumericParam, Param
-from tuner.space.values import plain
+from tuner.space.params import NumericParam, Param
+from tuner.space.values import is_number, plain
 
 __all__ = ["Unit"]
 
@@ -31,14 +30,8 @@ class Unit:
     group: Group | None
     condition: Condition | None
 
-    def draw(self, u: float, rng: np.random.Generator) -> Mapping[str, Value]:
-        """Draw values; `u` in [0, 1) decides a free parameter, `rng` a group."""
-        if self.group is None:
-            return {self.names[0]: self.params[0].from_unit(u)}
-        return dict(zip(self.names, self.group.draw(rng), strict=True))
-
-    def nearest(self, config: Mapping[str, Any]) -> Mapping[str, Value]:
-        """The nearest values to those in `config`; the default stands in for a missing or senseless one."""
+    def nearest(self, config: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the values nearest to those in `config`; defaults for missing and senseless ones."""
         if self.group is None:
             param, name = self.params[0], self.names[0]
             return {name: param.nearest(config[name]) if name in config else param.default}
@@ -46,29 +39,27 @@ class Unit:
         return dict(zip(self.names, self.group.nearest(wanted), strict=True))
 
     def options(self) -> Iterator[dict[str, Value]]:
-        """Every choice of a countable unit, in a fixed order."""
+        """Yield every choice of a countable unit, in a fixed order."""
         if self.group is not None:
             for vector in self.group.vectors():
                 yield dict(zip(self.names, vector, strict=True))
             return
         param = self.params[0]
-        if isinstance(param, CategoricalParam):
-            for choice in param.choices:
-                yield {param.name: choice}
-        else:
-            for index in range(param.n_values or 0):
-                yield {param.name: param.at(index)}
+        for index in range(param.n_values or 0):
+            yield {param.name: param.at(index)}
 
     def count(self) -> float:
-        """How many choices there are; infinite where continuous or beyond counting."""
+        """Return how many choices there are; infinite where continuous or beyond counting."""
         if self.group is not None:
             return self.group.count()
-        return float(self.params[0].n_values or 0) or float("inf")
+        n_values = self.params[0].n_values
+        return math.inf if n_values is None else float(n_values)
 
 
 def _wish(param: NumericParam, config: Mapping[str, Any]) -> float:
-    """The number given for a group's member, even out of bounds; its default where none was."""
-    value = plain(config.get(param.name))
-    if not isinstance(value, int | float) or isinstance(value, bool) or value != value:
-        return float(param.default)
-    return float(min(max(value, -1e300), 1e300))
+    """Return the number given for a group's member, even out of bounds; its default where none was."""
+    value: Any = plain(config.get(param.name))
+    if not is_number(value) or value != value:
+        value = param.default
+    wish: float = min(max(value, -1e100), 1e100)
+    return wish

@@ -1,6 +1,5 @@
-"""Plain values: what a hyperparameter may hold, and how two of them are told apart."""
+"""Plain values: what a hyperparameter may hold, how two are told apart, and how one is shown."""
 
-import math
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
@@ -11,10 +10,11 @@ import numpy as np
 
 from tuner.experiment import Value
 
-__all__ = ["decimals", "exact", "is_number", "plain", "same", "show", "typed"]
+__all__ = ["brief", "decimals", "exact", "is_number", "plain", "show", "type_name", "typed"]
 
 _SCALARS = (float, int, str, bool, NoneType)
-_MAX_DENOMINATOR = 10**9
+_MAX_SHOWN = 80
+_MAX_DENOMINATOR = 1_000
 
 
 def plain(value: Any) -> Any:
@@ -34,21 +34,32 @@ def typed(value: Value) -> tuple[type, Value]:
     return (value.__class__, value)
 
 
-def same(one: Value, other: Value) -> bool:
-    """True when both are of one type and equal."""
-    return one.__class__ is other.__class__ and one == other
+def brief(value: object) -> str:
+    """Return the value as it is written in Python, cut short where a message would drown in it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "a whole number of thousands of digits"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 20]}... ({len(text):,} characters)"
 
 
-def show(values: Iterable[Value]) -> str:
+def show(values: Iterable[object]) -> str:
     """Join values for a message: 'a', 'b', 3."""
-    return ", ".join(repr(value) for value in values)
+    return ", ".join(map(brief, values))
+
+
+def type_name(value: object) -> str:
+    """What a user of JSON or TOML calls the type of a value."""
+    return "null" if value is None else type(value).__name__
 
 
 def exact(value: float) -> Fraction:
     """Return the number that was meant by a float: 0.1 is 1/10 and 0.3333333333333333 is 1/3.
 
-    Sums over lattices are decided on these, since 0.1 + 0.2 == 0.3 must hold there.
+    Lattices are compared and added up in these, since 0.1 + 0.2 == 0.3 must hold there.
     """
+    if isinstance(value, int):
+        return Fraction(value)
     written = Fraction(Decimal(repr(value)))
     simple = written.limit_denominator(_MAX_DENOMINATOR)
     return simple if abs(simple - written) <= abs(written) * Fraction(1, 10**15) else written
@@ -56,10 +67,6 @@ def exact(value: float) -> Fraction:
 
 def decimals(*values: float) -> int | None:
     """Number of decimal places that write all values exactly, or None when that takes more than 15."""
-    places = 0
-    for value in values:
-        if not math.isfinite(value):
-            return None
-        exponent = Decimal(repr(value)).normalize().as_tuple().exponent
-        places = max(places, -int(exponent))
+    exponents = (Decimal(repr(value)).normalize().as_tuple().exponent for value in values)
+    places = max(0, *(-int(exponent) for exponent in exponents))
     return places if places <= 15 else None
