@@ -1,0 +1,213 @@
+"""A pool of worker processes on this machine."""
+
+import logging
+import pickle
+import selectors
+import time
+from dataclasses import replace
+
+from orchestrator.child import Broken, Child, Free
+from orchestrator.payload import Surroundings, write_payload
+from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.processes import OutOfMemoryCount, death_of
+from orchestrator.worker import shortened
+from retrain.pipeline import Pipeline
+from tuner.errors import PoolError, RetrainError
+from tuner.experiment import Failure, Outcome
+
+__all__ = ["LocalPool"]
+
+_log = logging.getLogger(__name__)
+
+_MAX_MESSAGES = (
+    1_000  # taken in from one worker at a time: one that reports without pause must not starve others
+)
+
+
+class _Worker:
+    """One process and what it is doing.
+
+    Attributes:
+        ready: its pipeline is built.
+        task: what it runs.
+    """
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.ready = False
+        self.task: Task | None = None
+        self.cancelled = False
+
+    @property
+    def free(self) -> bool:
+        return self.ready and self.task is None
+
+
+class LocalPool(WorkerPool):
+    """Worker processes on this machine, one task each at a time.
+
+    They start side by side, without being waited for. What user code prints does not reach the terminal; the
+    last lines of it go into the failure of a task that took its worker along.
+
+    Args:
+        pipeline: not bound to data; travels by value where it comes from a script or notebook.
+        data: what `pipeline.load` returned; written once, and mapped by all workers.
+        n_workers: how many processes (>= 1).
+
+    Raises:
+        UsageError: the pipeline or the data cannot be pickled.
+        PoolError: the system cannot start so many processes.
+    """
+
+    def __init__(self, pipeline: Pipeline, data: object, n_workers: int) -> None:
+        if n_workers < 1:
+            raise ValueError(f"n_workers must be >= 1, but got {n_workers}")
+        self.n_workers = n_workers
+        self._surroundings = Surroundings.here()
+        self._payload = write_payload(pipeline, data)
+        self._selector = selectors.DefaultSelector()
+        self._out_of_memory = OutOfMemoryCount()
+        self._error: RetrainError | None = None
+        self._events: list[Progress | Finished] = []
+        self._n_useless_deaths = 0
+        self._closed = False
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(n_workers):
+                self._workers.append(self._start())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def n_free(self) -> int:  # noqa: D102 - the contract says it
+        return sum(worker.free for worker in self._workers)
+
+    def submit(self, task: Task) -> None:  # noqa: D102
+        self._check_usable()
+        if any(worker.task is not None and worker.task.key == task.key for worker in self._workers):
+            raise ValueError(f"task {task.key!r} is already running")
+        for worker in [each for each in self._workers if each.free]:
+            try:
+                worker.child.connection.send(replace(task, params=dict(task.params)))
+            except OSError:  # it died since the last look
+                self._bury(worker)
+            else:
+                worker.task = task
+                return
+        raise ValueError("no worker is free")
+
+    def wait(self, timeout_s: float) -> list[Progress | Finished]:  # noqa: D102
+        deadline = time.monotonic() + timeout_s
+        n_free = self.n_free
+        while not self._events:
+            self._check_usable()
+            left_s = deadline - time.monotonic()
+            self._look(max(0.0, left_s))
+            if left_s <= 0 or self.n_free > n_free:
+                break
+        if not self._events:
+            self._check_usable()
+        events, self._events = self._events, []
+        return events
+
+    def cancel(self, key: str) -> None:  # noqa: D102
+        for worker in self._workers:
+            if worker.task is not None and worker.task.key == key:
+                worker.cancelled = True
+                self._bury(worker)
+                return
+
+    def close(self) -> None:  # noqa: D102
+        self._closed = True
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.child.end()
+            worker.child.close()
+        self._selector.close()
+        self._payload.close()
+        self._events.clear()
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise PoolError("The pool is closed.")
+        if self._error is not None:
+            raise self._error
+
+    def _start(self) -> _Worker:
+        where = self._surroundings
+        worker = _Worker(Child("orchestrator.local_worker", where, self._payload, where.cwd))
+        self._selector.register(worker.child.connection, selectors.EVENT_READ, worker)
+        if worker.child.sentinel is not None:
+            self._selector.register(worker.child.sentinel, selectors.EVENT_READ, worker)
+        return worker
+
+    def _look(self, timeout_s: float) -> None:
+        """Take in what workers sent, and replace those that died."""
+        for key, _ in self._selector.select(timeout_s):
+            worker: _Worker = key.data
+            if worker not in self._workers:
+                continue  # buried a moment ago
+            if key.fd == worker.child.sentinel or not self._receive(worker):
+                self._bury(worker, grace_s=1.0)
+
+    def _receive(self, worker: _Worker) -> bool:
+        """Take in all that has arrived; False where the connection is over."""
+        try:
+            for _ in range(_MAX_MESSAGES):
+                if not worker.child.connection.poll():
+                    break
+                self._take(worker, worker.child.connection.recv())
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return False
+        return True
+
+    def _take(self, worker: _Worker, message: object) -> None:
+        match message:
+            case Free():
+                worker.ready = True
+            case Broken(error):
+                self._error = self._error or error
+            case Finished():
+                if worker.cancelled:
+                    return
+                worker.task = None
+                self._n_useless_deaths = 0
+                self._events.append(message)
+            case Progress():
+                self._events.append(message)
+
+    def _bury(self, worker: _Worker, grace_s: float = 0.0) -> None:
+        """End a worker for good, tell what became of its task, and start another in its place."""
+        cause = worker.child.end(grace_s)
+        self._receive(worker)  # what it sent before it died still counts
+        self._selector.unregister(worker.child.connection)
+        if worker.child.sentinel is not None:
+            self._selector.unregister(worker.child.sentinel)
+        log = worker.child.tail()
+        worker.child.close()
+        self._workers.remove(worker)
+        if worker.task is not None:
+            self._events.append(Finished(worker.task.key, self._end_of(worker, cause, log)))
+        elif not self._error:
+            self._mind_useless_death(cause, log)
+        if not self._error:
+            self._workers.append(self._start())
+
+    def _end_of(self, worker: _Worker, cause: str, log: str) -> Failure:
+        if worker.cancelled:
+            return Failure(Outcome.CANCELLED, "cancelled")
+        out_of_memory = cause == "SIGKILL" and self._out_of_memory.rose()
+        return shortened(death_of(cause, log, out_of_memory))
+
+    def _mind_useless_death(self, cause: str, log: str) -> None:
+        """A worker that dies without a task is replaced, but not for ever."""
+        _log.warning("a worker died without a task (%s)", cause)
+        self._n_useless_deaths += 1
+        if self._n_useless_deaths < self.n_workers + 3:
+            return
+        self._error = PoolError(
+            f"The workers die before they can work ({cause}).",
+            "Run the pipeline once by hand: building it or loading its data ends the process.",
+        )
+        self._error.add_note(log)

@@ -1,0 +1,63 @@
+"""The process behind one worker of a LocalPool: takes tasks from its connection, one at a time.
+
+The main thread runs user code. A second thread reads: it takes the next task in, and notices when the pool is
+gone.
+"""
+
+import faulthandler
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+
+from orchestrator.child import Broken, Free, end_own_session
+from orchestrator.payload import Surroundings, read_payload
+from orchestrator.pool import Finished, Progress, Task
+from orchestrator.worker import Worker, start_error
+
+__all__ = ["main"]
+
+
+def main(connection: Connection, payload: int) -> None:
+    """Build the pipeline, say so, and run what comes until the pool closes the connection."""
+    surroundings: Surroundings = connection.recv()
+    tasks: SimpleQueue[Task] = SimpleQueue()
+    threading.Thread(target=_read, args=(connection, tasks), daemon=True, name="retrain-reader").start()
+    faulthandler.enable(all_threads=False)  # a crash leaves its stack in the log, and so in the failure
+    sending = threading.Lock()  # user code may report from threads of its own
+
+    def send(message: object) -> None:
+        with sending:
+            connection.send(message)
+
+    try:
+        surroundings.enter()
+        worker = Worker(read_payload(payload))
+    except BaseException as error:  # noqa: BLE001 - whatever user code raises, the pool tells it
+        send(Broken(start_error(error)))
+        return
+    send(Free())
+    while True:
+        task = tasks.get()
+        _clear_log()
+
+        def report(step: int, metrics: Mapping[str, float], key: str = task.key) -> None:
+            send(Progress(key, step, dict(metrics)))
+
+        send(Finished(task.key, worker.run(task, report)))
+
+
+def _read(connection: Connection, tasks: "SimpleQueue[Task]") -> None:
+    try:
+        while True:
+            tasks.put(connection.recv())
+    except (EOFError, OSError):
+        end_own_session()
+
+
+def _clear_log() -> None:
+    """What is shown of a task that took its worker along is its own output; and the disk is not filled."""
+    sys.stdout.flush()
+    os.ftruncate(1, 0)

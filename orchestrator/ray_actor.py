@@ -1,0 +1,98 @@
+"""The Ray actor behind one worker of a RayPool, and what the end of one means."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from orchestrator.child import tail_of
+from orchestrator.processes import death_of
+from orchestrator.worker import shortened
+from tuner.experiment import Failure
+
+__all__ = ["SIDE", "actor_class", "end_of_actor", "log_of_actor"]
+
+SIDE = "side"
+"""Concurrency group of the calls that are answered while a task runs: `reports` and `vigil`."""
+
+
+def actor_class() -> type[Any]:
+    """Make the class of the actors.
+
+    Ray sends a class that was made in a function by value. It must arrive where our packages cannot be
+    imported before its `setup` has said where they are.
+    """
+
+    class RetrainWorker:
+        def setup(self, sys_path: list[str], cwd: str | None, blocks: list[Any]) -> tuple[bytes, int, str]:
+            """Build the pipeline. Returns a pickled error (empty: none), and where this process is."""
+            import os
+            import pickle
+            import sys
+            from collections import deque
+
+            import ray
+
+            there = [path for path in sys_path if os.path.exists(path)]  # noqa: PTH110
+            sys.path[:] = there + [path for path in sys.path if path not in there]
+            if cwd is not None and os.path.isdir(cwd):  # noqa: PTH112
+                os.chdir(cwd)
+            from orchestrator.worker import Worker, start_error
+
+            self._reports: deque[tuple[int, dict[str, float]]] = deque()
+            error = b""
+            try:
+                self._worker = Worker(blocks)
+            except BaseException as raised:  # noqa: BLE001 - whatever user code raises, the pool tells it
+                error = pickle.dumps(start_error(raised))
+            return error, os.getpid(), ray.get_runtime_context().get_node_id()
+
+        def run(self, task: Any) -> tuple[Any, list[tuple[int, dict[str, float]]]]:
+            """Run one task. Returns its result, and those reports that nobody has asked for yet."""
+            result = self._worker.run(task, lambda step, metrics: self._reports.append((step, dict(metrics))))
+            return result, self.reports()
+
+        def reports(self) -> list[tuple[int, dict[str, float]]]:
+            """Return what was reported since the last call."""
+            return [self._reports.popleft() for _ in range(len(self._reports))]
+
+        def vigil(self) -> None:
+            """Never return: the call ends when the actor does, so that an idle one's death is noticed too."""
+            import threading
+
+            threading.Event().wait()
+
+    return RetrainWorker
+
+
+def end_of_actor(words: str, log: str, out_of_memory: bool) -> Failure:
+    """Describe a task whose actor died.
+
+    Args:
+        words: what Ray says of it. It does not name the signal, except for SIGTERM.
+        log: the last lines that the actor wrote to stderr; Ray notes there which signal it caught.
+        out_of_memory: whether the system of the actor's node says that memory was short.
+    """
+    caught = re.search(r"receives a (SIG[A-Z]+)", words) or re.search(r"\*\*\* (SIG[A-Z]+) received", log)
+    code = re.search(r"exit code (\d+)", words)
+    short = out_of_memory or "OUT_OF_MEMORY" in words
+    if short:
+        cause = "SIGKILL"
+    elif caught:
+        cause = caught[1]
+    elif code:
+        cause = f"exit code {code[1]}"
+    elif re.search(r"node (has )?died|node (is|was) dead", words):
+        cause = "its node was lost"
+    else:
+        cause = "it was killed, or ended its own process"
+    return shortened(death_of(cause, log, short))
+
+
+def log_of_actor(folder: Path, pid: int) -> str:
+    """The last lines that an actor of this machine wrote to stderr."""
+    for path in folder.glob(f"worker-*-{pid}.err"):
+        with suppress(OSError), path.open("rb") as file:
+            lines = tail_of(file.fileno()).splitlines()
+            return "\n".join(line for line in lines if not line.startswith((":job_id:", ":actor_name:")))
+    return ""

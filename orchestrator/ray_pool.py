@@ -1,0 +1,249 @@
+"""A pool of Ray actors, on this machine or on a cluster.
+
+Ray itself lives in a process of its own (`ray_host`), a `Child` like the workers of a LocalPool. Ray replaces
+signal handlers, reads its settings when it is imported, and ends the process that uses it once its cluster is
+gone: none of that may happen to the process that keeps the registry, or to the user's notebook.
+"""
+
+import os
+import re
+import secrets
+import selectors
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.child import Broken, Child, Free
+from orchestrator.payload import Surroundings, write_payload
+from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from retrain.pipeline import Pipeline
+from tuner.errors import PoolError, RetrainError, UsageError
+
+__all__ = ["Cancel", "Connected", "HostOrder", "RayPool"]
+
+CONNECT_TIMEOUT_S = 55.0
+LOST_AFTER_S = 20.0
+_MAX_FOLDER = 30  # characters; Ray puts sockets below it, whose paths may have 107
+
+
+@dataclass(frozen=True, slots=True)
+class HostOrder:
+    """What the host is to do.
+
+    Attributes:
+        address: "local" for a private cluster, else the one to join.
+        folder: for the files of a private cluster; None where one is joined.
+        lost_after_s: how long the head of the cluster may be silent.
+    """
+
+    n_workers: int
+    address: str
+    folder: str | None
+    surroundings: Surroundings
+    lost_after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """From the host: the cluster answered; its workers are starting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """To the host: kill the worker of this task."""
+
+    key: str
+
+
+class RayPool(WorkerPool):
+    """One reused Ray actor per worker, each with a CPU of its own; the data lie once in the object store.
+
+    Nothing is waited for here: the cluster starts while the caller goes on, and `wait` tells of trouble.
+
+    Args:
+        pipeline: not bound to data; travels by value where it comes from a script or notebook. Other modules
+        must
+            be importable where the workers run: on this machine they are looked up where this process looks;
+            on other machines they must be installed, or lie at the same path.
+        data: what `pipeline.load` returned. n_workers: how many actors (>= 1). A private cluster has that
+        many CPUs, whatever the machine has; on a
+            cluster, those that find no free CPU wait for one.
+        address: "host:port" of a cluster of which this machine is a node, or "auto". None takes RAY_ADDRESS,
+        and
+            where that is not set starts a private cluster, with a token of its own, that ends with the pool.
+
+    Raises:
+        UsageError: the pipeline or the data cannot be pickled, or the address is of a kind that does not work
+        here. PoolError: the system cannot start the process.
+    """
+
+    def __init__(self, pipeline: Pipeline, data: object, n_workers: int, address: str | None = None) -> None:
+        if n_workers < 1:
+            raise ValueError(f"n_workers must be >= 1, but got {n_workers}")
+        self.n_workers = n_workers
+        self._address = _checked(address or os.environ.get("RAY_ADDRESS") or "local")
+        self._n_free = 0
+        self._running: set[str] = set()
+        self._events: list[Progress | Finished] = []
+        self._error: RetrainError | None = None
+        self._connected = False
+        self._closed = False
+        self._connect_by = time.monotonic() + CONNECT_TIMEOUT_S
+        self._folder = _new_folder() if self._address == "local" else None
+        try:
+            self._host = self._start(pipeline, data)
+        except BaseException:
+            self._remove_folder()
+            raise
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._host.connection, selectors.EVENT_READ)
+        if self._host.sentinel is not None:
+            self._selector.register(self._host.sentinel, selectors.EVENT_READ)
+
+    @property
+    def n_free(self) -> int:  # noqa: D102 - the contract says it
+        return max(0, self._n_free)
+
+    def submit(self, task: Task) -> None:  # noqa: D102
+        self._check_usable()
+        if task.key in self._running:
+            raise ValueError(f"task {task.key!r} is already running")
+        if not self.n_free:
+            raise ValueError("no worker is free")
+        self._tell(replace(task, params=dict(task.params)))
+        self._running.add(task.key)
+        self._n_free -= 1
+
+    def wait(self, timeout_s: float) -> list[Progress | Finished]:  # noqa: D102
+        deadline = time.monotonic() + timeout_s
+        n_free = self.n_free
+        while not self._events:
+            self._check_usable()
+            left_s = deadline - time.monotonic()
+            self._look(max(0.0, left_s))
+            if left_s <= 0 or self.n_free > n_free:
+                break
+        if not self._events:
+            self._check_usable()
+        events, self._events = self._events, []
+        return events
+
+    def cancel(self, key: str) -> None:  # noqa: D102
+        if key in self._running:
+            self._tell(Cancel(key))
+
+    def close(self) -> None:  # noqa: D102
+        if self._closed:
+            return
+        self._closed = True
+        self._selector.close()
+        # The host sees the end of its connection, leaves the cluster or takes its own down, and ends.
+        self._host.connection.close()
+        self._host.end(grace_s=10.0)
+        self._host.close()
+        self._remove_folder()
+        self._events.clear()
+
+    def _start(self, pipeline: Pipeline, data: object) -> Child:
+        surroundings = Surroundings.here()
+        with write_payload(pipeline, data) as payload:
+            order = HostOrder(self.n_workers, self._address, self._folder, surroundings, LOST_AFTER_S)
+            return Child("orchestrator.ray_host", order, payload, surroundings.cwd, self._environment())
+
+    def _environment(self) -> dict[str, str | None]:
+        """What Ray reads when it is imported. A cluster that is joined has settings of its own."""
+        quiet: dict[str, str | None] = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_COLOR_PREFIX": "0"}
+        if self._folder is None:
+            return quiet
+        token = Path(self._folder, "token")
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_hex(32))
+        return quiet | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": None,
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_ADDRESS": None,
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise PoolError("The pool is closed.")
+        if self._error is not None:
+            raise self._error
+
+    def _tell(self, message: object) -> None:
+        try:
+            self._host.connection.send(message)
+        except OSError:
+            self._look(0.0)
+            self._check_usable()
+
+    def _look(self, timeout_s: float) -> None:
+        if not self._connected:
+            timeout_s = min(timeout_s, max(0.0, self._connect_by - time.monotonic()))
+        ready = self._selector.select(timeout_s)
+        try:
+            while self._host.connection.poll():
+                for message in self._host.connection.recv():
+                    self._take(message)
+        except (EOFError, OSError):
+            self._lose()
+            return
+        if any(key.fd == self._host.sentinel for key, _ in ready):
+            self._lose()
+        elif not self._connected and time.monotonic() >= self._connect_by:
+            self._lose(f"Ray did not answer within {CONNECT_TIMEOUT_S:.0f} s.")
+
+    def _take(self, message: object) -> None:
+        match message:
+            case Connected():
+                self._connected = True
+            case Free(change):
+                self._n_free += change
+            case Broken(error):
+                self._error = self._error or error
+            case Finished(key):
+                self._running.discard(key)
+                self._events.append(message)
+            case Progress():
+                self._events.append(message)
+
+    def _lose(self, what: str = "") -> None:
+        """The host is gone, or of no use any more."""
+        cause = self._host.end(grace_s=0.0 if what else 1.0)
+        if self._error is None:
+            self._error = PoolError(
+                what or f"The process that talks to Ray died ({cause}).",
+                "Type the same command again to continue; --pool local does without Ray.",
+            )
+            self._error.add_note(self._host.tail())
+
+
+def _checked(address: str) -> str:
+    if address not in ("auto", "local") and not re.fullmatch(r"[^/]+:\d{1,5}", address):
+        raise UsageError(
+            f"The address of a Ray cluster must be HOST:PORT or auto, but got {address!r}.",
+            "Run on a node of the cluster (`ray job submit` does), with the port of its head, usually 6379.",
+        )
+    return address
+
+
+def _new_folder() -> str:
+    """A folder for us alone, with a short name: the token and the logs of a private cluster."""
+    base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    try:
+        # The only short one there is; mkdtemp keeps others out of the new folder.
+        short = base if len(base) <= _MAX_FOLDER else "/tmp"  # noqa: S108
+        return tempfile.mkdtemp(prefix="retrain-", dir=short)
+    except OSError as error:
+        raise PoolError(
+            f"Ray needs a folder for its files, but none can be made in {base}: {error.strerror}.",
+            "Set RAY_TMPDIR to a folder with a short path that can be written to.",
+        ) from error

@@ -1,0 +1,171 @@
+"""What a worker does with a task, whatever pool it belongs to: run it, and let only plain values out.
+
+Nothing that user code raises gets past `run_task`: sys.exit, KeyboardInterrupt and exceptions that cannot be
+pickled become a Failure made of text.
+"""
+
+import ctypes
+import os
+import pickle
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator.payload import build_pipeline
+from orchestrator.pool import Task
+from orchestrator.processes import descendants, kill_all
+from retrain.pipeline import Pipeline, Report
+from retrain.results import ResultError, check_report, check_result, failure_of
+from tuner.errors import PoolError, RetrainError
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome
+
+__all__ = ["MAX_METRICS", "Worker", "run_task", "shortened", "start_error"]
+
+MAX_METRICS = 10_000
+"""Numbers in one result, and reports that travel with it: the registry is no place for arrays."""
+
+_MAX_LINES = 50
+_MAX_CHARACTERS = 16_000
+_MAX_MESSAGE = 2_000
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class _Recorder:
+    """The `report` that user code is given: checks, keeps and passes on what it is told."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._process = os.getpid()
+        self.measurements: list[Measurement] = []
+        self.fault: ResultError | None = None
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        if os.getpid() != self._process:
+            return  # a child that user code forked does not speak for the worker
+        try:
+            checked = check_report(step, metrics)
+        except ResultError as error:
+            self.fault = self.fault or error
+            raise
+        if not checked:
+            return
+        if len(self.measurements) < MAX_METRICS:
+            self.measurements += checked
+        self._report(checked[0].step, {each.metric: each.value for each in checked})
+
+
+def run_task(pipeline: Pipeline, task: Task, report: Report) -> Evaluation | Failure:
+    """Score one configuration; every way in which user code may end becomes a result of plain values.
+
+    Args:
+        pipeline: with its data; survives whatever happens and can be used again.
+        task: what to run.
+        report: called with what the pipeline reports on the way, checked.
+    """
+    recorder = _Recorder(report)
+    started = time.perf_counter()
+    result: Evaluation | Failure
+    try:
+        raw = pipeline.evaluate(dict(task.params), recorder, task.seed)
+        if recorder.fault is not None:
+            raise recorder.fault  # user code caught it, but a NaN on the way is no success
+        result = check_result(raw, pipeline.metric)
+        if len(result.metrics) > MAX_METRICS:
+            raise ResultError(
+                f"A result must hold at most {MAX_METRICS} metrics, but it holds {len(result.metrics)}."
+            )
+    except BaseException as error:  # noqa: BLE001 - sys.exit and KeyboardInterrupt of user code end here too
+        result = _failure(error)
+    duration_s = result.duration_s
+    return replace(
+        result,
+        measurements=result.measurements or tuple(recorder.measurements),
+        duration_s=time.perf_counter() - started if duration_s is None else duration_s,
+    )
+
+
+def _failure(error: BaseException) -> Failure:
+    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+        error.__traceback__ = error.__traceback__.tb_next  # without our own frame
+    try:
+        failure = failure_of(error)
+    except BaseException:  # noqa: BLE001 - out of memory while describing, or a hostile exception
+        outcome = Outcome.OUT_OF_MEMORY if isinstance(error, MemoryError) else Outcome.ERROR
+        failure = Failure(outcome, type(error).__name__)
+    return shortened(failure)
+
+
+def shortened(failure: Failure) -> Failure:
+    """Cut message and traceback to what a row should hold: one line and the last 50 lines, valid UTF-8."""
+    message = " ".join(_storable(failure.message).split())
+    if len(message) > _MAX_MESSAGE:
+        message = message[: _MAX_MESSAGE - 3] + "..."
+    lines = _storable(failure.traceback).splitlines()[-_MAX_LINES:]
+    return replace(failure, message=message, traceback="\n".join(lines)[-_MAX_CHARACTERS:])
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "�")
+
+
+class Worker:
+    """One pipeline, built once and used for task after task, whose leftover children go with each task.
+
+    Args:
+        blocks: a payload, as `read_payload` gives it.
+    """
+
+    def __init__(self, blocks: Sequence[Any]) -> None:
+        _adopt_orphans()
+        self._pipeline = build_pipeline(blocks)
+        # What `use` started (a server, a pool) belongs to the worker; what a task starts belongs to the task.
+        self._own_children = descendants(os.getpid())
+
+    def run(self, task: Task, report: Report) -> Evaluation | Failure:
+        """Run one task as `run_task` does, then kill the children it left."""
+        process = os.getpid()
+        result = run_task(self._pipeline, task, report)
+        if os.getpid() != process:
+            os._exit(0)  # a child that user code forked, and forgot to end, must not go on as a second worker
+        self._reap()
+        return result
+
+    def _reap(self) -> None:
+        left = {pid for pid in descendants(os.getpid()) - self._own_children if not _is_helper(pid)}
+        kill_all(left)
+        for pid in left:
+            with suppress(OSError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _is_helper(pid: int) -> bool:
+    """Python's own resource tracker ends by itself; killed, it would leak what it was to clean up."""
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of orphaned grandchildren (Linux), so that daemons of a task are found too."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def start_error(error: BaseException) -> RetrainError:
+    """What a pool raises where a worker cannot build its pipeline: picklable, the traceback as a note."""
+    failure = _failure(error)
+    told: RetrainError | None = None
+    if isinstance(error, RetrainError) and type(error).__module__.startswith(("tuner.", "retrain.")):
+        with suppress(Exception):
+            told = pickle.loads(pickle.dumps(error))  # noqa: S301 - pickled in the line itself
+    if told is None:
+        told = PoolError(
+            f"The workers cannot build the pipeline: {failure.message}",
+            "Modules that it needs must be importable where the workers run.",
+        )
+    told.add_note(failure.traceback)
+    return told
