@@ -60,9 +60,9 @@ def split_holdout(rows: Rows, share: float, seed: int) -> Split:
         cut = _cuts(rows.times, [1 - share])[0]
         return indices[rows.times < cut], indices[rows.times >= cut]
     if rows.groups is not None:
-        # A fold of k = 1/share; a share over one half is that of the part to train on, turned round.
-        small = min(share, 1 - share)
-        kept, held = _group_folds(rows, max(2, round(1 / small)), seed)[0]
+        # One fold of 1/share, or of as many groups as there are. A share over one half is turned round.
+        wanted = round(1 / min(share, 1 - share))
+        kept, held = _group_folds(rows, max(2, min(wanted, len(np.unique(rows.groups)))), seed)[0]
         return (kept, held) if share <= 0.5 else (held, kept)
     n_held = min(max(1, round(share * len(rows))), len(rows) - 1)
     counts = np.bincount(rows.y, minlength=rows.n_classes) if rows.n_classes else np.zeros(0)

@@ -155,6 +155,6 @@ def _to_numbers(column: "pd.Series[Any]") -> np.ndarray:
 
 def _codes(column: "pd.Series[Any]", values: Sequence[str]) -> np.ndarray:
     texts = _texts(column)
-    codes = pd.Categorical(texts, categories=list(values)).codes.astype(float)
+    codes = pd.Index(list(values), dtype=texts.dtype).get_indexer(pd.Index(texts)).astype(float)
     codes[(codes == MISSING) & texts.notna().to_numpy()] = UNSEEN
     return codes

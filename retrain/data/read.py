@@ -4,6 +4,7 @@ import csv
 import gzip
 import logging
 import warnings
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -89,8 +90,8 @@ def _read_text(path: Path) -> pd.DataFrame:
         raise DataError(f"The data {str(path)!r} are not a table: {detail}.") from None
     except pd.errors.EmptyDataError:
         raise DataError(f"The data {str(path)!r} are empty.") from None
-    except OSError as error:
-        raise DataError(f"The data {str(path)!r} cannot be read: {error.strerror or error}.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"The data {str(path)!r} cannot be read: {str(error).rstrip('.')}.") from None
     if header[0] == "" and len(header) > 1:
         _log.warning("The first column of %s has no name: taken for row numbers, and left out.", path.name)
         frame = frame.drop(columns=frame.columns[0])

@@ -87,9 +87,7 @@ def test_the_other_numbers_are_kept_as_metrics() -> None:
 
 
 def test_an_evaluation_is_checked_too() -> None:
-    good = check_result(
-        Evaluation(np.float64(0.5), np.float64(0.1), {"n": np.float32(3)}, duration_s=2.0), "auc"
-    )
+    good = check_result(Evaluation(np.float64(0.5), np.float64(0.1), {"n": 3}, duration_s=2.0), "auc")
     assert (type(good.value), type(good.std_error), type(good.metrics["n"])) == (float, float, float)
     assert good.duration_s == 2.0
     assert isinstance(to_evaluation(Evaluation(0.5, -1.0), "auc"), Failure)
