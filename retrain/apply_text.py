@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrain.deploy.report import ApplyOutcome, ApplyReport
+from retrain.deploy.scoring import direction_of
 from retrain.page import Page
 from retrain.tables import render, timestamp, to_json
+from tuner.experiment import loss_of
 
 __all__ = ["apply_text", "history_text", "preview_text"]
+
+_FIGURES = ["metric", "before", "after", "change", "which is"]
 
 
 def apply_text(
@@ -26,7 +30,7 @@ def apply_text(
         return to_json(report.to_dict())
     figures = _figures(report.before, report.after)
     if output == "csv":
-        return render(figures, ["metric", "before", "after", "change"], "csv")
+        return render(figures, _FIGURES, "csv")
     page = Page(output, colour)
     if not brief:
         _details(page, report, figures)
@@ -44,8 +48,8 @@ def preview_text(report: ApplyReport, *, colour: bool = False) -> str:
 def _details(page: Page, report: ApplyReport, figures: list[dict[str, Any]]) -> None:
     page.table("Hyperparameters", _changes(report), ["parameter", "before", "after"])
     if report.diff:
-        page.verbatim(f"Change of {report.target}", *report.diff.splitlines())
-    page.table("Metrics", figures, ["metric", "before", "after", "change"])
+        page.diff(f"Change of {report.target}", report.diff)
+    page.table("Metrics", [{**row, "change": _signed(row["change"])} for row in figures], _FIGURES)
     page.lines("Gate", *(f"{'met' if v.passed else 'NOT MET'}: {v.why}" for v in report.verdicts))
     page.lines("Notes", *report.notes)
 
@@ -68,15 +72,29 @@ def _figures(before: Mapping[str, float], after: Mapping[str, float]) -> list[di
             "before": before.get(name),
             "after": after.get(name),
             "change": after[name] - before[name] if name in before and name in after else None,
+            "which is": _better_or_worse(name, before.get(name), after.get(name)),
         }
         for name in dict.fromkeys([*after, *before])
     ]
 
 
+def _better_or_worse(metric: str, before: float | None, after: float | None) -> str:
+    direction = direction_of(metric)
+    if direction is None or before is None or after is None or before == after:
+        return ""
+    return "better" if loss_of(after, direction) < loss_of(before, direction) else "worse"
+
+
+def _signed(change: float | None) -> str:
+    return "" if change is None else f"{change:+.4g}" if change else "0"
+
+
 def _next(report: ApplyReport, flags: str) -> Sequence[str]:
     match report.outcome:
         case ApplyOutcome.DEPLOYED:
-            return (f"back again: retrain --rollback{flags}",)
+            # A second rollback goes one further back, never forward again: that needs the number.
+            number = f" {report.from_version}" if report.action == "rollback" else ""
+            return (f"back again: retrain --rollback{number}{flags}",)
         case ApplyOutcome.UNCHANGED:
             return (f"deploy it anew all the same: add --force{flags}",)
     return ()

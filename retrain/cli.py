@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -192,7 +193,7 @@ def _print_error(error: Exception, program: str) -> int:
         case RetrainError():
             what, remedy, code = str(error), error.remedy, error.exit_code
             if isinstance(error, ParamsError):
-                problems = [problem for problem in error.problems if problem not in what]
+                what, problems = _apart(what, error.problems)
         case click.ClickException():
             what, remedy, code = error.format_message(), _usage_remedy(error, program), error.exit_code
         case OSError() if error.filename is not None:
@@ -206,6 +207,14 @@ def _print_error(error: Exception, program: str) -> int:
     if remedy:
         say_labelled("try", remedy, "cyan")
     return code
+
+
+def _apart(what: str, problems: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Take the list of problems out of the sentence that ends in it; a single one stays in the sentence."""
+    listed = [problem for problem in problems if problem in what]
+    if len(listed) < 2:
+        return what, [problem for problem in problems if problem not in listed]
+    return what[: what.index(listed[0])].rstrip(), problems
 
 
 def _usage_remedy(error: click.ClickException, program: str) -> str:
@@ -368,18 +377,19 @@ def _deploy(common: Common, config: "Config", mode: str, options: Mapping[str, A
     dry_run, force = options["dry_run"], options["force"]
     asked = may_ask() and not force and not dry_run
     confirm = _confirm if asked else None
+    tell = partial(note, common)
     match mode:
         case "apply_hp":
-            note(common, "retraining with what is deployed and with what is asked for ...")
             report = deploying.apply_hyperparameters(
-                config, options["apply_hp"], dry_run=dry_run, force=force, confirm=confirm
+                config, options["apply_hp"], dry_run=dry_run, force=force, confirm=confirm, tell=tell
             )
         case "rollback":
             number = None if options["rollback"] == _PREVIOUS else options["rollback"]
             report = deploying.roll_back(config, number, dry_run=dry_run, confirm=confirm)
         case _:
-            note(common, "retraining with the deployed hyperparameters ...")
-            report = deploying.retrain_deployed(config, dry_run=dry_run, force=force, confirm=confirm)
+            report = deploying.retrain_deployed(
+                config, dry_run=dry_run, force=force, confirm=confirm, tell=tell
+            )
     emit(apply_text(report, common.output, brief=asked, flags=flags, colour=common.colour))
     report.raise_if_refused()
     return int(report.outcome == "declined")
@@ -389,7 +399,7 @@ def _confirm(report: "ApplyReport") -> bool:
     """Show what would happen, and ask. Both on stderr: stdout is for the result."""
     from retrain.apply_text import preview_text
 
-    say(preview_text(report, colour=wants_colour(sys.stderr)))
+    emit(preview_text(report, colour=wants_colour(sys.stderr)), sys.stderr)
     return click.confirm("Deploy this?", default=False, err=True)
 
 

@@ -21,9 +21,9 @@ __all__ = [
 _CODES = {"red": "31", "cyan": "36"}
 
 
-def emit(text: str) -> None:
-    """Print a result on stdout. A reader who has left (`| head`) is not an error: the work was done."""
-    _write(text, sys.stdout)
+def emit(text: str, stream: TextIO | None = None) -> None:
+    """Print a report as it is, on stdout by default. A reader who has left (`| head`) is no error."""
+    _write(text, sys.stdout if stream is None else stream)
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ What can be refused is refused before the data are read, and before anything is 
 import getpass
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,30 @@ from tuner.registry.base import Registry
 
 __all__ = ["apply_hyperparameters", "ledger", "retrain_deployed", "roll_back"]
 
+Tell = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """Nobody wants to know."""
+
 
 def apply_hyperparameters(
-    config: Config, text: str, *, dry_run: bool = False, force: bool = False, confirm: Confirm | None = None
+    config: Config,
+    text: str,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    confirm: Confirm | None = None,
+    tell: Tell = _silent,
 ) -> ApplyReport:
-    """Deploy what was typed after `--apply-hp`; see `parse_params_input` and `apply` in `retrain.deploy`."""
+    """Deploy what was typed after `--apply-hp`; see `parse_params_input` and `apply` in `retrain.deploy`.
+
+    `tell` hears what is being done, before what takes long.
+    """
     pipeline = load_pipeline(config)
     with _for_reading(config) as registry:
         given = deploy.parse_params_input(text, config, registry, pipeline.space)
+    tell("retraining with what is deployed and with what is asked for ...")
     _use_data(pipeline)
     with _for_deploying(config, dry_run) as registry:
         return deploy.apply(
@@ -46,10 +62,16 @@ def apply_hyperparameters(
 
 
 def retrain_deployed(
-    config: Config, *, dry_run: bool = False, force: bool = False, confirm: Confirm | None = None
+    config: Config,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    confirm: Confirm | None = None,
+    tell: Tell = _silent,
 ) -> ApplyReport:
     """Retrain with the deployed hyperparameters; see `retrain.deploy.retrain`."""
     pipeline = load_pipeline(config)
+    tell("retraining with the deployed hyperparameters ...")
     _use_data(pipeline)
     with _for_deploying(config, dry_run) as registry:
         return deploy.retrain(

@@ -152,8 +152,8 @@ def _space(config: Config) -> Iterable[Finding]:
         return
     space = config.search_space()
     size = space.size()
-    many = f"{size} configurations" if size is not None else "no end of configurations"
-    yield Finding("search space", Verdict.OK, f"{len(space)} parameters, {many}")
+    many = f", {size} configurations" if size is not None else ""
+    yield Finding("search space", Verdict.OK, f"{len(space)} parameters{many}")
 
 
 def _data(config: Config) -> Iterable[Finding]:

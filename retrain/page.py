@@ -50,6 +50,20 @@ class Page:
         title_lines = [self._title(title), ""] if markdown else [self._title(title)]
         self.parts.append("\n".join([*title_lines, *(indent + printable(line) for line in lines)]))
 
+    def diff(self, title: str, diff: str) -> None:
+        """Add a unified diff, in colour where titles are bold."""
+        if not self.colour:
+            self.verbatim(title, *diff.splitlines())
+            return
+        codes = {"+": "32", "-": "31", "@": "36"}
+        shown = [
+            f"  \x1b[{codes[line[0]]}m{printable(line)}\x1b[0m"
+            if line[:1] in codes
+            else f"  {printable(line)}"
+            for line in diff.splitlines()
+        ]
+        self.parts.append("\n".join([self._title(title), *shown]))
+
     def text(self) -> str:
         """The whole page."""
         return "\n\n".join(self.parts)

@@ -1,0 +1,413 @@
+"""The command `retrain` from its arguments to its exit code, on a pipeline that takes no time."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from retrain.cli import cli, run_command
+from tuner.experiment import Evaluation, Provenance
+from tuner.registry import open_registry
+
+TRAIN = """
+def objective(params):
+    if params["x"] > 0.9:
+        raise ValueError("x is too much")
+    return 1 - (params["x"] - 0.5) ** 2
+"""
+
+CONFIGURATION = """
+name = "toy"
+[pipeline]
+kind = "train.py:objective"
+metric = "score"
+direction = "maximize"
+[space.params]
+x = { type = "float", low = 0.0, high = 1.0, default = 0.2 }
+depth = { type = "int", low = 1, high = 9, default = 3 }
+[deploy]
+target = "model.py"
+[[gate]]
+metric = "score"
+min = 0.8
+"""
+
+MODEL = "# mine\nX = 0.2  # the x\nDEPTH = 3\n"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("RETRAIN_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "retrain.toml").write_text(CONFIGURATION)
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "model.py").write_text(MODEL)
+    return tmp_path
+
+
+@pytest.fixture
+def run(project: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `retrain` with these arguments: its exit code, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = run_command(cli, "retrain", arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of the project but the byte code of its module."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+# ---- tune
+
+
+def test_tune_writes_candidates_after_the_reference_rows(run: Run) -> None:
+    code, out, err = run("--tune", "--tune-method", "random", "--tune-configs", "4")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "4 random candidates written into study 'toy'.",
+        "5 experiments waiting in all.",
+        "run them: orchestrator",
+    ]
+    with open_registry("experiments.db", create=False) as registry:
+        (study,) = registry.studies()
+        assert [e.method for e in registry.experiments(study)] == ["default", *["random"] * 4]
+
+
+def test_tune_defaults_to_twenty_bayesian_candidates(run: Run) -> None:
+    code, out, _ = run("--tune", "--format", "json")
+    document = json.loads(out)
+    assert (code, document["method"], len(document["written"])) == (0, "bayesian", 20)
+    assert document["n_waiting"] == 21
+
+
+def test_grid_has_its_own_number(run: Run) -> None:
+    _, out, _ = run("--tune", "--tune-method", "grid", "--format", "json")
+    assert 50 <= len(json.loads(out)["written"]) <= 80
+
+
+def test_what_is_in_the_target_counts_as_deployed(run: Run, project: Path) -> None:
+    (project / "model.py").write_text("X = 0.3\nDEPTH = 3\n")
+    run("--tune", "--tune-method", "random", "--tune-configs", "1")
+    with open_registry("experiments.db", create=False) as registry:
+        methods = {e.method: dict(e.params) for e in registry.experiments(registry.studies()[0])}
+    assert methods["deployed"] == {"x": 0.3, "depth": 3}
+
+
+def test_a_space_that_is_used_up_is_said_so(run: Run, project: Path) -> None:
+    small = CONFIGURATION.replace('x = { type = "float", low = 0.0, high = 1.0, default = 0.2 }\n', "")
+    (project / "retrain.toml").write_text(small)
+    (project / "model.py").unlink()
+    code, out, _ = run("--tune", "--tune-method", "random", "--tune-configs", "50")
+    assert code == 0
+    assert out.splitlines()[0] == "8 random candidates written into study 'toy'."
+    assert "50 were wanted, but random has no more that are new." in out
+
+
+def test_study_and_seed_reach_the_registry_and_the_suggested_command(run: Run) -> None:
+    _, out, _ = run("--tune", "--tune-configs", "1", "--study", "my-other", "--seed", "42", "--db", "o.db")
+    assert "run them: orchestrator --db o.db --study my-other" in out
+    with open_registry("o.db", create=False) as registry:
+        assert [(study.name, study.seed) for study in registry.studies()] == [("my-other", 42)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("--tune --tune-method bayesien", "Unknown method 'bayesien'. Did you mean 'bayesian'?"),
+        ("--tune --tune-configs 0", "Invalid value for '--tune-configs': it must be at least 1, but got 0."),
+        ("--tune --tune-configs many", "Invalid value for '--tune-configs': 'many' is not a whole number."),
+        ("--tune --seed -1", "Invalid value for '--seed': it must be at least 0, but got -1."),
+    ],
+)
+def test_bad_numbers_and_names_change_nothing(run: Run, project: Path, arguments: str, error: str) -> None:
+    before = content(project)
+    code, out, err = run(*arguments.split())
+    assert (code, out, err.splitlines()[0]) == (2, "", f"error: {error}")
+    assert content(project) == before
+
+
+# ---- flags that contradict each other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("--tune --history", "--tune and --history exclude each other: give one of them."),
+        ("--apply-hp best --rollback", "--apply-hp and --rollback exclude each other: give one of them."),
+        ("--tune-configs 5", "--tune-configs goes with --tune, not alone."),
+        ("--tune-report --tune-method grid", "--tune-method goes with --tune, not with --tune-report."),
+        (
+            "--tune --dry-run",
+            "--dry-run goes with a plain `retrain`, --apply-hp, --rollback, not with --tune.",
+        ),
+        (
+            "--history --force",
+            "--force goes with a plain `retrain`, --apply-hp, --rollback, not with --history.",
+        ),
+        ("--tune doctor", "--tune and the subcommand 'doctor' exclude each other."),
+        ("--study s init", "--study and the subcommand 'init' exclude each other."),
+    ],
+)
+def test_contradictions_are_refused(run: Run, project: Path, arguments: str, error: str) -> None:
+    before = content(project)
+    code, out, err = run(*arguments.split())
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [f"error: {error}", "try: retrain --help"]
+    assert content(project) == before
+
+
+# ---- the report on the tuning
+
+
+def test_tune_report(run: Run) -> None:
+    run("--tune", "--tune-method", "random", "--tune-configs", "3")
+    with open_registry("experiments.db", create=False) as registry:
+        study = registry.studies()[0]
+        for value, claim in zip((0.9, 0.95), registry.claim(study, 2), strict=True):
+            registry.complete(claim, Evaluation(value), Provenance(code="c"))
+    code, out, err = run("--tune-report", "--db", "experiments.db")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "Study toy: score, maximize"
+    assert lines[3].split() == ["default", "0", "0", "1", "0", "0", "0.9"]
+    assert lines[4].split() == ["random", "2", "0", "1", "0", "0", "0.95"]
+    assert "  +0.05 (+5.56%) over the baseline" in lines
+    assert lines[-2:] == ["2 still to run", "  orchestrator --db experiments.db"]
+    rows = list(csv.DictReader(io.StringIO(run("--tune-report", "--format", "csv")[1])))
+    assert [(row["method"], row["complete"]) for row in rows] == [("default", "1"), ("random", "1")]
+    assert json.loads(run("--tune-report", "--format", "json")[1])["best"]["value"] == 0.95
+
+
+def test_a_report_on_nothing_is_not_found(run: Run, project: Path) -> None:
+    before = content(project)
+    assert run("--tune-report")[0] == 6
+    assert content(project) == before
+    run("--tune", "--tune-configs", "1")
+    code, _, err = run("--tune-report", "--study", "toi")
+    assert code == 6
+    assert err.splitlines()[0] == "error: There is no study 'toi' in this registry. Did you mean 'toy'?"
+
+
+# ---- apply, retrain, roll back
+
+
+def test_the_whole_way_there_and_back(run: Run, project: Path) -> None:
+    code, out, _ = run("--apply-hp", '{"x": 0.5}')
+    assert code == 0
+    assert "toy: deployed as v2 (before: v1)" in out
+    assert "score     0.91      1  +0.09" in out
+    assert (project / "model.py").read_text() == MODEL.replace("0.2", "0.5")
+    code, out, _ = run("--apply-hp", '{"x": 0.5}')
+    assert (code, "toy: already active as v2" in out) == (0, True)
+    code, out, _ = run("--rollback")
+    assert (code, "toy: rolled back to v1 (before: v2)" in out) == (0, True)
+    assert "back again: retrain --rollback 2" in out
+    assert (project / "model.py").read_text() == MODEL
+    code, out, _ = run("--rollback", "v2")
+    assert (project / "model.py").read_text() == MODEL.replace("0.2", "0.5")
+    code, out, _ = run("--history")
+    assert [line.split()[2] for line in out.splitlines()[2:]] == ["found", "apply", "rollback", "rollback"]
+    rows = json.loads(run("--history", "--format", "json")[1])
+    assert [(row["from"], row["to"]) for row in rows] == [(None, 1), (1, 2), (2, 1), (1, 2)]
+
+
+def test_a_plain_retrain_deploys_what_is_deployed_anew(run: Run) -> None:
+    code, out, err = run()
+    assert code == 0
+    assert "toy: deployed as v2 (before: v1)" in out
+    assert err == "retraining with the deployed hyperparameters ...\n"
+    code, out, err = run("-q")
+    assert (code, err) == (0, "")
+    assert "already active as v2" in out
+    assert "deployed as v3" in run("--force")[1]
+
+
+@pytest.mark.parametrize("arguments", [["--apply-hp", '{"x": 0.5}'], []])
+def test_a_dry_run_changes_nothing(run: Run, project: Path, arguments: list[str]) -> None:
+    before = content(project)
+    code, out, _ = run(*arguments, "--dry-run")
+    assert (code, "toy: dry run: the gate is met; nothing was changed" in out) == (0, True)
+    if arguments:
+        assert "  -X = 0.2  # the x\n  +X = 0.5  # the x" in out
+    assert content(project) == before
+
+
+def test_a_gate_that_is_not_met_ends_with_3(run: Run, project: Path) -> None:
+    before = content(project)
+    code, out, err = run("--apply-hp", '{"x": 0.0}', "--dry-run")
+    assert code == 3
+    assert "NOT MET: score is 0.75, below the min of 0.8" in out
+    assert err.splitlines()[1].startswith("error: The gate was not met")
+    assert content(project) == before
+    code, out, err = run("--apply-hp", '{"x": 0.0}')
+    assert (code, out) == (3, "")
+    assert (project / "model.py").read_text() == MODEL
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "expected"),
+    [
+        ('{"x": 2, "dpth": 1}', 2, ["error:", "  - ", "  - ", "try:"]),
+        ('{"x": 0.5,}', 2, ["error:"]),
+        ('{"x": 0.5, "x": 0.6}', 2, ["error:"]),
+        ('{"x": NaN}', 2, ["error:"]),
+        ("@nowhere.json", 2, ["error:"]),
+        ("best", 6, ["error:"]),
+        ("random_2026", 6, ["error:"]),
+        ('{"x": 0.95}', 1, ["error:"]),
+    ],
+)
+def test_bad_hyperparameters_are_one_error_and_change_nothing(
+    run: Run, project: Path, given: str, code: int, expected: list[str]
+) -> None:
+    before = content(project)
+    got, out, err = run("--apply-hp", given, "--dry-run", "-q")
+    assert (got, out) == (code, "")
+    lines = err.splitlines()
+    assert all(line.startswith(start) for line, start in zip(lines, expected, strict=False))
+    assert "Traceback" not in err
+    assert content(project) == before
+    if code == 2:
+        assert run("--apply-hp", given, "-q")[0] == 2
+        assert content(project) == before
+
+
+def test_every_fault_is_listed(run: Run) -> None:
+    _, _, err = run("--apply-hp", '{"x": 2, "dpth": 1}', "-q")
+    assert "Did you mean 'depth'?" in err
+    assert "[0.0, 1.0]" in err
+
+
+def test_the_best_experiment_can_be_applied_by_name_or_as_best(run: Run, project: Path) -> None:
+    run("--tune", "--tune-method", "random", "--tune-configs", "2")
+    with open_registry("experiments.db", create=False) as registry:
+        study = registry.studies()[0]
+        for value, claim in zip((0.9, 0.8, 0.95), registry.claim(study, 3), strict=True):
+            registry.complete(claim, Evaluation(value), Provenance(code="c"))
+        best = registry.best(study)[0]
+    by_name = json.loads(run("--apply-hp", best.public_id, "--dry-run", "--format", "json")[1])
+    as_best = json.loads(run("--apply-hp", "best", "--dry-run", "--format", "json")[1])
+    assert by_name["params"] == as_best["params"] == dict(best.params)
+    assert as_best["experiment"] == best.public_id
+    assert as_best["outcome"] == "dry_run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["--rollback"], 6, "error: There is no registry at"),
+        (["--history"], 6, "error: There is no registry at"),
+        (["--rollback", "0"], 2, "error: Invalid value for '--rollback': '0' is not the number of a version"),
+        (["--rollback", "../../etc"], 2, "error: Invalid value for '--rollback': '../../etc' is not"),
+    ],
+)
+def test_no_way_back(run: Run, project: Path, arguments: list[str], code: int, error: str) -> None:
+    before = content(project)
+    got, out, err = run(*arguments)
+    assert (got, out) == (code, "")
+    assert err.startswith(error)
+    assert content(project) == before
+
+
+def test_figures_as_csv(run: Run) -> None:
+    rows = list(
+        csv.DictReader(io.StringIO(run("--apply-hp", '{"x": 0.5}', "--dry-run", "--format", "csv")[1]))
+    )
+    assert [(row["metric"], float(row["after"])) for row in rows] == [("score", 1.0)]
+
+
+# ---- init and doctor
+
+
+def test_init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(cli, "retrain", ["init", "--example", "digits"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines() == [
+        "Written",
+        "  retrain.toml, model.py, .gitignore",
+        "",
+        "Next",
+        "  orchestrator --method random --configs 20",
+        "  orchestrator --summary",
+        "  retrain --apply-hp best --dry-run",
+    ]
+    assert run_command(cli, "retrain", ["init", "--example", "digits"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: `retrain init` overwrites nothing, but retrain.toml and model.py"
+    )
+    assert run_command(cli, "retrain", ["init", "--example", "digit", "--format", "json"]) == 2
+    assert "Did you mean 'digits'?" in capsys.readouterr().err
+
+
+def test_doctor_before_and_after(run: Run, project: Path) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "none yet; the first run makes" in out
+    run("--apply-hp", '{"x": 0.5}')
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "2 of 2 match their hashes; v2 is active" in out
+    assert max(map(len, out.splitlines())) <= max(80, len(str(project)) + 40)
+
+
+def test_doctor_reports_what_is_wrong_with_1(run: Run, project: Path) -> None:
+    (project / "retrain.toml").write_text(CONFIGURATION.replace("metric =", "mtric =", 1))
+    code, out, _ = run("doctor", "--format", "json")
+    document = json.loads(out)
+    assert (code, document["healthy"]) == (1, False)
+    (problem,) = [each for each in document["findings"] if each["verdict"] == "problem"]
+    assert "Did you mean 'metric'?" in problem["detail"]
+
+
+# ---- help, and what it costs
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["init", "-h"], ["doctor", "--help"]])
+def test_every_command_has_help(run: Run, arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: retrain")
+    assert max(map(len, out.splitlines())) <= 80
+
+
+HEAVY = ("ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["--history"], ["--tune-report"], ["doctor", "--help"]]
+)
+def test_light_commands_import_nothing_heavy(run: Run, project: Path, arguments: list[str]) -> None:
+    if arguments[0].startswith(("--hi", "--tune")):
+        run("--apply-hp", '{"x": 0.5}')
+        run("--tune", "--tune-method", "random", "--tune-configs", "1")
+    script = (
+        "import sys; from retrain.cli import cli, run_command\n"
+        f"code = run_command(cli, 'retrain', {arguments!r})\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], code, file=sys.stderr)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        cwd=project,
+    )
+    assert done.stderr.splitlines()[-1] == "[] 0", done.stderr
