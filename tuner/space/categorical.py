@@ -78,17 +78,18 @@ class CategoricalParam:
         return choices
 
     def _checked_choice(self, given: object) -> Value:
-        choice = plain(given)
+        choice: object = plain(given)
         if choice is None or isinstance(choice, bool):
-            return None if choice is None else bool(choice)
-        if isinstance(choice, float) and not math.isfinite(choice):
-            raise SpaceError(f"`choices` of {self.name!r} must be finite, but got {choice!r}.")
-        for kind in (str, int, float):
-            if isinstance(choice, kind):
-                found: Value = kind(choice)
-                return found
+            return choice
+        if isinstance(choice, str):
+            return str(choice)
+        if isinstance(choice, int):
+            return int(choice)
+        if isinstance(choice, float) and math.isfinite(choice):
+            return float(choice)
         raise SpaceError(
-            f"`choices` of {self.name!r} must be strings, numbers, booleans or null, but got {brief(given)}.",
+            f"`choices` of {self.name!r} must be strings, finite numbers, booleans or null, "
+            f"but got {brief(given)}.",
             "Name the choice with a string and let the pipeline translate it.",
         )
 
@@ -109,7 +110,8 @@ class CategoricalParam:
     def nearest(self, value: object) -> Value:
         """Return the choice itself; the default for anything else."""
         found, problem = self.check(value)
-        return self.default if problem else found
+        choice: Value = self.default if problem else found
+        return choice
 
     def check(self, value: object) -> tuple[Any, str]:
         """Return the choice and "", or None and a sentence on what is wrong."""

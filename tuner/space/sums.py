@@ -115,6 +115,9 @@ class SumGroup(Group):
 
     def nearest(self, wanted: Sequence[float]) -> list[float]:
         """Project (Euclidean); where both kinds of members meet, the stepped ones are rounded from there."""
+        clipped = [param.clip(value) for param, value in zip(self.params, wanted, strict=True)]
+        if clipped == list(wanted) and abs(math.fsum(clipped) - self._equals) <= self._tolerance:
+            return clipped
         # Beyond twice the width of everything a wish says no more, and would only cost precision.
         far = 2 * math.fsum(param.high - param.low for param in self.params)
         offsets = [
