@@ -7,10 +7,9 @@ from pathlib import Path
 
 from tuner.errors import StorageError, UsageError
 from tuner.registry.base import Registry
-from tuner.registry.engine import connect, dbapi, is_sound
-from tuner.registry.opening import connect_for_reading
+from tuner.registry.engine import Database, connect, dbapi, is_sound
 from tuner.registry.sqlite_registry import SqliteRegistry
-from tuner.registry.trouble import translate
+from tuner.registry.trouble import sqlite_errors
 
 __all__ = ["backup", "copy_database"]
 
@@ -32,24 +31,22 @@ def backup(registry: Registry, path: str | Path) -> Path:
         raise UsageError(f"A backup never replaces a file, but {target} exists.", "Name another file.")
     if not target.parent.is_dir():
         raise UsageError(f"A backup is written into a folder that exists, but there is no {target.parent}.")
-    copy_database(registry.database.path, target)
+    copy_database(registry.database, target)
     return target
 
 
-def copy_database(source: Path, target: Path) -> None:
+def copy_database(source: Database, target: Path) -> None:
     """Copy the latest commit of `source` to `target`, which appears whole or not at all."""
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with closing(connect_for_reading(source)) as connection:
-            connection.execute("VACUUM INTO ?", (str(fresh),))
+        with source.read() as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (str(fresh),))
         if is_sound(dbapi().sqlite_version_info):
-            with closing(connect(fresh, "rw")) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+            with sqlite_errors(target), closing(connect(fresh, "rw")) as copied:
+                copied.execute("PRAGMA journal_mode=WAL")
         _sync(fresh)
         fresh.replace(target)
         _sync(target.parent)
-    except dbapi().Error as error:
-        raise translate(error, target) from error
     except OSError as error:
         raise StorageError(f"{target} could not be written: {error.strerror}.") from error
     finally:

@@ -73,8 +73,7 @@ def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], 
 
 def measure(connection: Connection, held: Claim, given: Sequence[Measurement]) -> None:
     """See `Registry.measure`."""
-    if connection.execute(select(experiments.c.id).where(_fence(held)).with_for_update()).first() is None:
-        raise _lost(connection, held)
+    _check_held(connection, held)
     _store_measurements(connection, held, given)
 
 
@@ -82,6 +81,7 @@ def complete(
     connection: Connection, held: Claim, evaluation: Evaluation, provenance: Provenance, now: float
 ) -> Experiment:
     """See `Registry.complete`."""
+    _check_held(connection, held)  # before a provenance is written for it
     values = {
         "state": State.COMPLETE.value,
         "value": codec.finite("`value` of an Evaluation", evaluation.value),
@@ -174,6 +174,11 @@ def _fence(held: Claim) -> ColumnElement[bool]:
         experiments.c.attempt == held.attempt,
         experiments.c.owner_id == owner,
     )
+
+
+def _check_held(connection: Connection, held: Claim) -> None:
+    if connection.execute(select(experiments.c.id).where(_fence(held)).with_for_update()).first() is None:
+        raise _lost(connection, held)
 
 
 def _fenced_update(held: Claim, values: dict[str, Any]) -> Update:

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from tuner.errors import StorageError
-from tuner.registry.trouble import translated
+from tuner.registry.trouble import sqlite_errors
 
-__all__ = ["Database", "connect", "dbapi", "is_sound"]
+__all__ = ["Database", "connect", "dbapi", "is_sound", "open_here"]
 
 _OLDEST = (3, 38, 0)  # STRICT tables, RETURNING and the arrow operator of the views
 _FIXED = (3, 51, 3)
@@ -61,20 +61,35 @@ def connect(path: Path, mode: str, *, busy_timeout_s: float = 30.0, immutable: b
     connection = driver.connect(
         uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
-    if is_sound(driver.sqlite_version_info):
-        # A hostile file must not run code through its schema. Old engines take our JSON checks for such code.
-        connection.execute("PRAGMA trusted_schema=OFF")
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        if is_sound(driver.sqlite_version_info):
+            # A hostile file must not run code by its schema. Old engines take our JSON checks for such.
+            connection.execute("PRAGMA trusted_schema=OFF")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 class Database:
-    """Connections to one registry file, usable by several threads of one process until `close`."""
+    """Connections to one registry file, usable by several threads of one process until `close`.
 
-    def __init__(self, path: Path, open_connection: Callable[[], Any], *, read_only: bool) -> None:
+    `in_wal_mode` says how the file was found at opening.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        open_connection: Callable[[], Any],
+        *,
+        read_only: bool = False,
+        in_wal_mode: bool = False,
+    ) -> None:
         self.path = path
         self.read_only = read_only
+        self.in_wal_mode = in_wal_mode
         self._pid = os.getpid()
         self._closed = False
         self.engine: Engine = create_engine(
@@ -93,7 +108,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection whose statements each see the latest commit."""
         self._check_usable()
-        with translated(self.path), self.engine.connect() as connection:
+        with sqlite_errors(self.path), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -105,8 +120,13 @@ class Database:
                 f"{self.path} was opened for reading only, and nothing can be written through it.",
                 "Open it without read_only=True.",
             )
-        with translated(self.path), self._writer.begin() as connection:
+        with sqlite_errors(self.path), self._writer.begin() as connection:
             yield connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process can use it."""
+        return not self._closed and self._pid == os.getpid()
 
     def close(self) -> None:
         """Close all connections. Idempotent. In a forked child it only forgets them."""
@@ -128,6 +148,11 @@ class Database:
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("registry_write"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def open_here(path: Path) -> Database | None:
+    """A database of this file that this process holds open already, or None."""
+    return next((one for one in list(_databases) if one.path == path and one.is_open), None)
 
 
 _databases: "weakref.WeakSet[Database]" = weakref.WeakSet()

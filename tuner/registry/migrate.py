@@ -23,14 +23,14 @@ def migrate(path: Path) -> None:
     """Bring the registry at `path` to the present schema. A crash leaves the old one or the new one."""
     with (
         folder_lock(path.parent),
-        closing(Database(path, lambda: connect(path, "rw"), read_only=False)) as database,
+        closing(Database(path, lambda: connect(path, "rw"))) as database,
     ):
         with database.read() as connection:
             version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
         if version == SCHEMA_VERSION:
             return  # another process was first
         kept = path.with_name(f"{path.name}.schema{version}.backup")
-        copy_database(path, kept)
+        copy_database(database, kept)
         _log.warning("migrating %s from schema %d to %d; backup at %s", path, version, SCHEMA_VERSION, kept)
         upgrade(database)
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,40 +13,51 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from tuner.errors import BusyError, NotARegistryError, NotFoundError, StorageError, UsageError
-from tuner.registry.engine import Database, connect, dbapi, is_sound
+from tuner.registry.engine import Database, connect, dbapi, is_sound, open_here
 from tuner.registry.rules import create_schema
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION, metadata
-from tuner.registry.trouble import damaged, translate
+from tuner.registry.trouble import damaged, sqlite_errors
 
-__all__ = ["connect_for_reading", "folder_lock", "locate", "open_database"]
+__all__ = ["folder_lock", "locate", "open_database"]
 
 _MAGIC = b"SQLite format 3\0"
 _CHECKED_WHOLE = 200 * 2**20
 """Files up to this size (bytes) are checked from end to end before anything is written to them."""
 
+_opening = threading.Lock()
+
 
 def open_database(url: str | Path, *, create: bool, read_only: bool, busy_timeout_s: float) -> Database:
     """Open the registry at `url`; see `open_registry` for what it raises."""
     path = locate(url)
-    if _is_missing_or_empty(path):
-        if read_only or not create:
-            raise NotFoundError(
-                f"There is no registry at {path}.",
-                "Start one with `orchestrator --method random --configs 20`, or name another with --db.",
-            )
-        _create(path)
-    _check_header(path)
-    if not read_only:
-        _check_writable(path)
-    with _sqlite_errors(path):
-        version = _examine(path, busy_timeout_s, whole=not read_only)
-        if version < SCHEMA_VERSION:
-            _bring_up_to_date(path, version, read_only=read_only)
-        if read_only:
-            return Database(path, lambda: connect_for_reading(path, busy_timeout_s), read_only=True)
-        if not is_sound(dbapi().sqlite_version_info):
-            _leave_wal(path, busy_timeout_s)
-    return Database(path, lambda: connect(path, "rw", busy_timeout_s=busy_timeout_s), read_only=False)
+    with _opening:
+        if _is_missing_or_empty(path):
+            if read_only or not create:
+                raise NotFoundError(
+                    f"There is no registry at {path}.",
+                    "Start one with `orchestrator --method random --configs 20`, or name another with --db.",
+                )
+            _create(path)
+        # POSIX drops every lock of a process on a file as soon as it closes any descriptor of that file. So
+        # once SQLite has it open in this process, nothing else here may open it, not even to read its header.
+        held = open_here(path)
+        in_wal_mode = _check_header(path) if held is None else held.in_wal_mode
+        if not read_only:
+            _check_writable(path)
+        with sqlite_errors(path):
+            version = _examine(path, busy_timeout_s, in_wal_mode=in_wal_mode, whole=not read_only)
+            if version < SCHEMA_VERSION:
+                _bring_up_to_date(path, version, read_only=read_only)
+            if not read_only and in_wal_mode and not is_sound(dbapi().sqlite_version_info):
+                _leave_wal(path, busy_timeout_s)
+                in_wal_mode = False
+
+        def open_connection() -> Any:
+            if read_only:
+                return _connect_for_reading(path, busy_timeout_s, in_wal_mode=in_wal_mode)
+            return connect(path, "rw", busy_timeout_s=busy_timeout_s)
+
+        return Database(path, open_connection, read_only=read_only, in_wal_mode=in_wal_mode)
 
 
 def locate(url: str | Path) -> Path:
@@ -104,15 +116,6 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-@contextmanager
-def _sqlite_errors(path: Path) -> Iterator[None]:
-    """For work on a raw connection, whose errors SQLAlchemy does not wrap."""
-    try:
-        yield
-    except dbapi().Error as error:
-        raise translate(error, path) from error
-
-
 def _create(path: Path) -> None:
     """Write a new registry beside `path` and move it there whole, so that nobody ever sees half of one."""
     _check_writable(path)
@@ -121,7 +124,7 @@ def _create(path: Path) -> None:
             return  # another process was first
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with closing(Database(fresh, lambda: connect(fresh, "rwc"), read_only=False)) as database:
+            with closing(Database(fresh, lambda: connect(fresh, "rwc"))) as database:
                 with database.write() as connection:
                     create_schema(connection)
                 if is_sound(dbapi().sqlite_version_info):
@@ -138,8 +141,12 @@ def _create(path: Path) -> None:
                 fresh.with_name(fresh.name + left).unlink(missing_ok=True)
 
 
-def _check_header(path: Path) -> None:
-    """Refuse by the first bytes whatever is not ours: opening it in SQLite could already change it."""
+def _check_header(path: Path) -> bool:
+    """Refuse by the first bytes whatever is not ours: opening it in SQLite could already change it.
+
+    Returns:
+        Whether the file is in WAL mode.
+    """
     try:
         with path.open("rb") as file:
             header = file.read(100)
@@ -156,6 +163,7 @@ def _check_header(path: Path) -> None:
             "Name another file with --db.",
         )
     _check_version(path, int.from_bytes(header[60:64], "big"))
+    return header[18] == 2
 
 
 def _check_version(path: Path, version: int) -> None:
@@ -178,12 +186,10 @@ def _check_writable(path: Path) -> None:
         )
 
 
-def connect_for_reading(path: Path, busy_timeout_s: float = 30.0) -> Any:
+def _connect_for_reading(path: Path, busy_timeout_s: float, *, in_wal_mode: bool) -> Any:
     """Open a raw connection that cannot write, and that leaves no file behind where it can be helped."""
     wal = path.with_name(path.name + "-wal")
     journal = path.with_name(path.name + "-journal")
-    with path.open("rb") as file:
-        in_wal_mode = file.read(19)[18:] == b"\2"
     may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     if in_wal_mode and not wal.exists() and not may_write:
         # Nobody is writing, and SQLite could not make the files in which readers and writers meet.
@@ -203,9 +209,9 @@ def _has_content(path: Path) -> bool:
         return False
 
 
-def _examine(path: Path, busy_timeout_s: float, *, whole: bool) -> int:
+def _examine(path: Path, busy_timeout_s: float, *, in_wal_mode: bool, whole: bool) -> int:
     """Check that the content is sound, without writing. Returns the schema version."""
-    with closing(connect_for_reading(path, busy_timeout_s)) as connection:
+    with closing(_connect_for_reading(path, busy_timeout_s, in_wal_mode=in_wal_mode)) as connection:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         _check_version(path, version)
         tables = {
@@ -235,8 +241,6 @@ def _bring_up_to_date(path: Path, version: int, *, read_only: bool) -> None:
 def _leave_wal(path: Path, busy_timeout_s: float) -> None:
     """Take a registry out of WAL mode, in which an SQLite with the WAL-reset bug could damage it."""
     with closing(connect(path, "rw", busy_timeout_s=busy_timeout_s)) as connection:
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            return
         try:
             connection.execute("PRAGMA journal_mode=DELETE")
         except dbapi().OperationalError as error:

@@ -9,19 +9,25 @@ from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import BusyError, NotARegistryError, StorageError
 
-__all__ = ["damaged", "translate", "translated"]
+__all__ = ["damaged", "sqlite_errors"]
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises inside the block into errors of our own tree."""
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises inside the block, wrapped by SQLAlchemy or not, into errors of our own tree."""
     try:
         yield
     except DBAPIError as error:
-        raise translate(error.orig or error, path) from error
+        raise _translate(error.orig or error, path) from error
+    except UnicodeDecodeError as error:  # by the driver, for the name of something in a damaged schema
+        raise damaged(path, f"text that is not UTF-8: {error.reason}") from error
+    except Exception as error:
+        if not hasattr(error, "sqlite_errorname"):
+            raise
+        raise _translate(error, path) from error
 
 
-def translate(error: BaseException, path: Path) -> StorageError:
+def _translate(error: BaseException, path: Path) -> StorageError:
     """The error of our tree for an error of the SQLite driver. Extended codes count as their family."""
     name = str(getattr(error, "sqlite_errorname", ""))
     family = "_".join(name.split("_")[:2])

@@ -1,13 +1,17 @@
 """Reading a registry behind its back."""
 
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
-from tuner.registry.engine import connect
-from tuner.registry.schema import metadata
+from sqlalchemy import Connection
 
-__all__ = ["all_rows", "content"]
+from tuner.registry import Registry
+from tuner.registry.engine import Database, connect
+from tuner.registry.schema import metadata
+from tuner.registry.sqlite_registry import SqliteRegistry
+
+__all__ = ["all_rows", "content", "database_of", "writing"]
 
 
 def all_rows(connection: Any) -> dict[str, list[tuple[Any, ...]]]:
@@ -21,3 +25,14 @@ def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table, as another process would see it."""
     with closing(connect(path, "rw")) as connection:
         return all_rows(connection)
+
+
+def database_of(registry: Registry) -> Database:
+    """What lies under a registry on SQLite."""
+    assert isinstance(registry, SqliteRegistry)
+    return registry.database
+
+
+def writing(registry: Registry) -> AbstractContextManager[Connection]:
+    """A write transaction of this registry."""
+    return database_of(registry).write()

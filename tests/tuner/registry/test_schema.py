@@ -235,12 +235,8 @@ def objects(path: Path) -> dict[str, str]:
 def databases(tmp_path: Path) -> Iterator[tuple[Database, Database]]:
     """One made by the present metadata, one that has come all the way by migrations."""
     with (
-        closing(
-            Database(tmp_path / "new.db", lambda: raw_connect(tmp_path / "new.db", "rwc"), read_only=False)
-        ) as new,
-        closing(
-            Database(tmp_path / "old.db", lambda: raw_connect(tmp_path / "old.db", "rwc"), read_only=False)
-        ) as old,
+        closing(Database(tmp_path / "new.db", lambda: raw_connect(tmp_path / "new.db", "rwc"))) as new,
+        closing(Database(tmp_path / "old.db", lambda: raw_connect(tmp_path / "old.db", "rwc"))) as old,
     ):
         with new.write() as connection:
             create_schema(connection)
