@@ -126,7 +126,14 @@ def test_json_never_holds_what_json_has_not() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0.123456, "0.12346"), (1234567.0, "1234567"), (1234567, "1234567"), (100.0, "100"), (1.5e20, "1.5e+20"), (1e-9, "1e-09")],
+    [
+        (0.123456, "0.12346"),
+        (1234567.0, "1234567"),
+        (1234567, "1234567"),
+        (100.0, "100"),
+        (1.5e20, "1.5e+20"),
+        (1e-9, "1e-09"),
+    ],
 )
 def test_number(value: float, expected: str) -> None:
     assert number(value) == expected

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.report.story import Story, tell_all
+from tests.retrain.story import Story, tell_all
 
 
 @pytest.fixture

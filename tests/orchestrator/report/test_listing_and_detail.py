@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.report import diff, listing, show
 from retrain.tables import WIDTH
-from tests.orchestrator.report.story import BASE, TODAY, Story, better
+from tests.retrain.story import BASE, TODAY, Story, better
 from tuner.errors import MismatchError, NotFoundError
 from tuner.experiment import Direction, Failure, Outcome, State, Suggestion
 from tuner.registry import StudySpec

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.report import summarize, summary
 from retrain.tables import WIDTH
-from tests.orchestrator.report.story import BASE, TODAY, Story, better
+from tests.retrain.story import BASE, TODAY, Story, better
 from tuner.errors import NotFoundError
 from tuner.experiment import Direction, Evaluation, Measurement, Outcome, Provenance, Suggestion
 from tuner.registry import StudySpec, open_registry

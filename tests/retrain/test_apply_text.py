@@ -1,0 +1,161 @@
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from retrain.apply_text import apply_text, history_text, preview_text
+from retrain.deploy import ApplyOutcome, ApplyReport, Verdict
+
+DIFF = "--- a/model.py\n+++ b/model.py\n@@ -1,2 +1,2 @@\n-DEPTH = 6\n+DEPTH = 4\n LR = 0.1\n"
+
+REPORT = ApplyReport(
+    ApplyOutcome.DEPLOYED,
+    "apply",
+    "churn",
+    params={"depth": 4, "lr": 0.1, "booster": "gbtree"},
+    previous={"depth": 6, "lr": 0.1, "booster": "dart", "rate_drop": 0.2},
+    version=7,
+    from_version=6,
+    experiment="bayesian_20261121_090131_001",
+    before={"roc_auc": 0.9123456, "log_loss": 0.31, "fit_seconds": 1.0, "test_roc_auc": 0.9},
+    after={"roc_auc": 0.92, "log_loss": 0.33, "fit_seconds": 2.0, "test_f1": 0.8},
+    verdicts=(
+        Verdict(
+            "test_roc_auc", "min", 0.8, 0.92, 0.9, 0.02, None, True, "test_roc_auc is 0.92, at least 0.8"
+        ),
+    ),
+    target="model.py",
+    diff=DIFF,
+    notes=("version 5 was left half-made and removed",),
+)
+
+WHOLE = """\
+Hyperparameters
+parameter  before  after
+---------  ------  ------
+depth      6       4
+booster    dart    gbtree
+rate_drop  0.2
+
+Change of model.py
+  --- a/model.py
+  +++ b/model.py
+  @@ -1,2 +1,2 @@
+  -DEPTH = 6
+  +DEPTH = 4
+   LR = 0.1
+
+Metrics
+metric         before  after  change     which is
+------------  -------  -----  ---------  --------
+roc_auc       0.91235   0.92  +0.007654  better
+log_loss         0.31   0.33  +0.02      worse
+fit_seconds         1      2  +1
+test_f1                  0.8
+test_roc_auc      0.9
+
+Gate
+  met: test_roc_auc is 0.92, at least 0.8
+
+Notes
+  version 5 was left half-made and removed
+
+Outcome
+  churn: deployed as v7 (before: v6)
+  back again: retrain --rollback --db x.db"""
+
+
+def test_the_whole_report() -> None:
+    assert apply_text(REPORT, flags=" --db x.db") == WHOLE
+
+
+def test_the_preview_is_the_report_without_its_outcome() -> None:
+    assert preview_text(REPORT) == WHOLE[: WHOLE.index("\n\nOutcome")]
+
+
+def test_after_the_question_only_the_outcome_is_left() -> None:
+    assert apply_text(REPORT, brief=True, flags=" --db x.db") == WHOLE[WHOLE.index("Outcome") :]
+
+
+def test_after_a_rollback_the_way_forward_needs_its_number() -> None:
+    text = apply_text(replace(REPORT, action="rollback", version=5, from_version=7), brief=True)
+    assert text.endswith("churn: rolled back to v5 (before: v7)\n  back again: retrain --rollback 7")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (ApplyOutcome.UNCHANGED, "already active as v7"),
+        (ApplyOutcome.DRY_RUN, "dry run: the gate is met; nothing was changed"),
+        (ApplyOutcome.REFUSED, "dry run: the gate is not met, so nothing would be deployed"),
+        (ApplyOutcome.DECLINED, "not confirmed: nothing was changed"),
+    ],
+)
+def test_outcomes_that_deploy_nothing_suggest_no_rollback(outcome: ApplyOutcome, expected: str) -> None:
+    text = apply_text(replace(REPORT, outcome=outcome))
+    assert f"churn: {expected}" in text
+    assert "--rollback" not in text
+
+
+def test_a_gate_that_is_not_met_stands_out() -> None:
+    failed = replace(REPORT.verdicts[0], passed=False, why="too low")
+    assert "Gate\n  NOT MET: too low" in apply_text(replace(REPORT, verdicts=(failed,)))
+
+
+def test_json_is_everything() -> None:
+    document = json.loads(apply_text(REPORT, "json"))
+    assert document["after"]["roc_auc"] == 0.92
+    assert document["diff"] == DIFF
+    assert document["verdicts"][0]["passed"] is True
+    assert document["outcome"] == "deployed"
+
+
+def test_csv_is_the_figures() -> None:
+    rows = list(csv.DictReader(io.StringIO(apply_text(REPORT, "csv"))))
+    assert [row["metric"] for row in rows] == [
+        "roc_auc",
+        "log_loss",
+        "fit_seconds",
+        "test_f1",
+        "test_roc_auc",
+    ]
+    assert float(rows[0]["before"]) == 0.9123456
+
+
+def test_colour_only_where_asked() -> None:
+    assert "\x1b" not in apply_text(REPORT)
+    text = apply_text(REPORT, colour=True)
+    assert "\x1b[31m-DEPTH = 6\x1b[0m" in text
+    assert "\x1b[32m+DEPTH = 4\x1b[0m" in text
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_what_stands_in_the_users_file_cannot_steer_the_terminal(colour: bool) -> None:
+    text = apply_text(replace(REPORT, diff="-X = 1  # \x1b]0;owned\x07\n"), colour=colour)
+    assert "\x1b]" not in text
+    assert r"\x1b]0;owned\x07" in text
+
+
+def test_history() -> None:
+    row = {
+        "id": 2,
+        "at": 1_795_251_672.0,
+        "action": "apply",
+        "from": 1,
+        "to": 2,
+        "who": "ann@host",
+        "reason": "=1+1",
+        "experiment": None,
+        "gates": "met",
+    }
+    assert history_text([row]) == (
+        "to  at                    action  from  who       experiment\n"
+        "--  --------------------  ------  ----  --------  ----------\n"
+        " 2  2026-11-21T09:01:12Z  apply      1  ann@host"
+    )
+    assert (
+        history_text([row], "csv").splitlines()[1] == "2,2026-11-21T09:01:12Z,apply,1,2,ann@host,,'=1+1,met"
+    )
+    assert json.loads(history_text([row], "json"))[0]["reason"] == "=1+1"

@@ -1,0 +1,197 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retrain.cli import cli, run_command
+from retrain.doctor import Finding, Verdict, doctor, file_system, findings_text, is_healthy
+from tests.retrain.test_cli import CONFIGURATION, MODEL, TRAIN
+from tuner.registry import open_registry
+
+MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:25 / /data rw - nfs4 server:/data rw
+31 30 8:2 / /data/local rw,noatime master:1 shared:3 - xfs /dev/sdb1 rw
+32 22 0:30 / /my\040disk rw - btrfs /dev/sdc rw
+a line that is none
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("RETRAIN_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "retrain.toml").write_text(CONFIGURATION)
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "model.py").write_text(MODEL)
+    return tmp_path
+
+
+def deploy(x: float) -> None:
+    assert run_command(cli, "retrain", ["--apply-hp", json.dumps({"x": x}), "-q"]) == 0
+
+
+def look(check: str, verdict: Verdict | None = None) -> list[Finding]:
+    found = [each for each in doctor() if each.check == check]
+    return found if verdict is None else [each for each in found if each.verdict is verdict]
+
+
+def test_a_sound_project(project: Path) -> None:
+    deploy(0.5)
+    findings = doctor()
+    assert is_healthy(findings)
+    assert [each.check for each in findings if each.check != "sqlite"] == [
+        "python",
+        "libraries",
+        "configuration",
+        "deploy target",
+        "file system",
+        "disk",
+        "registry",
+        "integrity",
+        "owners",
+        "versions",
+    ]
+
+
+def test_it_changes_nothing(project: Path) -> None:
+    deploy(0.5)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    doctor()
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/home/me", "ext4"),
+        ("/data/x", "nfs4"),
+        ("/data/local/x", "xfs"),
+        ("/my disk/x", "btrfs"),
+        ("/database", "ext4"),
+    ],
+)
+def test_the_longest_mount_point_decides(folder: str, kind: str) -> None:
+    assert file_system(Path(folder), lambda: MOUNTS) == kind
+
+
+def test_a_kernel_that_does_not_say() -> None:
+    def none() -> str:
+        raise FileNotFoundError
+
+    assert file_system(Path("/"), none) == ""
+
+
+def test_a_network_file_system_is_a_problem(project: Path) -> None:
+    findings = doctor(mounts=lambda: "22 1 8:1 / / rw - nfs4 server:/ rw")
+    (found,) = [each for each in findings if each.check == "file system"]
+    assert found.verdict is Verdict.PROBLEM
+    assert "nfs4" in found.detail
+
+
+def test_a_missing_data_file_is_named(project: Path) -> None:
+    text = '[pipeline]\nmodel = "xgboost"\ndata = "no.csv"\ntarget = "y"\nmetric = "roc_auc"\n'
+    (project / "retrain.toml").write_text(text)
+    (found,) = look("data")
+    assert (found.verdict, found.detail) == (Verdict.PROBLEM, f"there is no {project / 'no.csv'}")
+    (project / "no.csv").write_text("a,y\n1,0\n")
+    (found,) = look("data")
+    assert (found.verdict, found.detail) == (Verdict.OK, f"{project / 'no.csv'}, 8 bytes")
+
+
+def test_a_target_that_does_not_parse_is_a_problem(project: Path) -> None:
+    (project / "model.py").write_text("X = = 3\n")
+    assert look("deploy target")[0].verdict is Verdict.PROBLEM
+
+
+def test_a_changed_model_file_is_found(project: Path) -> None:
+    deploy(0.5)
+    (project / "versions" / "000002" / "params.json").write_text("{}")
+    (found,) = look("versions", Verdict.PROBLEM)
+    assert "'params.json' was changed" in found.detail
+    assert look("versions", Verdict.OK)[0].detail == "1 of 2 match their hashes; v2 is active"
+
+
+def test_a_retired_version_that_is_gone_is_no_more_than_a_warning(project: Path) -> None:
+    deploy(0.5)
+    deploy(0.4)
+    folder = project / "versions" / "000002"
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    folder.rmdir()
+    findings = doctor()
+    assert is_healthy(findings)
+    assert [each.detail for each in findings if each.verdict is Verdict.WARNING and each.check == "versions"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, but long enough to hold a header" * 4, b"SQLite format 3\0"]
+)
+def test_a_file_that_is_no_registry_is_a_problem(project: Path, content: bytes) -> None:
+    (project / "experiments.db").write_bytes(content)
+    assert look("registry")[0].verdict is Verdict.PROBLEM
+    assert (project / "experiments.db").read_bytes() == content
+
+
+def test_a_damaged_registry_is_a_problem(project: Path) -> None:
+    deploy(0.5)
+    path = project / "experiments.db"
+    data = bytearray(path.read_bytes())
+    for page in range(3, len(data) // 4096):
+        data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    findings = doctor()
+    assert not is_healthy(findings)
+    assert {each.check for each in findings if each.verdict is Verdict.PROBLEM} <= {
+        "registry",
+        "integrity",
+        "versions",
+    }
+
+
+def test_dead_owners_are_counted(project: Path) -> None:
+    script = """
+import os
+from tuner.registry import open_registry, StudySpec
+from tuner.experiment import Direction, Suggestion
+registry = open_registry("experiments.db", create=True)
+study = registry.open_study(StudySpec("toy", {"params": {}}, "score", Direction.MAXIMIZE, {}))
+registry.add(study, [Suggestion({"x": 0.1}, "random"), Suggestion({"x": 0.2}, "random")])
+registry.claim(study, 2)
+os._exit(1)
+"""
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(root)}, timeout=60)
+    (found,) = look("owners")
+    assert (found.verdict, found.detail) == (Verdict.WARNING, "0 alive; 1 dead still holding 2 running")
+    with open_registry("experiments.db", create=False) as registry:
+        registry.recover()
+    assert look("owners")[0].verdict is Verdict.OK
+
+
+def test_a_missing_library_is_a_problem(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrain.doctor._LIBRARIES", ("numpy", "no-such-library"))
+    (found,) = look("libraries", Verdict.PROBLEM)
+    assert (found.detail, found.remedy) == ("not installed: no-such-library", "pip install no-such-library")
+
+
+def test_text_is_wrapped_under_its_column() -> None:
+    findings = [
+        Finding("short", Verdict.OK, "fine"),
+        Finding("a longer one", Verdict.PROBLEM, "word " * 30, "mend it"),
+    ]
+    lines = findings_text(findings).splitlines()
+    assert lines[0] == "ok       short         fine"
+    assert lines[1].startswith("problem  a longer one  word word")
+    assert lines[2].startswith(" " * 23 + "word")
+    assert lines[-1] == " " * 23 + "try: mend it"
+    assert max(map(len, lines)) <= 80
+
+
+def test_rows_for_machines() -> None:
+    findings = [Finding("a", Verdict.WARNING, "b", "c")]
+    assert findings_text(findings, "csv") == "verdict,check,detail,remedy\nwarning,a,b,c"
+    assert json.loads(findings_text(findings, "json"))["healthy"] is True
