@@ -57,6 +57,7 @@ class Summary:
         top: the best of them, best first.
         baseline, deployed: the reference rows among them, where they are complete. `deployed` is None, too,
             where it is the baseline.
+        best_in_use: whether the best is what is in production (or the baseline, where nothing else is).
         improvements: of the best over each reference row that is not the best itself.
         experiments_s: seconds of all finished experiments together.
         wall_s: seconds during which at least one of them ran.
@@ -69,6 +70,7 @@ class Summary:
     top: tuple[Experiment, ...]
     baseline: Experiment | None
     deployed: Experiment | None
+    best_in_use: bool
     improvements: tuple[Improvement, ...]
     bounds: tuple[BoundHit, ...]
     failures: tuple[FailureGroup, ...]
@@ -119,6 +121,7 @@ def summarize(
         top=best,
         baseline=baseline,
         deployed=in_use,
+        best_in_use=bool(best) and _is_in_use(best[0], deployed, in_use or baseline),
         improvements=tuple(
             improvement(registry, study, best[0], row, against=name, folds=folds)
             for name, row in references
@@ -138,6 +141,12 @@ def summarize(
 
 def _of_method(experiments: Sequence[Experiment], method: str) -> Experiment | None:
     return next((e for e in reversed(experiments) if e.method == method), None)
+
+
+def _is_in_use(best: Experiment, deployed: Params | None, reference: Experiment | None) -> bool:
+    if deployed is not None:  # known even where this study never scored it
+        return dict(best.params) == dict(deployed)
+    return reference is not None and reference.id == best.id
 
 
 def _bounds_hit(study: Study, best: Experiment) -> Iterable[BoundHit]:

@@ -64,13 +64,9 @@ def summary_text(summary: Summary, output: str = "table", *, flags: str = "", co
 
 def apply_command(summary: Summary, flags: str = "") -> str | None:
     """The command that deploys the best; None where it is in use already."""
-    if not summary.top:
+    if not summary.top or summary.best_in_use:
         return None
-    in_use = summary.deployed or summary.baseline
-    best = summary.top[0]
-    return (
-        None if in_use is not None and in_use.id == best.id else f"retrain --apply-hp {best.public_id}{flags}"
-    )
+    return f"retrain --apply-hp {summary.top[0].public_id}{flags}"
 
 
 def _head(page: Page, summary: Summary) -> None:

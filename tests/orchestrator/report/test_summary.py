@@ -182,6 +182,16 @@ def test_the_best_is_what_is_deployed(story: Story) -> None:
     assert "--apply-hp" not in text
 
 
+def test_what_is_deployed_may_never_have_been_scored_here(story: Story) -> None:
+    best = story.scored(BASE, "default")
+    story.scored(better(BASE, -0.02), max_depth=4)
+    elsewhere = {**best.params, "max_depth": 9}
+    text = summary(story.registry, story.study, deployed=elsewhere)
+    assert "The baseline is the best of 2: nothing to gain so far." in text
+    assert text.endswith(f"retrain --apply-hp {best.public_id}")
+    assert "--apply-hp" not in summary(story.registry, story.study)
+
+
 def test_the_best_against_baseline_and_deployed(story: Story) -> None:
     story.scored(BASE, "default")
     story.scored(better(BASE, 0.01), "deployed", max_depth=5)
