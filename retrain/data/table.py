@@ -180,7 +180,7 @@ def _class_codes(column: "pd.Series[Any]", metric: Metric) -> tuple[tuple[Any, .
         raise DataError(
             f"The target {name!r} must have at least two classes, but every row is {classes[0]!r}."
         )
-    if len(classes) > len(column) / 2:
+    if len(classes) > max(2, len(column) / 2):
         raise DataError(
             f"The target {name!r} must hold classes for the metric {metric.name!r}, but has {len(classes)} "
             f"different values in {len(column)} rows.",

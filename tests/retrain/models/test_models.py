@@ -1,0 +1,183 @@
+"""What every model family must keep, run over all of them."""
+
+import inspect
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.ensemble
+import sklearn.linear_model
+import xgboost
+from sklearn.datasets import make_classification, make_regression
+
+from retrain.metrics import BINARY, MULTICLASS, REGRESSION
+from retrain.models import MODELS, check_params, get_family, make_model
+from retrain.models.store import dump, read
+from retrain.pipelines.artifact import converged, fit_estimator
+from tuner.errors import ConfigError, StorageError
+from tuner.presets import PRESETS, load_preset
+
+TASKS = [(name, task) for name, family in MODELS.items() for task in family.tasks]
+QUICK: dict[str, dict[str, Any]] = {
+    "xgboost": {"n_estimators": 5, "subsample": 0.7},
+    "random_forest": {"n_estimators": 5},
+    "logistic_regression": {"solver": "saga", "max_iter": 20},
+}
+
+
+def problem(task: str, n: int = 90) -> tuple[np.ndarray, np.ndarray]:
+    if task == REGRESSION:
+        x, y = make_regression(n, 5, noise=5.0, random_state=0)
+        return x, y
+    x, y = make_classification(n, 6, n_informative=4, n_classes=2 if task == BINARY else 3, random_state=0)
+    return x, y
+
+
+def fitted(name: str, task: str, seed: int = 0, **params: Any) -> Any:
+    x, y = problem(task)
+    model = make_model(name, {**QUICK[name], **params}, task, seed)
+    fit_estimator(model, x, y, len(np.unique(y)) if task != REGRESSION else 0)
+    return model
+
+
+def answers(model: Any, task: str) -> np.ndarray:
+    x, _ = problem(task)
+    return np.asarray(model.predict(x) if task == REGRESSION else model.predict_proba(x))
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_the_seed_decides(name: str, task: str) -> None:
+    first, again = fitted(name, task, seed=1), fitted(name, task, seed=1)
+    np.testing.assert_array_equal(answers(first, task), answers(again, task))
+    assert not np.array_equal(answers(first, task), answers(fitted(name, task, seed=2), task))
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_it_works_on_one_core(name: str, task: str) -> None:
+    cores = make_model(name, {}, task, 0).n_jobs  # type: ignore[attr-defined]
+    # None means one core in scikit-learn, and all of them in XGBoost.
+    assert cores in ((1,) if name == "xgboost" else (1, None))
+
+
+@pytest.mark.parametrize(("name", "task"), TASKS)
+def test_what_is_stored_answers_as_before_and_holds_no_pickle(name: str, task: str, tmp_path: Path) -> None:
+    from retrain.models import family_module
+
+    model = fitted(name, task)
+    path = family_module(name).save(model, tmp_path)
+    assert path.suffix in (".ubj", ".skops")
+    if path.suffix == ".skops":
+        names = zipfile.ZipFile(path).namelist()
+        assert not [file for file in names if file.endswith((".pkl", ".pickle", ".joblib"))]
+    back = family_module(name).load(tmp_path, task)
+    np.testing.assert_array_equal(answers(model, task), answers(back, task))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_configuration_of_its_presets_can_be_fitted(preset: str) -> None:
+    """Names map one to one, and nothing warns: warnings are errors in this suite."""
+    name, rng = preset.split("/")[0], np.random.default_rng(0)
+    space = load_preset(preset)
+    check_params(get_family(name), space.names)
+    for task in get_family(name).tasks:
+        for params in [space.defaults(), *(space.sample(rng) for _ in range(12))]:
+            quick = {**params, "n_estimators": 10} if "n_estimators" in params else params
+            x, y = problem(task)
+            model = make_model(name, quick, task, 0)
+            fit_estimator(model, x, y, len(np.unique(y)) if task != REGRESSION else 0)
+            assert np.isfinite(model.predict(x)).all()
+
+
+def test_the_names_that_families_take_are_real() -> None:
+    forest = set(inspect.signature(sklearn.ensemble.RandomForestClassifier).parameters)
+    assert MODELS["random_forest"].params <= forest
+    assert MODELS["logistic_regression"].params <= set(
+        inspect.signature(sklearn.linear_model.LogisticRegression).parameters
+    )
+    known = set(inspect.signature(xgboost.XGBModel.__init__).parameters)
+    dart = {"sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop"}
+    linear = {"feature_selector", "top_k", "updater"}
+    assert MODELS["xgboost"].params - dart - linear <= known
+
+
+def test_parameters_that_xgboost_would_swallow_are_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_model("xgboost", {"learnig_rate": 0.1, "depth": 3, "n_jobs": 4}, BINARY, 0)
+    message = str(caught.value)
+    assert "Unknown parameter 'learnig_rate'. Did you mean 'learning_rate'?" in message
+    assert "'depth'" in message
+    assert "'n_jobs'" in message, "the factory's own affair"
+
+
+def test_parameters_reach_the_booster() -> None:
+    dart = fitted("xgboost", BINARY, booster="dart", rate_drop=0.3, max_depth=2, reg_lambda=7.0)
+    config = dart.get_booster().save_config()
+    assert '"rate_drop":"0.3' in config
+    assert '"max_depth":"2"' in config
+    assert '"lambda":"7"' in config
+
+
+def test_an_unknown_model_gets_the_closest() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown model 'random_forrest'\. Did you mean 'random_forest'"):
+        make_model("random_forrest", {}, BINARY, 0)
+
+
+def test_logistic_regression_refuses_numbers_and_says_who_takes_them() -> None:
+    with pytest.raises(ConfigError, match="'logistic_regression' cannot learn a regression task") as caught:
+        make_model("logistic_regression", {}, REGRESSION, 0)
+    assert caught.value.remedy == "Models that can: xgboost, random_forest"
+
+
+def test_class_weights_have_no_meaning_for_a_forest_of_numbers() -> None:
+    make_model("random_forest", {"class_weight": None}, REGRESSION, 0)
+    with pytest.raises(ConfigError, match="class_weight"):
+        make_model("random_forest", {"class_weight": "balanced"}, REGRESSION, 0)
+
+
+@pytest.mark.parametrize(
+    ("params", "l1_ratio", "c"),
+    [
+        ({"penalty": "l1", "C": 2.0}, 1.0, 2.0),
+        ({"penalty": "l2", "C": 2.0}, 0.0, 2.0),
+        ({"penalty": "elasticnet", "l1_ratio": 0.3}, 0.3, 1.0),
+        ({"penalty": "elasticnet"}, 0.5, 1.0),
+        ({"penalty": None, "C": 2.0}, 0.0, np.inf),
+    ],
+)
+def test_a_penalty_is_translated_and_fits_without_a_deprecation(
+    params: dict[str, Any], l1_ratio: float, c: float
+) -> None:
+    model = fitted("logistic_regression", MULTICLASS, **params)
+    assert (model.l1_ratio, c) == (l1_ratio, model.C)
+
+
+def test_an_unknown_penalty_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`penalty` must be one of"):
+        make_model("logistic_regression", {"penalty": "l3"}, BINARY, 0)
+
+
+def test_a_fit_that_did_not_converge_is_told_apart_and_does_not_warn() -> None:
+    assert not converged(fitted("logistic_regression", BINARY, max_iter=1))
+    assert converged(fitted("logistic_regression", BINARY, solver="lbfgs", max_iter=1000))
+    assert converged(fitted("random_forest", BINARY))
+
+
+# ---- model files
+
+
+def test_a_damaged_or_missing_model_file_is_one_sentence(tmp_path: Path) -> None:
+    path = dump(fitted("random_forest", BINARY), tmp_path / "model.skops")
+    trusted = ["sklearn.tree._tree.Tree"]
+    read(path, trusted)
+    path.write_bytes(path.read_bytes()[:-100])
+    for damaged in (path, tmp_path / "none.skops"):
+        with pytest.raises(StorageError, match="cannot be read"):
+            read(damaged, trusted)
+
+
+def test_a_model_file_with_another_type_is_not_built(tmp_path: Path) -> None:
+    path = dump(fitted("random_forest", BINARY), tmp_path / "model.skops")
+    with pytest.raises(StorageError, match="is not trusted"):
+        read(path)
