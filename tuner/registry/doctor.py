@@ -86,6 +86,6 @@ def registry_info(registry: Registry, clock: Callable[[], float] = time.time) ->
             application_id=int(str(pragma("application_id")[0][0])),
             schema_version=int(str(pragma("user_version")[0][0])),
             owners_alive=sum(not gone for gone in dead.values()),
-            owners_dead=len({id_ for id_ in held if dead[id_]}),
-            n_held_by_dead=sum(dead[id_] for id_ in held),
+            owners_dead=len({id_ for id_ in held if dead.get(id_, True)}),
+            n_held_by_dead=sum(dead.get(id_, True) for id_ in held),
         )
