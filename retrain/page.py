@@ -34,12 +34,19 @@ class Page:
             self.parts.append("\n".join([self._title(title), *_wrapped(lines)]))
 
     def table(
-        self, title: str, rows: list[dict[str, Any]], columns: list[str], keys: tuple[str, ...] = ()
+        self,
+        title: str,
+        rows: list[dict[str, Any]],
+        columns: list[str],
+        keys: tuple[str, ...] = (),
+        digits: int = 5,
     ) -> None:
-        """Add a section that is a table. Without rows, nothing is added."""
+        """Add a table, as `retrain.tables.render` makes it. Without rows, nothing is added."""
         if rows:
             between = "\n\n" if self.output == "markdown" else "\n"
-            self.parts.append(self._title(title) + between + render(rows, columns, self.output, keys=keys))
+            self.parts.append(
+                self._title(title) + between + render(rows, columns, self.output, keys=keys, digits=digits)
+            )
 
     def verbatim(self, title: str, *lines: str) -> None:
         """Add a section of commands to copy, or of lines that must stay as they are."""

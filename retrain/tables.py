@@ -20,6 +20,7 @@ __all__ = [
     "WIDTH",
     "number",
     "plus_minus",
+    "plus_minus_column",
     "printable",
     "render",
     "seconds",
@@ -47,6 +48,7 @@ def render(
     *,
     keys: Sequence[str] = (),
     width: int = WIDTH,
+    digits: int = 5,
 ) -> str:
     """Return `rows` as text without a final newline.
 
@@ -56,6 +58,7 @@ def render(
         output: one of `FORMATS`.
         keys: columns that a table too wide for `width` repeats in front of every further block of columns.
         width: columns of the terminal; only the format "table" keeps to it.
+        digits: significant digits of numbers in "table" and "markdown".
     """
     chosen = [{name: row.get(name) for name in columns} for row in rows]
     match output:
@@ -64,9 +67,9 @@ def render(
         case "csv":
             return _csv(chosen, columns)
         case "markdown":
-            return _markdown(chosen, columns)
+            return _markdown(chosen, columns, digits)
         case "table":
-            return _table(chosen, columns, keys, width)
+            return _table(chosen, columns, keys, width, digits)
     raise ValueError(f"`output` must be one of {', '.join(FORMATS)}, but got {output!r}")
 
 
@@ -93,14 +96,23 @@ def number(value: float, digits: int = 5) -> str:
 
 def plus_minus(value: float | None, std_error: float | None) -> str:
     """Return "0.9912 ± 0.0031": the error with two significant digits, the value as far as the error goes."""
-    if value is None:
-        return ""
-    if std_error is None or not 0 < std_error < math.inf:
-        return number(value)
-    decimals = _decimals(std_error)
-    if decimals > 8:
-        return f"{number(value, 9)} ± {std_error:.1g}"
-    return f"{value:.{decimals}f} ± {std_error:.{decimals}f}"
+    return plus_minus_column([(value, std_error)])[0]
+
+
+def plus_minus_column(values: Iterable[tuple[float | None, float | None]]) -> list[str]:
+    """The same for several values with their errors: all with the decimals of the smallest error."""
+    pairs = list(values)
+    errors = [error for _, error in pairs if error and math.isfinite(error)]
+    decimals = min(max(map(_decimals, errors), default=0), 8)
+
+    def shown(value: float | None, error: float | None) -> str:
+        if value is None:
+            return ""
+        if not error or not math.isfinite(error):
+            return number(value)
+        return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+    return [shown(*pair) for pair in pairs]
 
 
 def signed(difference: float, std_error: float) -> str:
@@ -146,13 +158,13 @@ def _json_escape(match: re.Match[str]) -> str:
     return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, digits: int = 5) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return number(value)
+        return number(value, digits)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return printable(text)
 
@@ -161,8 +173,10 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
 
 
-def _table(rows: list[dict[str, Any]], columns: Sequence[str], keys: Sequence[str], width: int) -> str:
-    cells = {name: [_short(_cell(row[name])) for row in rows] for name in columns}
+def _table(
+    rows: list[dict[str, Any]], columns: Sequence[str], keys: Sequence[str], width: int, digits: int
+) -> str:
+    cells = {name: [_short(_cell(row[name], digits)) for row in rows] for name in columns}
     right = {name for name in columns if _is_numeric(row[name] for row in rows)}
     shown = {name: _short(printable(name)) for name in columns}
     widths = {name: max(map(len, [shown[name], *cells[name]])) for name in columns}
@@ -199,14 +213,14 @@ def _is_numeric(values: Iterable[Any]) -> bool:
     return bool(given) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
 
 
-def _markdown(rows: list[dict[str, Any]], columns: Sequence[str]) -> str:
+def _markdown(rows: list[dict[str, Any]], columns: Sequence[str], digits: int) -> str:
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(_MARKDOWN_ACTIVE.sub(r"\\\g<0>", cell) for cell in cells) + " |"
 
     right = [_is_numeric(row[name] for row in rows) for name in columns]
     head = line(printable(name) for name in columns)
     rule = "|" + "|".join("---:" if numeric else "---" for numeric in right) + "|"
-    return "\n".join([head, rule, *(line(_cell(row[name]) for name in columns) for row in rows)])
+    return "\n".join([head, rule, *(line(_cell(row[name], digits) for name in columns) for row in rows)])
 
 
 def _csv(rows: list[dict[str, Any]], columns: Sequence[str]) -> str:

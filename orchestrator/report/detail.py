@@ -1,18 +1,20 @@
 """`show`: everything about one experiment. `diff`: what sets two of them apart."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from orchestrator.report.rows import (
+    aligned,
     differing,
     experiment_json,
-    provenance_text,
+    provenance_facts,
 )
 from retrain.improvement import Improvement, improvement, improvement_json, improvement_lines
 from retrain.page import Page
-from retrain.tables import number, plus_minus, render, seconds, timestamp, to_json
+from retrain.tables import number, plus_minus, plus_minus_column, render, seconds, timestamp, to_json
 from tuner.errors import MismatchError
-from tuner.experiment import Experiment, Study
+from tuner.experiment import Experiment, Measurement, Study
 from tuner.registry.base import Registry
 
 __all__ = ["diff", "show"]
@@ -63,7 +65,7 @@ def show(registry: Registry, prefix: str, *, output: str = "table", colour: bool
     page.table(
         "Metrics", [{"metric": k, "value": v} for k, v in experiment.metrics.items()], ["metric", "value"]
     )
-    page.table("Measurements", [asdict(each) for each in measurements], ["metric", "step", "value"])
+    page.table("Measurements", *_by_step(measurements), keys=("step",))
     page.table(
         "Attempts",
         [
@@ -86,6 +88,17 @@ def show(registry: Registry, prefix: str, *, output: str = "table", colour: bool
     return page.text()
 
 
+def _by_step(measurements: Sequence[Measurement]) -> tuple[list[dict[str, Any]], list[str]]:
+    """One row per step, one column per metric."""
+    rows: dict[int, dict[str, Any]] = {}
+    for each in measurements:
+        rows.setdefault(each.step, {"step": each.step})[each.metric] = each.value
+    return [rows[step] for step in sorted(rows)], [
+        "step",
+        *dict.fromkeys(each.metric for each in measurements),
+    ]
+
+
 def _facts(study: Study, experiment: Experiment) -> list[str]:
     outcome = f" ({experiment.outcome})" if experiment.outcome else ""
     facts = {
@@ -101,11 +114,9 @@ def _facts(study: Study, experiment: Experiment) -> list[str]:
         "repeat": str(experiment.repeat or ""),
         "parent": experiment.parent,
         "reason": ", ".join(f"{key} {_brief(value)}" for key, value in experiment.reason.items()),
-        "scored on": experiment.provenance and provenance_text(experiment.provenance),
+        **provenance_facts(experiment.provenance, study),
     }
-    known = {name: value for name, value in facts.items() if value}
-    width = max(map(len, known))
-    return [f"{name:<{width}}  {value}" for name, value in known.items()]
+    return aligned(facts)
 
 
 def _brief(value: Any) -> str:
@@ -182,10 +193,8 @@ def diff(
 
 def _value_lines(a: Experiment, b: Experiment, gain: Improvement | None) -> list[str]:
     width = max(len(a.public_id), len(b.public_id))
-    lines = [
-        f"{each.public_id:<{width}}  {plus_minus(each.value, each.std_error) or each.state}"
-        for each in (a, b)
-    ]
+    values = plus_minus_column([(each.value, each.std_error) for each in (a, b)])
+    lines = [f"{e.public_id:<{width}}  {value or e.state}" for e, value in zip((a, b), values, strict=True)]
     return [*lines, *(improvement_lines(gain) if gain else [str(_obstacle(a, b))])]
 
 

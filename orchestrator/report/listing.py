@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from orchestrator.report.rows import all_names, experiment_json, parameter_columns
-from retrain.tables import plus_minus, render, seconds, to_json
+from retrain.tables import plus_minus_column, render, seconds, to_json
 from tuner.experiment import Experiment, State, Study
 from tuner.registry.base import Registry
 
@@ -40,15 +40,16 @@ def listing(
         case "csv":
             return _csv(found)
     columns = ["experiment", "state", study.metric, "took", "why"]
+    values = plus_minus_column([(each.value, each.std_error) for each in found])
     rows = [
         {
             "experiment": each.public_id,
             "state": each.state.value,
-            study.metric: plus_minus(each.value, each.std_error),
+            study.metric: value,
             "took": seconds(each.duration_s),
             "why": each.outcome and each.outcome.value,
         }
-        for each in found
+        for each, value in zip(found, values, strict=True)
     ]
     return render(rows, columns if any(row["why"] for row in rows) else columns[:-1], output)
 

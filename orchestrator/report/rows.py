@@ -4,16 +4,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from retrain.tables import timestamp
-from tuner.experiment import Experiment, Params, Provenance, State
+from tuner.experiment import Experiment, Params, Provenance, State, Study
 
 __all__ = [
+    "aligned",
     "all_names",
     "count_text",
     "differing",
     "experiment_json",
     "parameter_columns",
+    "provenance_facts",
     "provenance_json",
-    "provenance_text",
 ]
 
 _MISSING = object()
@@ -47,10 +48,20 @@ def count_text(counts: Mapping[State, int]) -> str:
     return f"{sum(counts.values())} in all" + (f": {', '.join(parts)}" if parts else "")
 
 
-def provenance_text(provenance: Provenance) -> str:
-    """Return "data 3f2a91c0d4e5, code 9d00ab12c3d4; <definition of the metric>", less what is empty."""
-    parts = [f"{name} {value[:12]}" for name in ("data", "code") if (value := getattr(provenance, name))]
-    return "; ".join(part for part in (", ".join(parts), provenance.metric) if part) or "no data of its own"
+def provenance_facts(provenance: Provenance | None, study: Study) -> dict[str, str]:
+    """What scores were made with, by label; what is empty or said already is left out."""
+    if provenance is None:
+        return {}
+    metric = provenance.metric.removeprefix(f"{study.metric}, {study.direction}").lstrip("; ")
+    facts = {"data": provenance.data, "code": provenance.code, "measured": metric}
+    return {label: value for label, value in facts.items() if value}
+
+
+def aligned(facts: Mapping[str, str | None]) -> list[str]:
+    """Facts as lines with their values in one column; what is empty is left out."""
+    known = {label: value for label, value in facts.items() if value}
+    width = max(map(len, known))
+    return [f"{label:<{width}}  {value}" for label, value in known.items()]
 
 
 def provenance_json(provenance: Provenance) -> dict[str, str]:

@@ -3,18 +3,19 @@
 from typing import Any
 
 from orchestrator.report.rows import (
+    aligned,
     all_names,
     count_text,
     differing,
     experiment_json,
     parameter_columns,
+    provenance_facts,
     provenance_json,
-    provenance_text,
 )
 from orchestrator.report.summary import Excluded, FailureGroup, Summary
 from retrain.improvement import improvement_json, improvement_lines
 from retrain.page import Page
-from retrain.tables import number, plus_minus, render, seconds, to_json
+from retrain.tables import number, plus_minus_column, render, seconds, to_json
 from tuner.experiment import Experiment
 
 __all__ = ["summary_text"]
@@ -71,11 +72,12 @@ def apply_command(summary: Summary, flags: str = "") -> str | None:
 
 def _head(page: Page, summary: Summary) -> None:
     study = summary.study
-    lines = [f"metric      {study.metric}, {study.direction}"]
-    if summary.provenance is not None:
-        lines.append(f"scored on   {provenance_text(summary.provenance)}")
-    lines.append(f"experiments {count_text(summary.counts)}")
-    page.lines(f"Study {study.name}", *lines)
+    facts = {
+        "metric": f"{study.metric}, {study.direction}",
+        **provenance_facts(summary.provenance, study),
+        "experiments": count_text(summary.counts),
+    }
+    page.lines(f"Study {study.name}", *aligned(facts))
 
 
 def _top(page: Page, summary: Summary) -> None:
@@ -84,28 +86,30 @@ def _top(page: Page, summary: Summary) -> None:
         return
     study, rows = summary.study, _ranked(summary)
     columns = parameter_columns(differing([e.params for _, e in rows]), ("#", "experiment", study.metric))
+    values = plus_minus_column([(e.value, e.std_error) for _, e in rows])
     page.table(
         f"Best {len(summary.top)} of {summary.n_compared}",
         [
             {
                 "#": rank,
                 "experiment": each.public_id,
-                study.metric: plus_minus(each.value, each.std_error),
+                study.metric: value,
                 **{column: each.params.get(name) for name, column in columns.items()},
             }
-            for rank, each in rows
+            for (rank, each), value in zip(rows, values, strict=True)
         ],
         ["#", "experiment", study.metric, *columns.values()],
         keys=("#",),
+        digits=4,
     )
 
 
 def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
-    """The best with their ranks, then the reference rows that are not among them."""
+    """The best with their ranks, then the baseline and what is deployed now, if not among them."""
     ranked = [(str(rank), each) for rank, each in enumerate(summary.top, 1)]
     listed = {each.id for each in summary.top}
-    references = (row for row in (summary.baseline, summary.deployed) if row is not None)
-    return ranked + [("-", row) for row in references if row.id not in listed]
+    references = (("base", summary.baseline), ("now", summary.deployed))
+    return ranked + [(label, row) for label, row in references if row is not None and row.id not in listed]
 
 
 def _improvement_lines(summary: Summary) -> list[str]:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrain.tables import FORMATS, WIDTH, number, plus_minus, printable, render, seconds, to_json
+from retrain.tables import (
+    FORMATS,
+    WIDTH,
+    number,
+    plus_minus,
+    plus_minus_column,
+    printable,
+    render,
+    seconds,
+    to_json,
+)
 
 ROWS: list[dict[str, Any]] = [
     {"id": "random_1", "value": 0.123456789, "n": 12, "ok": True, "note": None},
@@ -147,12 +157,21 @@ def test_number(value: float, expected: str) -> None:
         (1234.5, 321.0, "1234 ± 321"),
         (0.5, None, "0.5"),
         (0.5, 0.0, "0.5"),
-        (0.123456789, 1e-12, "0.123456789 ± 1e-12"),
+        (0.123456789, 1e-12, "0.12345679 ± 0.00000000"),
         (None, None, ""),
     ],
 )
 def test_plus_minus(value: float | None, error: float | None, expected: str) -> None:
     assert plus_minus(value, error) == expected
+
+
+def test_a_column_of_values_has_the_same_decimals() -> None:
+    assert plus_minus_column([(0.98812, 0.0121), (0.99123, 0.0031), (None, None), (0.5, None)]) == [
+        "0.9881 ± 0.0121",
+        "0.9912 ± 0.0031",
+        "",
+        "0.5",
+    ]
 
 
 @pytest.mark.parametrize(

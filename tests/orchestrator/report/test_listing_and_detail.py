@@ -26,16 +26,18 @@ random_20261121_090137_001    waiting"""
 
 SHOWN = """\
 Experiment bayesian_20261121_090131_001
-  study      breast
-  method     bayesian
-  state      complete
-  roc_auc    0.9340 ± 0.0080
-  took       6.5 s
-  written    2026-11-21T09:01:31Z
-  started    2026-11-21T09:01:31Z
-  finished   2026-11-21T09:01:37Z
-  seed       7
-  scored on  data 3f2a91c0d4e5, code 9d00ab12c3d4; roc_auc, 5 folds
+  study     breast
+  method    bayesian
+  state     complete
+  roc_auc   0.9340 ± 0.0080
+  took      6.5 s
+  written   2026-11-21T09:01:31Z
+  started   2026-11-21T09:01:31Z
+  finished  2026-11-21T09:01:37Z
+  seed      7
+  data      3f2a91c0d4e5f6a7
+  code      9d00ab12c3d4e5f6
+  measured  5 folds
 
 Parameters
 parameter      value  baseline
@@ -51,13 +53,13 @@ metric    value
 accuracy    0.9
 
 Measurements
-metric   step  value
--------  ----  -----
-roc_auc     0  0.914
-roc_auc     1   0.94
-roc_auc     2  0.923
-roc_auc     3  0.961
-roc_auc     4  0.932
+step  roc_auc
+----  -------
+   0    0.914
+   1     0.94
+   2    0.923
+   3    0.961
+   4    0.932
 
 Attempts
 #  started               took   ending    message

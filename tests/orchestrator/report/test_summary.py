@@ -17,9 +17,11 @@ from tuner.space import FloatParam, SearchSpace
 
 WHOLE = """\
 Study breast
-  metric      roc_auc, maximize
-  scored on   data 3f2a91c0d4e5, code 9d00ab12c3d4; roc_auc, 5 folds
-  experiments 9 in all: 5 complete, 3 failed, 1 waiting
+  metric       roc_auc, maximize
+  data         3f2a91c0d4e5f6a7
+  code         9d00ab12c3d4e5f6
+  measured     5 folds
+  experiments  9 in all: 5 complete, 3 failed, 1 waiting
 
 Best 4 of 4
 #  experiment                    roc_auc          learning_rate  max_depth
@@ -208,7 +210,7 @@ def test_the_baseline_is_listed_though_it_is_not_among_the_best(story: Story) ->
     for depth in (3, 4, 5):
         story.scored(better(BASE, depth / 100), max_depth=depth)
     lines = summary(story.registry, story.study, top=2).splitlines()
-    assert [line.split()[0] for line in lines[lines.index("Best 2 of 4") + 3 :][:3]] == ["1", "2", "-"]
+    assert [line.split()[0] for line in lines[lines.index("Best 2 of 4") + 3 :][:3]] == ["1", "2", "base"]
 
 
 @pytest.mark.parametrize(
