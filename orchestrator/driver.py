@@ -109,6 +109,7 @@ class Driver:
         self._short_of_memory: set[int] = set()
         self._causes_told: set[tuple[Outcome, str]] = set()
         self._started_at = self._recovered_at = self._measured_at = clock()
+        self._first_claim_at: float | None = None
         self._n_waiting = 0
         self.n_released = 0
         self.exhausted = False
@@ -167,6 +168,7 @@ class Driver:
             n_failed=len(self._tally.failed),
             n_running=len(self._tasks),
             elapsed_s=self._clock() - self._started_at,
+            working_s=self._clock() - (self._first_claim_at or self._clock()),
             metric=self._study.metric,
             best=best.value if best else None,
             baseline=baseline.value if baseline else None,
@@ -219,6 +221,8 @@ class Driver:
     def _claim(self, n: int) -> None:
         rights = self._insist(lambda: self._registry.claim(self._study, n))
         self._n_waiting -= len(rights)
+        if rights and self._first_claim_at is None:
+            self._first_claim_at = self._clock()
         keys = [f"{right.experiment.public_id}#{right.attempt}" for right in rights]
         self._tasks.update(
             {key: _Task(right, self._clock()) for key, right in zip(keys, rights, strict=True)}

@@ -215,9 +215,11 @@ def _overdue(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
 
 def _work(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
     """Propose what is lacking, then claim no more than there are free slots."""
-    slots = max(1, limits.n_workers - snapshot.n_short_of_memory) - len(snapshot.running)
-    free = max(0, min(snapshot.n_free, slots))
-    lacking = _lacking(snapshot, limits, free)
+    slots = max(0, max(1, limits.n_workers - snapshot.n_short_of_memory) - len(snapshot.running))
+    free = min(snapshot.n_free, slots)
+    # While no worker is ready yet, there is nothing to learn from and time to write for all of them.
+    starting = snapshot.n_free == 0 and not snapshot.running
+    lacking = _lacking(snapshot, limits, slots if starting else free)
     commands: list[Command] = []
     if lacking != 0:
         commands.append(Propose(lacking))
@@ -227,12 +229,12 @@ def _work(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
     return commands
 
 
-def _lacking(snapshot: Snapshot, limits: RunLimits, free: int) -> int | None:
+def _lacking(snapshot: Snapshot, limits: RunLimits, room: int) -> int | None:
     """How many candidates to write now: all at once, unless the method learns from what finishes first."""
     wanted = snapshot.n_to_propose
     if wanted is None or not limits.learns:
         return wanted
-    return max(0, min(wanted, free - snapshot.n_waiting))
+    return max(0, min(wanted, room - snapshot.n_waiting))
 
 
 def _wait(snapshot: Snapshot, limits: RunLimits, until: float | None) -> Wait:

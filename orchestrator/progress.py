@@ -24,7 +24,8 @@ class Status:
 
     Attributes:
         n_total: finished, running, waiting and still to be proposed.
-        elapsed_s: seconds since the first claim could have been made.
+        elapsed_s: seconds since the run began.
+        working_s: seconds since the first claim, which the pace is taken from.
     """
 
     n_done: int
@@ -32,6 +33,7 @@ class Status:
     n_failed: int
     n_running: int
     elapsed_s: float
+    working_s: float
     metric: str
     best: float | None = None
     baseline: float | None = None
@@ -41,7 +43,7 @@ class Status:
         """Seconds still to go at the pace so far; None before the first end."""
         if self.n_done == 0:
             return None
-        return self.elapsed_s / self.n_done * (self.n_total - self.n_done)
+        return self.working_s / self.n_done * (self.n_total - self.n_done)
 
     def score(self) -> str:
         """The best so far against the baseline, or "" while there is none."""

@@ -64,8 +64,9 @@ def test_a_method_that_does_not_learn_writes_everything_at_once() -> None:
     assert plan(at(n_to_propose=None, n_free=2), AT_ONCE) == [Propose(None), Claim(2), TICK]
 
 
-def test_not_done_while_candidates_are_wanted_and_every_worker_is_being_replaced() -> None:
-    assert plan(at(n_to_propose=3, n_free=0), IN_ROUNDS) == [TICK]
+def test_while_the_workers_start_the_first_round_is_written() -> None:
+    assert plan(at(n_to_propose=3, n_free=0), IN_ROUNDS) == [Propose(2), TICK]
+    assert plan(at(n_to_propose=3, n_free=0, n_waiting=2), IN_ROUNDS) == [TICK]
 
 
 def test_a_method_that_learns_writes_only_what_free_workers_lack() -> None:

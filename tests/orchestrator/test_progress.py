@@ -13,7 +13,8 @@ STATUS = Status(
     n_total=20,
     n_failed=1,
     n_running=2,
-    elapsed_s=10.0,
+    elapsed_s=18.0,
+    working_s=10.0,
     metric="roc_auc",
     best=0.81234567,
     baseline=0.79,
@@ -38,7 +39,7 @@ class Closed(io.StringIO):
 
 def test_the_line_says_how_far_how_long_and_how_good() -> None:
     assert STATUS.line() == "5/20 done, 1 failed, 2 running, 30 s to go, best roc_auc 0.81235 (baseline 0.79)"
-    nothing = Status(n_done=0, n_total=4, n_failed=0, n_running=0, elapsed_s=3.0, metric="mse")
+    nothing = Status(n_done=0, n_total=4, n_failed=0, n_running=0, elapsed_s=3.0, working_s=1.0, metric="mse")
     assert nothing.line() == "0/4 done"
     assert replace(nothing, n_done=4).line() == "4/4 done"
 

@@ -1,0 +1,187 @@
+"""The command `orchestrator`: run experiments, and report on them.
+
+Nothing is decided here. A command parses, calls one function and prints what it returned.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, note, pass_common, run_command
+from tuner.errors import UsageError
+
+__all__ = ["cli", "main"]
+
+STATES = ("waiting", "running", "complete", "pruned", "failed")
+
+
+class _Duration(click.ParamType[float]):
+    """Seconds: `90`, `90s`, `10m` or `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        from orchestrator.durations import parse_duration
+
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(str(value), "it")
+        except UsageError as error:
+            self.fail(str(error), parameter, context)
+
+
+_AT_LEAST_ONE = click.IntRange(min=1)
+_AT_LEAST_ZERO = click.IntRange(min=0)
+
+
+@click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
+@click.option("--method", metavar="M", help="Propose candidates: bayesian, random or grid.")
+@click.option("--configs", metavar="N", type=_AT_LEAST_ONE, help="How many: 20; for grid, its whole design.")
+@click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Experiments at a time; one per core.")
+@click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local: processes, no Ray.")
+@click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto.")
+@click.option("--timeout", metavar="T", type=_Duration(), help="Stop claiming after it: 90, 90s, 10m, 1h.")
+@click.option("--experiment-timeout", metavar="T", type=_Duration(), help="End an experiment after it.")
+@click.option(
+    "--grace", metavar="T", type=_Duration(), default=30.0, help="What runs may go on after a stop."
+)
+@click.option("--max-failed", metavar="N", type=_AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
+@click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+@click.option("--seed", metavar="N", type=_AT_LEAST_ZERO, help="Seed of a new study.")
+@click.option("--summary", is_flag=True, help="Report: best, baseline, improvement, cost, failures.")
+@click.option("--top", metavar="N", type=_AT_LEAST_ONE, help="How many of the best to report; 5.")
+@common_options
+@pass_common
+def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **options: Any) -> int | None:
+    """Run experiments on a pool of workers, and report on them.
+
+    With --method or --configs: propose candidates and run them. Without: run what waits. The same
+    command typed again continues where an interrupted one stopped.
+    """
+    if _is_followed_by_subcommand():
+        return None
+    config = common.load_config({"study.name": study})
+    flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
+    if summary:
+        from orchestrator.looking import summarize_study
+
+        _refuse_with("--summary", but=("summary", "study", "top"))
+        emit(summarize_study(config, common.output, top=top or 5, flags=flags, colour=common.colour))
+        return 0
+    if top is not None:
+        raise click.UsageError("--top goes with --summary.")
+    return _run(common, config, flags, options)
+
+
+def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> int:
+    from orchestrator.launch import launch
+    from orchestrator.progress import open_display
+    from orchestrator.request import Request
+    from orchestrator.result import result_text
+    from orchestrator.signals import Interrupted, StopSignals
+
+    request = Request(
+        method=options["method"],
+        n_configs=options["configs"],
+        n_workers=options["workers"],
+        pool=options["pool"],
+        address=options["address"],
+        timeout_s=options["timeout"],
+        experiment_timeout_s=options["experiment_timeout"],
+        grace_s=options["grace"],
+        max_failed=options["max_failed"],
+        seed=options["seed"],
+        command=("orchestrator", *sys.argv[1:]),
+        flags=flags,
+    )
+    try:
+        with StopSignals() as stop, open_display(progress=common.progress, quiet=common.quiet) as display:
+            result = launch(config, request, display=display, stop=stop)
+    except Interrupted as interrupted:
+        note(common, "interrupted before anything ran")
+        return interrupted.exit_code
+    emit(result_text(result, common.output))
+    return result.exit_code
+
+
+def _is_followed_by_subcommand() -> bool:
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        return False
+    _refuse_with(f"the subcommand {context.invoked_subcommand!r}", but=())
+    return True
+
+
+def _refuse_with(what: str, *, but: tuple[str, ...]) -> None:
+    context = click.get_current_context()
+    given = [
+        "--" + name.replace("_", "-")
+        for name in context.params
+        if name not in but and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} and {what} exclude each other.")
+
+
+_study = click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+
+
+@cli.command("ls")
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only these; repeatable.")
+@click.option("--method", metavar="M", help="Only those that this method proposed.")
+@click.option("--limit", metavar="N", type=_AT_LEAST_ONE, help="Only the newest so many.")
+@_study
+@common_options
+@pass_common
+def ls(
+    common: Common, /, states: tuple[str, ...], method: str | None, limit: int | None, study: str | None
+) -> None:
+    """List the experiments of the study."""
+    from orchestrator.looking import list_experiments
+
+    config = common.load_config({"study.name": study})
+    emit(list_experiments(config, common.output, states=states, method=method, limit=limit))
+
+
+@cli.command()
+@click.argument("experiment")
+@common_options
+@pass_common
+def show(common: Common, /, experiment: str) -> None:
+    """Show all about one EXPERIMENT: its id, or the start of it."""
+    from orchestrator.looking import describe
+
+    emit(describe(common.load_config(), experiment, common.output, colour=common.colour))
+
+
+@cli.command()
+@click.argument("first")
+@click.argument("second")
+@common_options
+@pass_common
+def diff(common: Common, /, first: str, second: str) -> None:
+    """Show in what two experiments differ, and what it was worth."""
+    from orchestrator.looking import compare
+
+    emit(compare(common.load_config(), first, second, common.output, colour=common.colour))
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@common_options
+@pass_common
+def backup(common: Common, /, path: Path) -> None:
+    """Copy the registry to a new file at PATH; safe while experiments run."""
+    from orchestrator.looking import back_up
+
+    emit(back_up(common.load_config(), path))
+
+
+def main() -> None:
+    """Entry point of the console script `orchestrator`."""
+    sys.exit(run_command(cli, "orchestrator"))

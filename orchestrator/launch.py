@@ -1,0 +1,238 @@
+"""One invocation from its request to its result: everything around the driver's loop.
+
+Nothing is written before the request, the pipeline and its data are known to be sound.
+"""
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from orchestrator.driver import Driver, recovery_lines
+from orchestrator.ground import renew_baseline
+from orchestrator.heartbeat import Heartbeat
+from orchestrator.plan import RunLimits, StopReason
+from orchestrator.pool import WorkerPool
+from orchestrator.progress import Display
+from orchestrator.request import Request
+from orchestrator.result import RunResult
+from orchestrator.run_info import run_info
+from orchestrator.signals import StopRequest
+from orchestrator.tally import Tally
+from retrain.pipeline import Pipeline
+from tuner.errors import NotFoundError, PoolError
+from tuner.experiment import Experiment, Params, Provenance, State, Study
+from tuner.propose import open_study, propose
+from tuner.registry import open_registry
+from tuner.registry.base import Registry, Run, StudySpec
+
+if TYPE_CHECKING:
+    from retrain.config import Config
+
+__all__ = ["conduct", "launch", "start_pool"]
+
+_NAMES = {"ray": "Ray", "local": "local"}
+
+
+def launch(config: "Config", request: Request, *, display: Display, stop: StopRequest) -> RunResult:
+    """Run what a configuration and a request ask for.
+
+    Raises:
+        UsageError: the request, the configuration or the data must change. Nothing was written.
+        NotFoundError: no method was given, and nothing waits.
+        PoolError: the workers cannot be started, or were lost.
+        StorageError: the registry cannot be used.
+    """
+    from retrain.deploy.deployed import find_deployed
+    from retrain.pipelines import load_pipeline
+
+    request = request.settled()
+    n_open = _n_open(config, request)
+    n_workers = request.n_workers_for(n_open)
+    display.note(f"starting {_count(n_workers, f'{_NAMES[request.pool]} worker')} ...")
+    pipeline = load_pipeline(config)
+    data = pipeline.load()
+    pipeline.use(data)
+    # The workers start while the registry is made ready.
+    with (
+        start_pool(request, pipeline, data, n_workers) as pool,
+        open_registry(config.db, create=True) as registry,
+    ):
+        found = find_deployed(config, registry, pipeline.space)
+        known = found.source != "defaults" and pipeline.space.contains(found.params)
+        study = _open_study(
+            registry,
+            pipeline,
+            name=config.study_name,
+            seed=config.study.seed if request.seed is None else request.seed,
+            deployed=found.params if known else None,
+        )
+        if request.seed not in (None, study.seed):
+            display.note(f"study {study.name!r} keeps the seed it was made with, {study.seed}")
+        return conduct(registry, study, pipeline, pool, request, display=display, stop=stop)
+
+
+def conduct(
+    registry: Registry,
+    study: Study,
+    pipeline: Pipeline,
+    pool: WorkerPool,
+    request: Request,
+    *,
+    display: Display,
+    stop: StopRequest,
+) -> RunResult:
+    """Run a study with a pipeline whose data are in use, on a pool that may still be starting.
+
+    The caller opened registry and pool, and closes them; the request is settled.
+
+    Raises:
+        PoolError: the workers cannot be started, or were lost.
+        StorageError: the registry cannot be used.
+    """
+    for line in recovery_lines(registry.recover()):
+        display.note(line)
+    provenance = pipeline.provenance()
+    renew_baseline(registry, study, provenance, display)
+    run, n_left = _start_run(registry, study, request, display)
+    n_waiting = registry.counts(study)[State.WAITING]
+    if n_waiting:
+        display.note(f"{_count(n_waiting, 'experiment')} waiting in study {study.name!r}")
+    tally = Tally(study, provenance, registry.experiments(study, states=[State.COMPLETE]))
+    n_failed_before = registry.counts(study, run)[State.FAILED]
+    started_at = time.monotonic()
+    stop.defer()
+    driver = Driver(
+        registry,
+        study,
+        run,
+        pool,
+        tally,
+        provenance=provenance,
+        limits=RunLimits(
+            n_workers=pool.n_workers,
+            learns=request.learns,
+            deadline=None if request.timeout_s is None else started_at + request.timeout_s,
+            experiment_timeout_s=request.experiment_timeout_s,
+            grace_s=request.grace_s,
+        ),
+        propose=_proposer(registry, study, run, provenance, request),
+        n_to_propose=n_left,
+        display=display,
+        stop=stop,
+    )
+    with Heartbeat(registry.heartbeat):
+        try:
+            reason = driver.run()
+        except PoolError as error:
+            raise _with_what_was_saved(error, driver.n_released, request) from error
+    display.close()
+    if reason is StopReason.DONE:
+        registry.end_run(run)
+    n_failed = n_failed_before + len(tally.failed)
+    return RunResult(
+        study=study,
+        reason=reason,
+        n_complete=tally.n_complete,
+        n_failed=n_failed,
+        causes=tally.causes(),
+        n_waiting=registry.counts(study)[State.WAITING],
+        n_released=driver.n_released,
+        exhausted=driver.exhausted,
+        best=tally.best,
+        baseline=tally.baseline,
+        elapsed_s=time.monotonic() - started_at,
+        command=request.command,
+        flags=request.flags,
+        exit_code=_exit_code(reason, n_failed > request.max_failed, tally.best, stop),
+    )
+
+
+def start_pool(request: Request, pipeline: Pipeline, data: object, n_workers: int) -> WorkerPool:
+    """Start the workers without waiting for them; only the library of the chosen pool is loaded."""
+    if request.pool == "local":
+        from orchestrator.local_pool import LocalPool
+
+        return LocalPool(pipeline, data, n_workers)
+    from orchestrator.ray_pool import RayPool
+
+    return RayPool(pipeline, data, n_workers, address=request.address)
+
+
+def _n_open(config: "Config", request: Request) -> int:
+    """How many experiments of the study wait or run: what there is to do before anything is proposed.
+
+    What runs may have been left by a dead orchestrator, so that only an idle study has nothing to do.
+
+    Raises:
+        NotFoundError: there is none, and nothing is to be proposed.
+    """
+    try:
+        with open_registry(config.db, create=False) as registry:
+            study = registry.find_study(config.study_name)
+            counts = registry.counts(study) if study is not None else {}
+    except NotFoundError:
+        counts = {}
+    n_open = counts.get(State.WAITING, 0) + counts.get(State.RUNNING, 0)
+    if request.method is None and not n_open:
+        raise NotFoundError(
+            f"Nothing waits in study {config.study_name!r}.",
+            f"orchestrator --method bayesian --configs 20{request.flags}",
+        )
+    return n_open
+
+
+def _open_study(
+    registry: Registry, pipeline: Pipeline, *, name: str, seed: int, deployed: Params | None
+) -> Study:
+    spec = StudySpec(
+        name=name,
+        space=pipeline.space.to_dict(),
+        metric=pipeline.metric,
+        direction=pipeline.direction,
+        baseline=deployed or pipeline.space.defaults(),
+        seed=seed,
+    )
+    return open_study(registry, spec, deployed)
+
+
+def _start_run(
+    registry: Registry, study: Study, request: Request, display: Display
+) -> tuple[Run, int | None]:
+    """Start a run, or take over the unfinished one of the same command; and how many candidates it lacks."""
+    n_wanted = request.n_configs or 0
+    run = registry.start_run(
+        study, method=request.method, n_wanted=n_wanted, seed=study.seed, info=run_info(request.command)
+    )
+    n_written = sum(registry.counts(study, run).values())
+    if n_written:
+        display.note(f"continuing run {run.id}: {_count(n_written, 'candidate')} written before")
+    if request.method is not None and request.n_configs is None:
+        return run, 0 if n_written else None
+    return run, max(0, n_wanted - n_written)
+
+
+def _proposer(
+    registry: Registry, study: Study, run: Run, provenance: Provenance, request: Request
+) -> Callable[[int | None], Sequence[Experiment]] | None:
+    method = request.method
+    if method is None:
+        return None
+    return lambda n: propose(registry, study, method, n, run=run, provenance=provenance, **request.options)
+
+
+def _with_what_was_saved(error: PoolError, n_released: int, request: Request) -> PoolError:
+    saved = f" {_count(n_released, 'experiment')} that ran will run again." if n_released else ""
+    return PoolError(f"{error}{saved}", error.remedy or f"continue with: {shlex.join(request.command)}")
+
+
+def _exit_code(reason: StopReason, too_many_failed: bool, best: Experiment | None, stop: StopRequest) -> int:
+    if reason is StopReason.INTERRUPTED:
+        return stop.exit_code
+    if too_many_failed:
+        return 5
+    return 6 if best is None else 0
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -1,0 +1,68 @@
+"""What the reporting commands do: open the configured registry for reading, and have a report made of it."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from orchestrator import report
+from retrain.config import Config
+from retrain.improvement import folds_of, get_study
+from tuner.experiment import State
+from tuner.registry import open_registry
+from tuner.registry.base import Registry
+
+__all__ = ["back_up", "compare", "describe", "list_experiments", "summarize_study"]
+
+
+def summarize_study(config: Config, output: str, *, top: int, flags: str, colour: bool) -> str:
+    """Was the tuning of the configured study worth it."""
+    with _reading(config) as registry:
+        active = registry.find_active(config.name)
+        return report.summary(
+            registry,
+            get_study(registry, config.study_name),
+            top=top,
+            deployed=active.params if active is not None else None,
+            folds=folds_of(config),
+            output=output,
+            flags=flags,
+            colour=colour,
+        )
+
+
+def list_experiments(
+    config: Config, output: str, *, states: Collection[str], method: str | None, limit: int | None
+) -> str:
+    """One line per experiment of the configured study."""
+    with _reading(config) as registry:
+        return report.listing(
+            registry,
+            get_study(registry, config.study_name),
+            states=[State(state) for state in states],
+            method=method,
+            limit=limit,
+            output=output,
+        )
+
+
+def describe(config: Config, prefix: str, output: str, *, colour: bool) -> str:
+    """All there is to know about one experiment."""
+    with _reading(config) as registry:
+        return report.show(registry, prefix, output=output, colour=colour)
+
+
+def compare(config: Config, first: str, second: str, output: str, *, colour: bool) -> str:
+    """In what two experiments differ, and how much that was worth."""
+    with _reading(config) as registry:
+        return report.diff(registry, first, second, folds=folds_of(config), output=output, colour=colour)
+
+
+def back_up(config: Config, path: Path) -> str:
+    """Write a copy of the registry to a new file; return where it is."""
+    from tuner.registry.backup import backup
+
+    with _reading(config) as registry:
+        return str(backup(registry, path))
+
+
+def _reading(config: Config) -> Registry:
+    return open_registry(config.db, create=False, read_only=True)

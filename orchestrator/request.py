@@ -1,0 +1,104 @@
+"""What one invocation is asked to do, checked before anything heavy starts."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from retrain.tuning import DEFAULT_CONFIGS, DEFAULT_METHOD
+from tuner.errors import UsageError, did_you_mean
+from tuner.generators import METHODS
+
+__all__ = ["POOLS", "Request"]
+
+POOLS = ("ray", "local")
+
+_AT_ONCE = ("grid", "random")
+_LARGEST_DESIGN = 80
+_N_REFERENCES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One invocation. `settled` checks it and fills in the defaults.
+
+    Attributes:
+        method: a generator's name, or None to run what waits.
+        n_configs: new candidates; None for the method's own number.
+        options: further options of the generator.
+        n_workers: size of the pool; None for one per core, and no more than there is to run.
+        pool: one of `POOLS`.
+        address: of a Ray cluster; None for this machine.
+        timeout_s: how long to go on claiming, the start of the workers included; None for no end.
+        experiment_timeout_s: longest time of one experiment; None derives it from those that finished.
+        grace_s: how long running experiments may go on after a stop.
+        seed: of the study, if it is new; None for the configured one.
+        max_failed: more failed experiments than this end in exit code 5.
+        command: the command as typed, which also continues an interrupted run.
+        flags: common options to repeat in commands that are suggested, such as " --config other.toml".
+    """
+
+    method: str | None = None
+    n_configs: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    n_workers: int | None = None
+    pool: str = "ray"
+    address: str | None = None
+    timeout_s: float | None = None
+    experiment_timeout_s: float | None = None
+    grace_s: float = 30.0
+    seed: int | None = None
+    max_failed: int = 0
+    command: Sequence[str] = ()
+    flags: str = ""
+
+    @property
+    def learns(self) -> bool:
+        """Whether the method gains from results, so that its candidates are written in rounds."""
+        return self.method is not None and self.method not in _AT_ONCE
+
+    def settled(self) -> "Request":
+        """Return the request with its defaults filled in.
+
+        Raises:
+            UsageError: an unknown method or pool, or a number that cannot be.
+        """
+        for name, value, known in (("method", self.method, METHODS), ("pool", self.pool, POOLS)):
+            if value is not None and value not in known:
+                raise UsageError(
+                    f"Unknown {name} {value!r}.{did_you_mean(value, known)}",
+                    f"There are: {', '.join(known)}.",
+                )
+        for name, count, least in (
+            ("configs", self.n_configs, 1),
+            ("workers", self.n_workers, 1),
+            ("seed", self.seed, 0),
+            ("max-failed", self.max_failed, 0),
+        ):
+            if count is not None and count < least:
+                raise UsageError(f"{name} must be at least {least}, but got {count}.")
+        if self.address is not None and self.pool != "ray":
+            raise UsageError(
+                f"An address is that of a Ray cluster, but the pool is {self.pool!r}.", "Give --pool ray."
+            )
+        if self.method is None and self.n_configs is None:
+            return self
+        method = self.method or DEFAULT_METHOD
+        n_configs = self.n_configs if self.n_configs or method == "grid" else DEFAULT_CONFIGS
+        return replace(self, method=method, n_configs=n_configs)
+
+    def n_workers_for(self, n_open: int) -> int:
+        """How many workers to start: as asked for, else one per core, and no more than there are experiments.
+
+        Args:
+            n_open: experiments that wait already.
+        """
+        if self.n_workers is not None:
+            return self.n_workers
+        n_new = 0 if self.method is None else (self.n_configs or _LARGEST_DESIGN) + _N_REFERENCES
+        return max(1, min(_n_cores(), n_open + n_new))
+
+
+def _n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

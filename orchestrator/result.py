@@ -1,0 +1,120 @@
+"""What a run came to: the exit code, and the few lines that are printed at its end."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan import StopReason
+from retrain.tables import plus_minus, printable, render, seconds, to_json
+from tuner.experiment import Experiment, Study
+
+__all__ = ["RunResult", "result_text"]
+
+_N_CAUSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The end of one invocation.
+
+    Attributes:
+        reason: why it ended.
+        n_complete: experiments that this invocation completed.
+        n_failed: experiments that failed for good, earlier parts of a continued run included.
+        causes: why they failed, most common first, with how many.
+        n_waiting: experiments of the study that still wait.
+        n_released: experiments that ran at the end and wait again.
+        exhausted: the space (or the design) had fewer candidates than were wanted.
+        best, baseline: of the study, scored on what this run scored on.
+        elapsed_s: from the first claim that was possible to the end.
+        command: what continues the run.
+        flags: common options to repeat in the command that is suggested.
+        exit_code: of the process; see design.md section 6.
+    """
+
+    study: Study
+    reason: StopReason
+    n_complete: int
+    n_failed: int
+    causes: Sequence[tuple[str, int]]
+    n_waiting: int
+    n_released: int
+    exhausted: bool
+    best: Experiment | None
+    baseline: Experiment | None
+    elapsed_s: float
+    command: Sequence[str]
+    flags: str
+    exit_code: int
+
+
+def result_text(result: RunResult, output: str = "table") -> str:
+    """Return the result as text without a final newline; `output` is one of `retrain.tables.FORMATS`."""
+    document = _document(result)
+    if output == "json":
+        return to_json(document)
+    if output == "table":
+        return "\n".join(map(printable, _lines(result)))
+    flat = {**document, **{key: (document[key] or {}).get("value") for key in ("best", "baseline")}}
+    flat["best_experiment"] = result.best and result.best.public_id
+    return render([flat], list(flat), output)
+
+
+def _document(result: RunResult) -> dict[str, Any]:
+    return {
+        "study": result.study.name,
+        "metric": result.study.metric,
+        "ended": result.reason.value,
+        "n_complete": result.n_complete,
+        "n_failed": result.n_failed,
+        "n_waiting": result.n_waiting,
+        "elapsed_s": round(result.elapsed_s, 3),
+        "best": _brief(result.best),
+        "baseline": _brief(result.baseline),
+    }
+
+
+def _brief(experiment: Experiment | None) -> dict[str, Any] | None:
+    if experiment is None:
+        return None
+    return {
+        "experiment": experiment.public_id,
+        "value": experiment.value,
+        "std_error": experiment.std_error,
+        "params": dict(experiment.params),
+    }
+
+
+def _lines(result: RunResult) -> list[str]:
+    n_ended = result.n_complete + result.n_failed
+    how = {
+        StopReason.DONE: "done",
+        StopReason.TIMEOUT: "the time is up",
+        StopReason.INTERRUPTED: "interrupted",
+    }[result.reason]
+    counts = [f"{result.n_complete} complete", f"{result.n_failed} failed"]
+    counts += [f"{result.n_waiting} waiting"] if result.n_waiting else []
+    lines = [f"{how} after {seconds(result.elapsed_s)}: {', '.join(counts)}"]
+    if result.exhausted:
+        lines.append("every configuration of the space (or of the design) has been tried")
+    if result.best is not None:
+        lines.append(_best_line(result.study.metric, result.best, result.baseline))
+    elif n_ended and n_ended == result.n_failed:
+        lines.append("no experiment succeeded")
+    for cause, count in result.causes[:_N_CAUSES]:
+        lines.append(f"failed {count} x: {cause}")
+    if result.reason is not StopReason.DONE:
+        lines.append(f"continue with: {shlex.join(result.command)}")
+    elif n_ended:
+        lines.append(f"next: orchestrator --summary{result.flags}")
+    return lines
+
+
+def _best_line(metric: str, best: Experiment, baseline: Experiment | None) -> str:
+    line = f"best {metric} {plus_minus(best.value, best.std_error)} by {best.public_id}"
+    if baseline is None:
+        return line
+    if baseline.id == best.id:
+        return f"{line}, which is the baseline"
+    return f"{line}; baseline {plus_minus(baseline.value, baseline.std_error)}"

@@ -1,0 +1,129 @@
+"""The whole loop in one call, from a notebook or a script: `tune(objective, space)`."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.launch import conduct, start_pool
+from orchestrator.progress import Silent, open_display
+from orchestrator.request import Request
+from orchestrator.signals import StopRequest
+from retrain.pipelines.objective import ObjectivePipeline
+from tuner.experiment import Direction, Experiment, Params, State, Study
+from tuner.propose import open_study
+from tuner.registry import open_registry
+from tuner.registry.base import StudySpec
+from tuner.space import SearchSpace
+
+__all__ = ["TuneResult", "tune"]
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What `tune` found.
+
+    Attributes:
+        study: the study, as stored.
+        best: the best experiment, or None where none succeeded.
+        experiments: all of the study, in the order of writing; failed ones carry `outcome` and `error`.
+    """
+
+    study: Study
+    best: Experiment | None
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def best_params(self) -> Params | None:
+        """The best configuration: active parameters only. None where no experiment succeeded."""
+        return None if self.best is None else dict(self.best.params)
+
+    @property
+    def best_value(self) -> float | None:
+        """The best value, in the study's own direction. None where no experiment succeeded."""
+        return None if self.best is None else self.best.value
+
+    @property
+    def failed(self) -> tuple[Experiment, ...]:
+        """The experiments that failed."""
+        return tuple(each for each in self.experiments if each.state is State.FAILED)
+
+    def __str__(self) -> str:
+        counts = f"{len(self.experiments)} experiments, {len(self.failed)} failed"
+        if self.best is None:
+            causes = "; ".join(sorted({str(each.error) for each in self.failed})[:3])
+            return f"no experiment succeeded ({counts}): {causes}"
+        return f"best {self.study.metric} {self.best_value} with {self.best_params} ({counts})"
+
+
+def tune(
+    objective: Callable[..., Any],
+    space: SearchSpace,
+    *,
+    method: str = "bayesian",
+    configs: int | None = 30,
+    direction: Direction | str = "minimize",
+    metric: str = "value",
+    db: str | Path | None = None,
+    study: str = "tune",
+    seed: int = 0,
+    workers: int | None = None,
+    pool: str = "local",
+    experiment_timeout: float | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> TuneResult:
+    """Look for the parameters with which `objective` is best.
+
+    The space's defaults are tried first, then `configs` further configurations. A failing experiment is tried
+    once more and then left; it never ends the call.
+
+    Args:
+        objective: `objective(params) -> float | dict`, or `objective(params, report)`. Any function will do,
+            lambdas and closures included: it travels by value to worker processes.
+        space: where to search.
+        method: a generator's name: bayesian, random or grid.
+        configs: how many candidates; None for grid's whole design.
+        direction: "minimize" or "maximize".
+        metric: the key of the value where the objective returns a dict.
+        db: registry to keep the study in; None keeps nothing on disk.
+        study: name of the study. With `db`, calling again adds `configs` more; after an interruption it first
+            finishes what was begun.
+        seed: of a new study: the same seed and results give the same candidates.
+        workers: processes at a time; one per core by default.
+        pool: "local", whose processes start at once, or "ray", which takes some seconds to start.
+        experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
+            least 10 minutes, once 5 have finished.
+        progress: True for live progress on stderr, False for none; None shows it on a terminal only.
+        options: further options of the generator.
+
+    Raises:
+        UsageError: an argument cannot be, or the stored study was defined otherwise.
+        StorageError: the registry or the workers cannot be used.
+    """
+    request = Request(
+        method=method,
+        n_configs=configs,
+        options=options,
+        n_workers=workers,
+        pool=pool,
+        experiment_timeout_s=experiment_timeout,
+        seed=seed,
+        command=("tune",),
+    ).settled()
+    pipeline = ObjectivePipeline(objective, space, metric, direction)
+    defaults = space.defaults()
+    spec = StudySpec(study, space.to_dict(), metric, pipeline.direction, defaults, seed)
+    with ExitStack() as stack:
+        if db is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="retrain-"))
+            db = Path(folder) / "experiments.db"
+        display = stack.enter_context(Silent() if progress is False else open_display())
+        registry = stack.enter_context(open_registry(db, create=True))
+        opened = open_study(registry, spec)
+        n_open = registry.counts(opened)[State.WAITING]
+        workers_ = stack.enter_context(start_pool(request, pipeline, None, request.n_workers_for(n_open)))
+        result = conduct(registry, opened, pipeline, workers_, request, display=display, stop=StopRequest())
+        return TuneResult(opened, result.best, tuple(registry.experiments(opened)))
