@@ -185,6 +185,11 @@ def score(metric: Metric, truth: "np.ndarray", predictions: Predictions, n_class
 
     import numpy as np
 
+    said = predictions.labels if predictions.probabilities is None else predictions.probabilities
+    if not np.isfinite(said).all():
+        raise UndefinedMetricError(
+            f"{metric.name} is undefined: the model predicts {said[~np.isfinite(said)][0]}"
+        )
     n_present = len(np.unique(truth)) if n_classes else 0
     if metric.every_class and n_present < n_classes:
         raise UndefinedMetricError(

@@ -3,14 +3,13 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrain.metrics import USUAL_METRICS, Metric, Predictions, UndefinedMetricError, get_metric, score
+from retrain.metrics import get_metric
 from retrain.models import check_params, get_family, make_model
 from retrain.pipeline import Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
@@ -22,8 +21,10 @@ from retrain.pipelines.artifact import (
     predict,
     save_model,
 )
+from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
+from retrain.pipelines.scoring import means, score_all
 from retrain.results import ResultError
-from retrain.splits import Rows, Split, make_folds, split_holdout, standard_error, why_not_stratified
+from retrain.splits import Rows, make_folds, split_holdout, standard_error, why_not_stratified
 from tuner.errors import DataError
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance
 
@@ -31,31 +32,9 @@ if TYPE_CHECKING:
     from retrain.config import Config
     from retrain.data import Table
 
-__all__ = ["LoadedTable", "TabularPipeline"]
+__all__ = ["TabularPipeline"]
 
 _log = logging.getLogger(__name__)
-
-MAX_CACHE_BYTES = 256 * 2**20
-"""Folds are prepared once per worker, not once per experiment, while all of them fit into this."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedTable:
-    """A table and its holdout: `train` and `holdout` are row numbers."""
-
-    table: "Table"
-    train: np.ndarray
-    holdout: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class _Fold:
-    """One fold, its features prepared: (n, q) and (m, q)."""
-
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_valid: np.ndarray
-    y_valid: np.ndarray
 
 
 class TabularPipeline(Pipeline):
@@ -79,8 +58,11 @@ class TabularPipeline(Pipeline):
         self._fixed = settings.fixed
         check_params(get_family(self._model), [*self.space.names, *self._fixed])
         self._data: LoadedTable | None = None
-        self._folds: tuple[int, list[Split]] | None = None
-        self._prepared: dict[int, _Fold] = {}
+        self._folds: Folds | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travels without its data, which every worker is given once and by itself."""
+        return {**self.__dict__, "_data": None, "_folds": None}
 
     # ---- data
 
@@ -103,8 +85,8 @@ class TabularPipeline(Pipeline):
             time=splits.time,
         )
         make_model(self._model, {}, table.task, 0)  # refuses a task that the family cannot learn
-        train, holdout = split_holdout(_rows_of(table), splits.holdout, splits.seed)
-        self._check_training_rows(_rows_of(table).take(train), table)
+        train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
+        self._check_training_rows(rows_of(table).take(train), table)
         return LoadedTable(table, train, holdout)
 
     def _check_training_rows(self, rows: Rows, table: "Table") -> None:
@@ -124,7 +106,7 @@ class TabularPipeline(Pipeline):
         """Take what `load` returned."""
         if not isinstance(data, LoadedTable):
             raise TypeError(f"expected a LoadedTable, but got {type(data).__name__}")
-        self._data, self._folds, self._prepared = data, None, {}
+        self._data, self._folds = data, None
 
     @property
     def data(self) -> LoadedTable:
@@ -165,58 +147,40 @@ class TabularPipeline(Pipeline):
             ResultError: the metric is undefined on a fold (of outcome NON_FINITE).
         """
         start = time.perf_counter()
-        metric, table = get_metric(self.metric), self.data.table
-        others = [get_metric(name) for name in USUAL_METRICS[table.task] if name != self.metric]
-        values: list[float] = []
-        further: list[dict[str, float]] = []
+        table, folds = self.data.table, self._folds_of(seed)
+        scores: list[dict[str, float]] = []
         fit_seconds, n_not_converged = 0.0, 0
-        folds = self._split(seed)
         for step in range(len(folds)):
-            fold = self._prepare(step, folds)
+            fold = folds.prepare(step)
             estimator = make_model(self._model, {**params, **self._fixed}, table.task, seed)
             fit_start = time.perf_counter()
             present = self._fit(estimator, fold, step)
             fit_seconds += time.perf_counter() - fit_start
             n_not_converged += not converged(estimator)
             predictions = predict(estimator, fold.x_valid, present, table.n_classes)
-            values.append(_score_fold(metric, fold.y_valid, predictions, table.n_classes, step))
-            further.append(_other_scores(others, fold.y_valid, predictions, table.n_classes))
-            report(step, {self.metric: values[-1]})
-        metrics = _means(further) | {"fit_seconds": fit_seconds / len(folds)}
+            where = f"on fold {step}"
+            scores.append(
+                score_all(self.metric, table.task, fold.y_valid, predictions, table.n_classes, where)
+            )
+            report(step, {self.metric: scores[-1][self.metric]})
+        metrics = means(scores) | {"fit_seconds": fit_seconds / len(folds)}
         if n_not_converged:
             metrics["n_not_converged"] = float(n_not_converged)
-        sizes = np.mean([[len(train), len(valid)] for train, valid in folds], axis=0)
+        values = [fold_scores[self.metric] for fold_scores in scores]
         return Evaluation(
-            float(np.mean(values)),
-            std_error=standard_error(values, sizes[0], sizes[1]),
+            metrics.pop(self.metric),
+            std_error=standard_error(values, *folds.mean_sizes),
             metrics=metrics,
             duration_s=time.perf_counter() - start,
         )
 
-    def _split(self, seed: int) -> list[Split]:
-        """The folds of a seed, as row numbers of the table; those of the last seed are kept."""
-        if self._folds is None or self._folds[0] != seed:
-            data, splits = self.data, self._config.splits
-            rows = _rows_of(data.table).take(data.train)
-            folds = make_folds(rows, splits.folds, splits.repeats, seed)
-            self._folds = seed, [(data.train[train], data.train[valid]) for train, valid in folds]
-            self._prepared = {}
-        return self._folds[1]
+    def _folds_of(self, seed: int) -> Folds:
+        """The folds of a seed; those of the last one are kept."""
+        if self._folds is None or self._folds.seed != seed:
+            self._folds = Folds(self.data, self._model, self._config.splits, seed)
+        return self._folds
 
-    def _prepare(self, step: int, folds: list[Split]) -> _Fold:
-        """Prepare the features of one fold from its training rows alone, whatever the hyperparameters."""
-        if step in self._prepared:
-            return self._prepared[step]
-        table = self.data.table
-        train, valid = folds[step]
-        preprocess = make_preprocessing(self._model, table.columns)
-        x_train = preprocess.fit_transform(table.features[train])
-        fold = _Fold(x_train, table.y[train], preprocess.transform(table.features[valid]), table.y[valid])
-        if (fold.x_train.nbytes + fold.x_valid.nbytes) * len(folds) <= MAX_CACHE_BYTES:
-            self._prepared[step] = fold
-        return fold
-
-    def _fit(self, estimator: Any, fold: _Fold, step: int) -> np.ndarray | None:
+    def _fit(self, estimator: Any, fold: Fold, step: int) -> np.ndarray | None:
         table = self.data.table
         if table.n_classes and (fold.y_train == fold.y_train[0]).all():
             only = table.classes[fold.y_train[0]]
@@ -252,11 +216,7 @@ class TabularPipeline(Pipeline):
         data = self.data
         table, truth = data.table, data.table.y[data.holdout]
         predictions = model.predictions(table.features[data.holdout])
-        others = [get_metric(name) for name in USUAL_METRICS[table.task] if name != self.metric]
-        metrics = {
-            self.metric: _score_fold(get_metric(self.metric), truth, predictions, table.n_classes, None)
-        }
-        metrics |= _other_scores(others, truth, predictions, table.n_classes)
+        metrics = score_all(self.metric, table.task, truth, predictions, table.n_classes, "on the holdout")
         return Scores({f"test_{name}": value for name, value in metrics.items()}, len(truth))
 
     def save(self, model: TabularModel, folder: Path) -> Sequence[Path]:
@@ -266,41 +226,6 @@ class TabularPipeline(Pipeline):
     def load_model(self, folder: Path) -> TabularModel:
         """Read what `save` wrote."""
         return load_model(folder)
-
-
-def _rows_of(table: "Table") -> Rows:
-    return Rows(table.y, table.n_classes, table.groups, table.times)
-
-
-def _score_fold(
-    metric: Metric, truth: np.ndarray, predictions: Predictions, n_classes: int, step: int | None
-) -> float:
-    try:
-        return score(metric, truth, predictions, n_classes)
-    except UndefinedMetricError as error:
-        where = "on the holdout" if step is None else f"on fold {step}"
-        raise ResultError(f"The metric has no value {where}: {error}.", outcome=Outcome.NON_FINITE) from None
-
-
-def _other_scores(
-    metrics: Sequence[Metric], truth: np.ndarray, predictions: Predictions, n_classes: int
-) -> dict[str, float]:
-    scores = {}
-    for metric in metrics:
-        try:
-            scores[metric.name] = score(metric, truth, predictions, n_classes)
-        except UndefinedMetricError:
-            continue  # nobody asked for it
-    return scores
-
-
-def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of each metric that every fold defines."""
-    return {
-        name: float(np.mean([fold[name] for fold in scores]))
-        for name in scores[0]
-        if all(name in fold for fold in scores)
-    }
 
 
 def _version(distribution: str) -> str:

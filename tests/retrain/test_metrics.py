@@ -104,6 +104,12 @@ def test_r2_of_one_row_is_undefined() -> None:
         score(get_metric("r2"), np.array([1.0]), Predictions(np.array([1.0])), 0)
 
 
+def test_a_model_that_predicts_nan_has_no_score() -> None:
+    truth = np.array([0.0, 1.0])
+    with pytest.raises(UndefinedMetricError, match="the model predicts nan"):
+        score(get_metric("rmse"), truth, Predictions(np.array([0.0, np.nan])), 0)
+
+
 def test_a_class_that_is_never_predicted_costs_score_without_a_warning() -> None:
     predictions = Predictions(np.zeros(4, int), np.tile([1.0, 0.0], (4, 1)))
     truth = np.array([0, 0, 1, 1])

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from retrain.config import Config
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline
+from retrain.pipelines import folds as folds_module
 from retrain.pipelines import load_pipeline
-from retrain.pipelines import tabular as tabular_module
 from retrain.pipelines.artifact import load_model, make_preprocessing
-from retrain.pipelines.tabular import LoadedTable, TabularPipeline
+from retrain.pipelines.folds import LoadedTable
+from retrain.pipelines.tabular import TabularPipeline
 from retrain.results import ResultError
 from tests.contracts.pipeline_contract import PipelineContract, evaluate
 from tests.retrain.projects import mixed_frame, tabular
@@ -97,10 +99,10 @@ def test_the_metrics_of_the_task_come_along(tmp_path: Path) -> None:
 def test_two_configurations_are_scored_on_the_same_folds(tmp_path: Path) -> None:
     pipeline = bound(tmp_path)
     evaluate(pipeline)
-    folds = pipeline._split(0)
+    folds = pipeline._folds_of(0)
     evaluate(pipeline, {**pipeline.space.defaults(), "min_samples_leaf": 5})
-    assert pipeline._split(0) is folds
-    assert not np.array_equal(pipeline._split(1)[0][1], folds[0][1])
+    assert pipeline._folds_of(0) is folds
+    assert not np.array_equal(pipeline._folds_of(1).splits[0][1], folds.splits[0][1])
 
 
 def test_no_experiment_sees_the_holdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +123,9 @@ def test_no_experiment_sees_the_holdout(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_fold_is_prepared_from_its_training_rows_alone(tmp_path: Path) -> None:
     pipeline = bound(tmp_path, model="logistic_regression")
-    fold = pipeline._prepare(0, pipeline._split(0))
+    fold = pipeline._folds_of(0).prepare(0)
     np.testing.assert_allclose(fold.x_train[:, :2].mean(axis=0), 0, atol=1e-9)
-    train, valid = pipeline._split(0)[0]
+    train, valid = pipeline._folds_of(0).splits[0]
     again = make_preprocessing("logistic_regression", pipeline.data.table.columns)
     expected = again.fit(pipeline.data.table.features[train]).transform(pipeline.data.table.features[valid])
     np.testing.assert_array_equal(fold.x_valid, expected)
@@ -134,11 +136,20 @@ def test_folds_that_are_kept_and_folds_that_are_not_score_alike(
 ) -> None:
     pipeline = bound(tmp_path)
     kept = evaluate(pipeline)[0]
-    assert len(pipeline._prepared) == 5
-    monkeypatch.setattr(tabular_module, "MAX_CACHE_BYTES", 100)
+    assert pipeline._folds_of(0).prepare(2) is pipeline._folds_of(0).prepare(2)
+    monkeypatch.setattr(folds_module, "MAX_CACHE_BYTES", 100)
     pipeline.use(pipeline.data)
     assert evaluate(pipeline)[0].value == kept.value
-    assert not pipeline._prepared
+    assert pipeline._folds_of(0).prepare(2) is not pipeline._folds_of(0).prepare(2)
+
+
+def test_a_pipeline_travels_without_its_data(tmp_path: Path) -> None:
+    pipeline = project(tmp_path)
+    alone = len(cloudpickle.dumps(pipeline))
+    pipeline.use(pipeline.load())
+    evaluate(pipeline)
+    assert len(cloudpickle.dumps(pipeline)) == alone
+    evaluate(pipeline)
 
 
 def test_data_that_may_not_be_written_to_will_do(tmp_path: Path) -> None:

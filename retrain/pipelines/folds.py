@@ -1,0 +1,83 @@
+"""A table with its holdout, and the folds of a cross-validation with their features prepared."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrain.pipelines.artifact import make_preprocessing
+from retrain.splits import Rows, Split, make_folds
+
+if TYPE_CHECKING:
+    from retrain.config import SplitsConfig
+    from retrain.data import Table
+
+__all__ = ["Fold", "Folds", "LoadedTable", "rows_of"]
+
+MAX_CACHE_BYTES = 256 * 2**20
+"""Folds are prepared once per worker, not once per experiment, while all of them fit into this."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTable:
+    """A table and its holdout: `train` and `holdout` are row numbers."""
+
+    table: "Table"
+    train: np.ndarray
+    holdout: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One fold, its features prepared: (n, q) and (m, q)."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_valid: np.ndarray
+    y_valid: np.ndarray
+
+
+class Folds:
+    """The folds of one seed over the rows to train on. The holdout is not looked at.
+
+    Args:
+        data: the table.
+        family: the model family that the features are prepared for.
+        splits: how many folds and repeats.
+        seed: all that decides who is in which.
+    """
+
+    def __init__(self, data: LoadedTable, family: str, splits: "SplitsConfig", seed: int) -> None:
+        rows = rows_of(data.table).take(data.train)
+        folds = make_folds(rows, splits.folds, splits.repeats, seed)
+        self.seed = seed
+        self.splits: list[Split] = [(data.train[train], data.train[valid]) for train, valid in folds]
+        self._table, self._family = data.table, family
+        self._kept: dict[int, Fold] = {}
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    @property
+    def mean_sizes(self) -> tuple[float, float]:
+        """Mean number of rows to learn from, and to score."""
+        train, valid = zip(*self.splits, strict=True)
+        return float(np.mean([len(part) for part in train])), float(np.mean([len(part) for part in valid]))
+
+    def prepare(self, step: int) -> Fold:
+        """Prepare the features of one fold from its training rows alone, whatever the hyperparameters."""
+        if step in self._kept:
+            return self._kept[step]
+        table = self._table
+        train, valid = self.splits[step]
+        preprocess = make_preprocessing(self._family, table.columns)
+        x_train = preprocess.fit_transform(table.features[train])
+        fold = Fold(x_train, table.y[train], preprocess.transform(table.features[valid]), table.y[valid])
+        if (fold.x_train.nbytes + fold.x_valid.nbytes) * len(self) <= MAX_CACHE_BYTES:
+            self._kept[step] = fold
+        return fold
+
+
+def rows_of(table: "Table") -> Rows:
+    """What the splits look at."""
+    return Rows(table.y, table.n_classes, table.groups, table.times)

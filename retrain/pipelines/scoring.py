@@ -1,0 +1,47 @@
+"""Scores of one set of predictions: the metric that counts, which must exist, and the usual ones beside it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retrain.metrics import USUAL_METRICS, Predictions, UndefinedMetricError, get_metric, score
+from retrain.results import ResultError
+from tuner.experiment import Outcome
+
+__all__ = ["means", "score_all"]
+
+
+def score_all(
+    metric: str, task: str, truth: np.ndarray, predictions: Predictions, n_classes: int, where: str
+) -> dict[str, float]:
+    """Score by `metric`, and by the usual metrics of the task as far as they are defined on these rows.
+
+    Args:
+        metric: the one that counts; the first key of what is returned.
+        task: "binary", "multiclass" or "regression".
+        truth: (n,) class codes or values.
+        predictions: of the same rows.
+        n_classes: of the whole table; 0 for a regression.
+        where: which rows they are, for people.
+
+    Raises:
+        ResultError: `metric` is undefined on these rows (of outcome NON_FINITE).
+    """
+    try:
+        scores = {metric: score(get_metric(metric), truth, predictions, n_classes)}
+    except UndefinedMetricError as error:
+        raise ResultError(f"The metric has no value {where}: {error}.", outcome=Outcome.NON_FINITE) from None
+    for name in USUAL_METRICS[task]:
+        if name == metric:
+            continue
+        try:
+            scores[name] = score(get_metric(name), truth, predictions, n_classes)
+        except UndefinedMetricError:
+            continue  # nobody asked for it
+    return scores
+
+
+def means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean over folds of each metric that every fold defines."""
+    common = [name for name in scores[0] if all(name in fold for fold in scores)]
+    return {name: float(np.mean([fold[name] for fold in scores])) for name in common}
