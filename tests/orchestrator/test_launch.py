@@ -1,0 +1,437 @@
+"""From a request to its result, on a real registry and a pool that runs in this process."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import launch as launch_module
+from orchestrator.launch import launch
+from orchestrator.plan import StopReason
+from orchestrator.pool import Finished, Progress, Task
+from orchestrator.request import Request
+from orchestrator.result import RunResult, result_text
+from orchestrator.signals import StopRequest
+from retrain.config import Config, load_config
+from retrain.pipeline import Pipeline
+from retrain.pipelines import load_pipeline
+from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, failed, scored
+from tuner.errors import NotFoundError, PoolError, UsageError
+from tuner.experiment import Evaluation, Experiment, Outcome, Provenance, State
+from tuner.registry import open_registry
+from tuner.registry.base import Registry, Run
+
+CONFIG = """
+name = "toy"
+[pipeline]
+kind = "train.py:objective"
+metric = "loss"
+direction = "minimize"
+[space.params]
+x = { type = "float", low = 0.0, high = 1.0, default = 0.5 }
+"""
+
+COMMAND = ("orchestrator", "--method", "random", "--configs", "4")
+RANDOM = Request(method="random", n_configs=4, n_workers=2, pool="local", command=COMMAND)
+WAITING = Request(n_workers=2, pool="local", command=("orchestrator",))
+
+
+def by_x(task: Task) -> Act:
+    return scored(float(task.params["x"]))  # type: ignore[arg-type]
+
+
+@dataclass
+class Toy:
+    """A project, and a way to launch it."""
+
+    folder: Path
+    patch: pytest.MonkeyPatch
+    behave: Callable[[Task], Act] = by_x
+    clock: FakeClock = field(default_factory=FakeClock)
+    pools: list[FakePool] = field(default_factory=list)
+    display: Recorder = field(default_factory=Recorder)
+
+    def launch(self, request: Request = RANDOM, **given: Any) -> RunResult:
+        self.display = Recorder()
+
+        def start_pool(request: Request, pipeline: object, data: object, n_workers: int) -> FakePool:
+            self.pools.append(FakePool(self.behave, self.clock, n_workers))
+            return self.pools[-1]
+
+        self.patch.setattr(launch_module, "start_pool", start_pool)
+        config = load_config(self.folder, given.pop("overrides", None), environ={})
+        stop = given.pop("stop", None) or StopRequest()
+        return launch(config, request, display=self.display, stop=stop)
+
+    def registry(self) -> Registry:
+        return open_registry(self.folder / "experiments.db", create=False)
+
+    def experiments(self, *states: State) -> list[Experiment]:
+        with self.registry() as registry:
+            return registry.experiments(states=states or None)
+
+    def states(self) -> dict[str, int]:
+        states = [e.state.value for e in self.experiments()]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    (tmp_path / "retrain.toml").write_text(CONFIG)
+    (tmp_path / "train.py").write_text("def objective(params):\n    return params['x']\n")
+    return Toy(tmp_path, monkeypatch)
+
+
+class Stopping(StopRequest):
+    """The user presses Ctrl-C once the clock of the pool has come to `at`."""
+
+    def __init__(self, clock: FakeClock, at: float) -> None:
+        super().__init__()
+        clock.alarms.append((at, self._ask))
+
+    def _ask(self) -> None:
+        self.stop_now = True
+
+
+# ---- the good course
+
+
+def test_the_defaults_come_first_and_on_top(toy: Toy) -> None:
+    result = toy.launch()
+    stored = toy.experiments()
+    assert [e.method for e in stored] == ["default", *["random"] * 4]
+    assert stored[0].params == {"x": 0.5}
+    assert (result.reason, result.exit_code, result.n_complete) == (StopReason.DONE, 0, 5)
+    assert result.best is not None
+    assert result.best.value == min(e.params["x"] for e in stored)  # type: ignore[type-var]
+    assert result.baseline is not None
+    assert result.baseline.public_id == stored[0].public_id
+    assert toy.pools[0].closed
+    assert toy.display.notes[0] == "starting 2 local workers ..."
+
+
+def test_the_run_says_where_it_came_from_and_that_it_ended(toy: Toy) -> None:
+    toy.launch(
+        Request(method="random", n_configs=4, n_workers=2, command=("orchestrator", "--db", "x://me:pw@h/d"))
+    )
+    with toy.registry() as registry:
+        study = registry.studies()[0]
+        taken_over = registry.start_run(study, method="random", n_wanted=4, seed=study.seed, info={})
+    assert taken_over.id == 2, "the first run has ended, so that the same command is a new one"
+
+
+def test_what_is_in_production_is_the_baseline(toy: Toy) -> None:
+    with open_registry(toy.folder / "experiments.db", create=True) as registry:
+        version = registry.stage_version("toy", {"x": 0.25}, manifest={})
+        registry.activate(version, action="apply", who="me", reason="")
+    result = toy.launch()
+    assert [(e.method, e.params["x"]) for e in toy.experiments()[:2]] == [
+        ("default", 0.5),
+        ("deployed", 0.25),
+    ]
+    assert result.baseline is not None
+    assert result.baseline.method == "deployed"
+
+
+def test_grid_without_a_number_writes_its_whole_design_once(toy: Toy) -> None:
+    grid = Request(method="grid", n_workers=2, pool="local", command=("orchestrator", "--method", "grid"))
+    toy.launch(grid, stop=Stopping(toy.clock, 1003.0))
+    n_written = len(toy.experiments())
+    assert n_written > 20
+    assert toy.states()["waiting"] > 0
+    assert toy.launch(grid).exit_code == 0
+    assert toy.states() == {"complete": n_written}
+
+
+def test_a_method_that_learns_is_told_what_finished(toy: Toy) -> None:
+    toy.launch(Request(method="bayesian", n_configs=6, n_workers=2, pool="local"))
+    assert toy.states() == {"complete": 7}
+    assert toy.pools[0].most_at_once == 2
+
+
+def test_no_more_workers_than_experiments(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.request._n_cores", lambda: 64)
+    toy.launch(Request(method="random", n_configs=4, pool="local"))
+    assert toy.pools[0].n_workers == 6
+
+
+def test_the_seed_of_a_stored_study_stands_and_that_is_said(toy: Toy) -> None:
+    toy.launch()
+    toy.launch(Request(method="random", n_configs=1, n_workers=1, pool="local", seed=7))
+    assert "study 'toy' keeps the seed it was made with, 0" in toy.display.notes
+
+
+# ---- nothing to do, and bad requests
+
+
+def test_without_a_registry_there_is_nothing_to_run_and_none_is_made(toy: Toy) -> None:
+    with pytest.raises(NotFoundError, match="Nothing waits in study 'toy'") as caught:
+        toy.launch(WAITING)
+    assert caught.value.remedy == "orchestrator --method bayesian --configs 20"
+    assert not (toy.folder / "experiments.db").exists()
+    assert not toy.pools
+
+
+def test_a_study_with_nothing_waiting(toy: Toy) -> None:
+    toy.launch()
+    with pytest.raises(NotFoundError, match="Nothing waits"):
+        toy.launch(WAITING)
+
+
+def test_what_waits_is_run_without_a_method(toy: Toy) -> None:
+    toy.launch(RANDOM, stop=Stopping(toy.clock, 1000.0))
+    assert toy.states() == {"waiting": 5}
+    result = toy.launch(WAITING)
+    assert (result.exit_code, toy.states()) == (0, {"complete": 5})
+    assert "5 experiments waiting in study 'toy'" in toy.display.notes
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request(method="baysian"), "Unknown method 'baysian'. Did you mean 'bayesian'?"),
+        (Request(pool="rai"), "Unknown pool 'rai'. Did you mean 'ray'?"),
+        (Request(method="random", n_configs=0), "configs must be at least 1"),
+        (Request(n_workers=0), "workers must be at least 1"),
+        (Request(pool="local", address="auto"), "An address is that of a Ray cluster"),
+    ],
+)
+def test_a_bad_request_changes_nothing(toy: Toy, request_: Request, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        toy.launch(request_)
+    assert message in str(caught.value)
+    assert not (toy.folder / "experiments.db").exists()
+
+
+def test_a_pipeline_that_cannot_be_loaded_changes_nothing(toy: Toy) -> None:
+    (toy.folder / "train.py").unlink()
+    with pytest.raises(UsageError, match=r"train\.py"):
+        toy.launch()
+    assert not (toy.folder / "experiments.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "settled"),
+    [
+        ({"n_configs": 5}, ("bayesian", 5)),
+        ({"method": "random"}, ("random", 20)),
+        ({"method": "grid"}, ("grid", None)),
+        ({"method": "grid", "n_configs": 9}, ("grid", 9)),
+        ({}, (None, None)),
+    ],
+)
+def test_what_is_not_said_has_a_default(
+    given: dict[str, Any], settled: tuple[str | None, int | None]
+) -> None:
+    request = Request(**given).settled()
+    assert (request.method, request.n_configs) == settled
+
+
+# ---- going on
+
+
+def test_the_same_command_continues_its_run(toy: Toy) -> None:
+    interrupted = toy.launch(stop=Stopping(toy.clock, 1001.0))
+    assert (interrupted.reason, interrupted.exit_code) == (StopReason.INTERRUPTED, 130)
+    assert 0 < interrupted.n_complete < 5
+    result = toy.launch()
+    assert "continuing run 1: 4 candidates written before" in toy.display.notes
+    assert (result.exit_code, toy.states()) == (0, {"complete": 5})
+
+
+def test_a_run_in_rounds_writes_only_what_it_lacks(toy: Toy) -> None:
+    rounds = Request(method="bayesian", n_configs=6, n_workers=2, pool="local")
+    toy.launch(rounds, stop=Stopping(toy.clock, 1002.0))
+    assert len(toy.experiments()) < 7
+    toy.launch(rounds)
+    assert toy.states() == {"complete": 7}
+
+
+def test_the_same_command_after_its_end_is_a_new_run(toy: Toy) -> None:
+    toy.launch()
+    toy.launch()
+    assert toy.states() == {"complete": 9}
+
+
+def test_another_command_leaves_the_interrupted_run_to_itself_but_runs_what_waits(toy: Toy) -> None:
+    toy.launch(stop=Stopping(toy.clock, 1000.0))
+    toy.launch(Request(method="random", n_configs=3, n_workers=2, pool="local"))
+    assert toy.states() == {"complete": 8}
+
+
+# ---- other data, code or metric
+
+
+@dataclass
+class Versioned:
+    """Gives the toy's pipeline another provenance."""
+
+    patch: pytest.MonkeyPatch
+
+    def __call__(self, data: str) -> Provenance:
+        provenance = Provenance(data=data, code="c", metric="m")
+
+        def load(config: Config) -> Pipeline:
+            pipeline = load_pipeline(config)
+            pipeline.provenance = lambda: provenance  # type: ignore[method-assign]
+            return pipeline
+
+        self.patch.setattr("retrain.pipelines.load_pipeline", load)
+        return provenance
+
+
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch) -> Versioned:
+    return Versioned(monkeypatch)
+
+
+def test_after_other_data_the_baseline_is_scored_again(toy: Toy, data: Versioned) -> None:
+    data("old")
+    toy.behave = lambda task: scored(-1.0)
+    toy.launch()
+    now = data("new")
+    toy.behave = by_x
+    result = toy.launch()
+    (told,) = [note for note in toy.display.notes if "earlier" in note]
+    assert told.startswith("5 earlier results of study 'toy' had other data: kept, but not compared;")
+    again = [e for e in toy.experiments() if e.repeat]
+    assert [(e.method, e.params["x"], e.provenance) for e in again] == [("default", 0.5, now)]
+    assert result.best is not None
+    assert result.best.value != -1.0, "the better value of other data is not the best"
+    assert result.baseline is not None
+    assert result.baseline.public_id == again[0].public_id
+
+
+def test_the_baseline_is_scored_again_once(toy: Toy, data: Versioned) -> None:
+    data("old")
+    toy.launch()
+    data("new")
+    toy.launch(stop=Stopping(toy.clock, toy.clock.now))  # interrupted before anything was scored
+    toy.launch()
+    toy.launch()
+    assert sum(bool(e.repeat) for e in toy.experiments()) == 1
+
+
+def test_a_baseline_that_still_waits_is_not_written_twice(toy: Toy, data: Versioned) -> None:
+    data("old")
+    toy.behave = lambda task: failed() if task.params["x"] == 0.5 else by_x(task)
+    toy.launch(stop=Stopping(toy.clock, 1001.5))
+    default = toy.experiments()[0]
+    assert default.state is State.WAITING
+    assert toy.experiments(State.COMPLETE)
+    data("new")
+    toy.behave = by_x
+    toy.launch()
+    assert not [e for e in toy.experiments() if e.repeat]
+
+
+# ---- bad ends
+
+
+def test_failed_experiments_end_in_code_5(toy: Toy) -> None:
+    toy.behave = lambda task: failed() if task.params["x"] == 0.5 else by_x(task)
+    result = toy.launch()
+    assert (result.exit_code, result.n_complete, result.n_failed) == (5, 4, 1)
+    assert result.causes == [("error: ValueError: no", 1)]
+    tolerant = Request(method="random", n_configs=4, n_workers=2, pool="local", max_failed=1)
+    toy.behave = lambda task: failed() if len(toy.pools[-1].ran) in (1, 5) else by_x(task)
+    assert toy.launch(tolerant).exit_code == 0
+
+
+def test_when_all_fail_it_says_so(toy: Toy) -> None:
+    toy.behave = lambda task: failed(Outcome.NON_FINITE, "the metric is nan")
+    result = toy.launch()
+    assert (result.exit_code, result.best) == (5, None)
+    assert result_text(result).splitlines()[1:] == [
+        "no experiment succeeded",
+        "failed 5 x: non_finite: the metric is nan",
+        "next: orchestrator --summary",
+    ]
+
+
+def test_failures_before_an_interruption_count_for_the_continued_run(toy: Toy) -> None:
+    toy.behave = lambda task: failed(Outcome.CANCELLED) if len(toy.pools[-1].ran) > 2 else by_x(task)
+    toy.launch(stop=Stopping(toy.clock, 1002.0))
+    assert "failed" in toy.states()
+    toy.behave = by_x
+    assert toy.launch().exit_code == 5
+
+
+def test_a_budget_that_ends_before_a_first_result(toy: Toy) -> None:
+    toy.behave = lambda task: Act(Evaluation(0.0), HANG)
+    short = Request(method="random", n_configs=4, n_workers=2, pool="local", timeout_s=0.0, grace_s=0.0)
+    result = toy.launch(short)
+    assert (result.reason, result.exit_code) == (StopReason.TIMEOUT, 6)
+    assert "running" not in toy.states()
+
+
+def test_workers_that_are_lost_cost_nothing(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: FakePool, timeout_s: float) -> list[Progress | Finished]:
+        if self.ran:
+            raise PoolError("The cluster is gone.")
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakePool, "wait", gone)
+        with pytest.raises(PoolError) as caught:
+            toy.launch()
+    assert str(caught.value) == "The cluster is gone. 2 experiments that ran will run again."
+    assert caught.value.remedy == "continue with: orchestrator --method random --configs 4"
+    assert caught.value.exit_code == 4
+    assert toy.states() == {"waiting": 5}
+    assert toy.launch().exit_code == 0
+
+
+# ---- what is printed at the end
+
+
+def test_the_end_in_few_lines(toy: Toy) -> None:
+    result = toy.launch()
+    first, best, following = result_text(result).splitlines()
+    assert first.startswith("done after ")
+    assert first.endswith(": 5 complete, 0 failed")
+    assert result.best is not None
+    assert best == f"best loss {result.best.value:.5g} by {result.best.public_id}; baseline 0.5"
+    assert following == "next: orchestrator --summary"
+
+
+def test_an_interrupted_run_says_how_to_go_on(toy: Toy) -> None:
+    text = result_text(toy.launch(stop=Stopping(toy.clock, 1000.0)))
+    assert text.splitlines()[-1] == "continue with: orchestrator --method random --configs 4"
+    assert "5 waiting" in text
+
+
+def test_the_end_for_programs(toy: Toy) -> None:
+    result = toy.launch()
+    document = json.loads(result_text(result, "json"))
+    assert result.best is not None
+    assert document["best"] == {
+        "experiment": result.best.public_id,
+        "value": result.best.value,
+        "std_error": None,
+        "params": dict(result.best.params),
+    }
+    assert (document["ended"], document["n_complete"]) == ("done", 5)
+    (row,) = csv.DictReader(io.StringIO(result_text(result, "csv")))
+    assert (row["best_experiment"], float(row["best"])) == (result.best.public_id, result.best.value)
+
+
+def test_owners_are_told_apart(toy: Toy) -> None:
+    """A second launch while the first still runs is a run of its own."""
+    with open_registry(toy.folder / "experiments.db", create=True) as registry:
+        first: list[Run] = []
+
+        def behave(task: Task) -> Act:
+            if not first:
+                study = registry.studies()[0]
+                first.append(registry.start_run(study, method="random", n_wanted=4, seed=0, info={}))
+            return by_x(task)
+
+        toy.behave = behave
+        toy.launch()
+    assert first[0].id == 2
