@@ -9,7 +9,16 @@ from retrain.models.base import Model, ModelFamily, check_params
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Params
 
-__all__ = ["MODELS", "Model", "ModelFamily", "check_params", "family_module", "get_family", "make_model"]
+__all__ = [
+    "MODELS",
+    "Model",
+    "ModelFamily",
+    "check_params",
+    "check_task",
+    "family_module",
+    "get_family",
+    "make_model",
+]
 
 _XGBOOST_PARAMS = """
     booster n_estimators learning_rate max_depth max_leaves max_bin grow_policy tree_method gamma
@@ -59,6 +68,19 @@ def family_module(name: str) -> ModuleType:
     return import_module(f"retrain.models.{get_family(name).name}")
 
 
+def check_task(family: ModelFamily, task: str) -> None:
+    """Refuse a task that the family cannot learn.
+
+    Raises:
+        ConfigError: names the families that can.
+    """
+    if task not in family.tasks:
+        able = ", ".join(other for other, its in MODELS.items() if task in its.tasks)
+        raise ConfigError(
+            f"The model {family.name!r} cannot learn a {task} task.", f"Models that can: {able}"
+        )
+
+
 def make_model(name: str, params: Params, task: str, seed: int) -> Model:
     """Build an unfitted estimator that works on one core.
 
@@ -72,9 +94,7 @@ def make_model(name: str, params: Params, task: str, seed: int) -> Model:
         ConfigError: unknown model or hyperparameter, or a task that it cannot learn.
     """
     family = get_family(name)
-    if task not in family.tasks:
-        able = ", ".join(other for other, its in MODELS.items() if task in its.tasks)
-        raise ConfigError(f"The model {name!r} cannot learn a {task} task.", f"Models that can: {able}")
+    check_task(family, task)
     check_params(family, params)
     model: Model = family_module(name).build(params, task, seed)
     return model

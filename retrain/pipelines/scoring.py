@@ -1,4 +1,4 @@
-"""Scores of one set of predictions: the metric that counts, which must exist, and the usual ones beside it."""
+"""Scores of one set of predictions: the metric that counts, which must exist, and the usual ones."""
 
 from collections.abc import Sequence
 

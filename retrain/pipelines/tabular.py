@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrain.metrics import get_metric
-from retrain.models import check_params, get_family, make_model
+from retrain.models import check_params, check_task, get_family, make_model
 from retrain.pipeline import Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
     TabularModel,
@@ -84,7 +84,7 @@ class TabularPipeline(Pipeline):
             group=splits.group,
             time=splits.time,
         )
-        make_model(self._model, {}, table.task, 0)  # refuses a task that the family cannot learn
+        check_task(get_family(self._model), table.task)
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
         self._check_training_rows(rows_of(table).take(train), table)
         return LoadedTable(table, train, holdout)
@@ -122,13 +122,8 @@ class TabularPipeline(Pipeline):
         libraries = sorted({"scikit-learn", get_family(self._model).library})
         code = ", ".join(f"{name} {_version(name)}" for name in ("retrain", *libraries))
         fixed = f" with {dict(sorted(self._fixed.items()))}" if self._fixed else ""
-        by = (
-            f" by group {splits.group!r}"
-            if splits.group
-            else f" by time {splits.time!r}"
-            if splits.time
-            else ""
-        )
+        by = f" by group {splits.group!r}" if splits.group else ""
+        by = f" by time {splits.time!r}" if splits.time else by
         design = (
             f"{splits.folds} folds x {splits.repeats}{by}, holdout {splits.holdout:g} of seed {splits.seed}"
         )
