@@ -1,8 +1,8 @@
 """The contract of every generator: `ask(n)` for suggestions, `tell(finished, pending)` what happened.
 
 A generator is handed data, never a registry. It is a pure function of (space, seed, history): the i-th
-suggestion of a study draws from a random stream of its own, seeded by `(seed, i)`, so that a resumed study goes
-on exactly as an uninterrupted one would.
+suggestion of a study draws from a random stream of its own, seeded by `(seed, i)`, so that a resumed study
+goes on exactly as an uninterrupted one would.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ class Generator(ABC):
         space: where to search.
         seed: any integer >= 0; the same seed and history give the same suggestions in every process.
         direction: whether smaller or larger values are better.
-        baseline: the configuration now in use; `space.defaults()` when not given. Local methods start from it.
+        baseline: the configuration now in use; `space.defaults()` when not given. Local methods start there.
         n_asked: number of suggestions made before in this study, for a generator that resumes.
     """
 
@@ -50,8 +50,8 @@ class Generator(ABC):
     def ask(self, n: int = 1) -> list[Suggestion]:
         """Return up to `n` distinct suggestions, distinct also from all finished and pending configurations.
 
-        Fewer than `n`, down to none, means that the space (or the design) is exhausted. Each one is valid in the
-        space and holds plain Python values only. What was asked counts as pending until it is told.
+        Fewer than `n`, down to none, means that the space (or the design) is exhausted. Each one is valid in
+        the space and holds plain Python values only. What was asked counts as pending until it is told.
 
         Raises:
             UsageError: `n` is not a positive integer.
@@ -61,13 +61,18 @@ class Generator(ABC):
     def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
         """Add finished observations, and replace what is known to be pending.
 
-        The order of observations does not matter; configurations that were never asked are welcome; one that the
-        space does not hold is ignored (it may stem from an older space). A failed experiment has `value=None`.
+        The order of observations does not matter; configurations that were never asked are welcome; one that
+        the space does not hold is ignored (it may stem from an older space). A failed one has `value=None`.
 
         Args:
             finished: observations not told before.
-            pending: every configuration waiting or running elsewhere now. Asked-but-untold ones need not be here.
+            pending: every configuration waiting or running elsewhere now. Those asked and not yet told may be
+                left out.
         """
+
+    def default_n(self) -> int:
+        """How many suggestions to ask for when nobody names a number."""
+        return 20
 
     def rng(self) -> np.random.Generator:
         """The random stream of the next suggestion. Advance `n_asked` once a suggestion is made."""

@@ -1,0 +1,68 @@
+"""Generators propose configurations: one engine per method, imported when it is first asked for."""
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+from tuner.errors import UsageError, did_you_mean
+from tuner.experiment import Direction, Params
+from tuner.generators.base import Generator
+from tuner.space import SearchSpace
+
+__all__ = ["METHODS", "Generator", "make_generator"]
+
+_ENGINES = {
+    "bayesian": ("tuner.generators.bayesian", "BayesianGenerator"),
+    "grid": ("tuner.generators.grid", "GridGenerator"),
+    "random": ("tuner.generators.random", "RandomGenerator"),
+}
+
+METHODS: tuple[str, ...] = tuple(_ENGINES)
+"""Every method that `make_generator` knows."""
+
+
+def make_generator(
+    method: str,
+    space: SearchSpace,
+    *,
+    seed: int = 0,
+    direction: Direction | str = Direction.MINIMIZE,
+    baseline: Params | None = None,
+    n_asked: int = 0,
+    **options: Any,
+) -> Generator:
+    """Build the generator of a method; `options` are the further keyword arguments of its class.
+
+    Raises:
+        UsageError: unknown method, direction or option, an option out of its range, or a negative `seed` or
+            `n_asked`.
+        ParamsError: `baseline` is not in the space.
+    """
+    if method not in _ENGINES:
+        raise UsageError(
+            f"Unknown method {method!r}.{did_you_mean(str(method), METHODS)}",
+            f"Methods: {', '.join(METHODS)}.",
+        )
+    if direction not in list(Direction):
+        raise UsageError(
+            f"Unknown direction {direction!r}.{did_you_mean(str(direction), list(Direction))}",
+            "Directions: minimize, maximize.",
+        )
+    for name, number in (("seed", seed), ("n_asked", n_asked)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise UsageError(f"`{name}` must be a whole number of at least 0, but got {number!r}.")
+    module, name = _ENGINES[method]
+    engine: type[Generator] = getattr(import_module(module), name)
+    _check_options(method, engine, options)
+    return engine(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, **options)
+
+
+def _check_options(method: str, engine: type[Generator], options: dict[str, Any]) -> None:
+    shared = inspect.signature(Generator.__init__).parameters
+    known = [name for name in inspect.signature(engine).parameters if name not in shared]
+    for name in options:
+        if name not in known:
+            remedy = f"Options of {method}: {', '.join(known)}." if known else f"{method} takes no options."
+            raise UsageError(
+                f"Unknown option {name!r} of method {method!r}.{did_you_mean(name, known)}", remedy
+            )

@@ -1,0 +1,31 @@
+"""The surrogate: what is believed of configurations that were not run. `Surrogate` is the seam."""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Surrogate"]
+
+Array = NDArray[np.float64]
+
+
+class Surrogate(ABC):
+    """A model of the loss over the unit cube. Never changes: fitting builds one, conditioning gives another.
+
+    Deterministic: the same arrays give the same model in every process.
+    """
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, x: Array, y: Array) -> Self:
+        """Learn from `x`, (n, d) in the unit cube, and `y`, (n,) of mean 0 and deviation 1 or all 0."""
+
+    @abstractmethod
+    def condition(self, x: Array) -> Self:
+        """Believe that each row of `x`, (m, d), came out at its mean: means stay, deviations shrink."""
+
+    @abstractmethod
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation (> 0) of the noise-free loss at each row of `x`: (m,), (m,)."""

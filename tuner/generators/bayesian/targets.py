@@ -1,0 +1,49 @@
+"""From losses to what the surrogate learns: outliers drawn in, failures bad but finite, all on one scale."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuner.generators.bayesian.surrogate import Array
+
+__all__ = ["Targets", "scaled"]
+
+_N_FOR_LIMIT = 4
+_N_SPREADS = 2.0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """`y`, (n,), of mean 0 and deviation 1 (0 throughout where all are equal); loss = center + scale * y."""
+
+    y: Array
+    center: float
+    scale: float
+
+
+def scaled(losses: Sequence[float | None]) -> Targets:
+    """Bring finite losses, at least one of them known, to mean 0 and deviation 1.
+
+    A loss far above the median counts as the limit: how bad a bad one is says nothing about where the best
+    lies, and one outlier must not flatten all the rest. A failure (None) counts as the worst that remains.
+    """
+    # In units of the largest, so that no float is too large or too small for its square.
+    unit = max(abs(loss) for loss in losses if loss is not None) or 1.0
+    known = np.array([loss / unit for loss in losses if loss is not None])
+    limit = _limit(known)
+    worst = min(limit, float(known.max()))
+    drawn_in = np.array([worst if loss is None else min(loss / unit, limit) for loss in losses])
+    center, scale = float(drawn_in.mean()), float(drawn_in.std())
+    if not scale > 1e-12:
+        return Targets(np.zeros(len(drawn_in)), center * unit, unit)
+    return Targets((drawn_in - center) / scale, center * unit, scale * unit)
+
+
+def _limit(known: Array) -> float:
+    """Median plus twice the spread of the better half; infinite for few losses or without any spread."""
+    if len(known) < _N_FOR_LIMIT:
+        return float("inf")
+    best, quarter, median = np.quantile(known, [0.0, 0.25, 0.5])
+    spread = max(median - quarter, (median - best) / 2)
+    return float(median + _N_SPREADS * spread) if spread > 0 else float("inf")

@@ -1,0 +1,115 @@
+# ruff: noqa: D102 - the contract in `base` holds the docstrings
+"""What a generator knows of its study, and the generator that asks one suggestion at a time from it."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
+from typing import Any
+
+from tuner.errors import ParamsError, UsageError
+from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
+from tuner.generators.base import Generator
+from tuner.space import SearchSpace, config_key
+
+__all__ = ["History", "RememberingGenerator"]
+
+
+class History:
+    """Finished, pending and asked configurations of one study, each known by its canonical key.
+
+    Everything it hands out is in the order of the keys, so that the order of tells cannot matter.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._values: dict[str, list[float | None]] = {}
+        self._params: dict[str, Params] = {}
+        self._pending: set[str] = set()
+        self._asked: set[str] = set()
+
+    def tell(self, finished: Iterable[Observation], pending: Iterable[Params]) -> None:
+        """Add finished observations and replace what is pending; what the space does not hold is left out."""
+        for observation in finished:
+            if (key := self._enter(observation.params)) is not None:
+                self._values.setdefault(key, []).append(observation.value)
+                self._asked.discard(key)
+        keys = (self._enter(params) for params in pending)
+        self._pending = {key for key in keys if key is not None}
+
+    def ask(self, params: Params) -> None:
+        """Remember what was just asked: it is pending until told."""
+        key = config_key(params)
+        self._params[key] = params
+        self._asked.add(key)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values or key in self._pending or key in self._asked
+
+    def __len__(self) -> int:
+        """How many distinct configurations are finished, pending or asked."""
+        return len(self._values.keys() | self._pending | self._asked)
+
+    def known(self) -> list[Params]:
+        """All configurations that are finished, pending or asked."""
+        return [self._params[key] for key in sorted(self._values.keys() | self._pending | self._asked)]
+
+    def pending(self) -> list[Params]:
+        """What was asked or is pending elsewhere, and has no result yet."""
+        return [self._params[key] for key in sorted((self._pending | self._asked) - self._values.keys())]
+
+    def losses(self, direction: Direction) -> tuple[list[Params], list[float | None]]:
+        """Finished configurations and their losses; None where every run of it failed.
+
+        Repeats of one configuration are merged into the mean of those that succeeded.
+        """
+        keys = sorted(self._values)
+        return [self._params[key] for key in keys], [self._loss(key, direction) for key in keys]
+
+    def _loss(self, key: str, direction: Direction) -> float | None:
+        values = [value for value in self._values[key] if value is not None]
+        return loss_of(fsum(values) / len(values), direction) if values else None
+
+    def _enter(self, params: Params) -> str | None:
+        try:
+            valid = self._space.validate(params)
+        except ParamsError:
+            return None
+        key = config_key(valid)
+        self._params[key] = valid
+        return key
+
+
+class RememberingGenerator(Generator):
+    """A generator that makes its suggestions one at a time, so that `ask(n)` equals n times `ask(1)`."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        direction: Direction | str = Direction.MINIMIZE,
+        baseline: Params | None = None,
+        n_asked: int = 0,
+    ) -> None:
+        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
+        self.history = History(space)
+
+    def ask(self, n: int = 1) -> list[Suggestion]:
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise UsageError(
+                f"The number of suggestions must be a whole number of at least 1, but got {n!r}."
+            )
+        suggestions: list[Suggestion] = []
+        while len(suggestions) < n and (found := self._next()) is not None:
+            params, reason = found
+            self.history.ask(params)
+            self.n_asked += 1
+            suggestions.append(Suggestion(params, self.method, reason))
+        return suggestions
+
+    def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
+        self.history.tell(finished, pending)
+
+    @abstractmethod
+    def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
+        """A valid configuration that the history does not hold, and the reason; None when none is left."""
