@@ -43,10 +43,16 @@ def build(declared: Iterable[Param], constraints: Iterable[Constraint]) -> Built
     order = deciding_order(params, conditions)
     forbids = [_compiled(constraint, params) for constraint in kept if isinstance(constraint, Forbid)]
     named = {name for forbid in forbids for name in forbid.names}
+    excluded = _excluded(forbids)
     groups: dict[str, Group] = {}
     for constraint in kept:
         if isinstance(constraint, Sum | Increasing):
-            group = _group(constraint, _members(constraint, params, groups), named)
+            members = _members(constraint, params, groups)
+            group: Group = (
+                SumGroup(constraint, members, named, excluded)
+                if isinstance(constraint, Sum)
+                else IncreasingGroup(constraint, members)
+            )
             groups |= dict.fromkeys(group.names, group)
             params |= default_in_group(group)
         elif not isinstance(constraint, Forbid):
@@ -128,10 +134,14 @@ def _condition_keys(param: NumericParam) -> dict[str, frozenset[Key]]:
     return {parent: frozenset(map(typed, values)) for parent, values in (param.when or {}).items()}
 
 
-def _group(constraint: Sum | Increasing, members: Sequence[NumericParam], named: set[str]) -> Group:
-    if isinstance(constraint, Sum):
-        return SumGroup(constraint, members, named)
-    return IncreasingGroup(constraint, members)
+def _excluded(forbids: Sequence[CompiledForbid]) -> dict[str, set[Key]]:
+    """Return the values that are forbidden on their own, by parameter."""
+    excluded: dict[str, set[Key]] = {}
+    for forbid in forbids:
+        if len(forbid.keys) == 1:
+            name, keys = forbid.keys[0]
+            excluded.setdefault(name, set()).update(keys)
+    return excluded
 
 
 def _units(

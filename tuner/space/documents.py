@@ -64,7 +64,7 @@ def param_from_dict(name: Any, table: object) -> Param:
     where = f"parameter {name!r}"
     given = _table(where, table)
     kind = given.get("type")
-    if kind not in _CLASSES:
+    if not isinstance(kind, str) or kind not in _CLASSES:
         hint = did_you_mean(kind, _CLASSES) if isinstance(kind, str) else ""
         raise SpaceError(f"`type` of {where} must be one of {', '.join(_CLASSES)}, but got {kind!r}.{hint}")
     _check_keys(where, given, ("type", *_KEYS[kind]), _NEEDED[kind])

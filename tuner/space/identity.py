@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from tuner.errors import ParamsError
 from tuner.experiment import Value
+from tuner.space.values import brief, plain
 
 __all__ = ["config_key"]
 
@@ -20,12 +22,21 @@ def config_key(config: Mapping[str, Value]) -> str:
     Raises:
         ParamsError: a value is not finite, or not a plain string, number, boolean or None.
     """
-    unsigned = {name: value + 0.0 if type(value) is float else value for name, value in config.items()}
     try:
-        text = _encoder.encode(unsigned)
+        text = _encoder.encode({name: _unsigned(value) for name, value in config.items()})
     except (TypeError, ValueError) as error:
         raise ParamsError(
-            f"A configuration must hold plain finite values, but got {dict(config)!r}: {error}.",
+            f"A configuration must hold plain finite values, but got {brief(dict(config))}: {error}.",
             "Validate it in its space first.",
         ) from error
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _unsigned(value: Any) -> Value:
+    """Return the plain value, and zero without its sign."""
+    found = plain(value)
+    if type(found) is float:
+        return found + 0.0
+    if found is None or isinstance(found, str | int):
+        return found
+    raise TypeError(f"{type(found).__name__} is no plain value")

@@ -7,7 +7,7 @@ met.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -51,16 +51,24 @@ class CountedLattice:
         weights: units per step (>= 1) of each member.
         n_steps: the most steps (>= 0) of each member.
         goal: the least and the most units of the sum; 0 <= least <= most <= MAX_UNITS.
+        holes: numbers of steps that each member must not take.
     """
 
-    def __init__(self, weights: Sequence[int], n_steps: Sequence[int], goal: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        weights: Sequence[int],
+        n_steps: Sequence[int],
+        goal: tuple[int, int],
+        holes: Sequence[Collection[int]],
+    ) -> None:
         self.weights, self.n_steps, self.goal = list(weights), list(n_steps), goal
+        self.holes = [sorted(hole) for hole in holes]
         ways = np.zeros(goal[1] + 1)
         ways[goal[0] :] = 1.0
         tables = [ways]
         self._scaled = False
-        for weight, most in zip(reversed(self.weights), reversed(self.n_steps), strict=True):
-            ways = _window(ways, weight, min(most, goal[1] // weight) + 1)
+        for member in reversed(range(len(self.weights))):
+            ways = self._extended(ways, member)
             if ways.max(initial=0.0) > _LARGE:
                 # Only ratios within one table matter; a way must not vanish by underflow.
                 ways = np.where(ways > 0, np.maximum(ways / _LARGE, _TINY), 0.0)
@@ -78,9 +86,22 @@ class CountedLattice:
         """The count of the empty sum; infinite beyond 1e100."""
         return math.inf if self._scaled else float(self._tables[0][0])
 
+    def _extended(self, ways: np.ndarray, member: int) -> np.ndarray:
+        """Return the ways to complete each sum before `member`, from those after it."""
+        weight, n_values = self.weights[member], self._n_values(member)
+        if not self.holes[member]:
+            return _window(ways, weight, n_values)
+        allowed = sorted(set(range(n_values)).difference(self.holes[member]))
+        return sum((_shift(ways, k * weight) for k in allowed), np.zeros_like(ways))
+
+    def _n_values(self, member: int) -> int:
+        return min(self.n_steps[member], self.goal[1] // self.weights[member]) + 1
+
     def _completions(self, member: int, prefix: int) -> np.ndarray:
         weight, table = self.weights[member], self._tables[member + 1]
-        return table[prefix : prefix + weight * self.n_steps[member] + 1 : weight]
+        found = table[prefix : prefix + weight * self.n_steps[member] + 1 : weight].copy()
+        found[[hole for hole in self.holes[member] if hole < len(found)]] = 0.0
+        return found
 
     def allowed(self, member: int, prefix: int) -> Sequence[int]:
         """Read from the counts."""
@@ -98,14 +119,14 @@ class CountedLattice:
 
     def nearest(self, target: Sequence[float]) -> list[int]:
         """Exchange single steps where all are equal, else minimise by dynamic programming."""
-        if set(self.weights) == {1}:
+        if set(self.weights) == {1} and not any(self.holes):
             return _nearest_equal(target, self.n_steps, self.goal)
         # costs[s]: the least squared distance of the members from here on, given the sum so far.
         costs = np.where(self._tables[-1] > 0, 0.0, np.inf)
         choices = []
         for member in reversed(range(len(self.weights))):
             weight, best, choice = self.weights[member], None, None
-            for steps in range(min(self.n_steps[member], self.goal[1] // weight) + 1):
+            for steps in set(range(self._n_values(member))).difference(self.holes[member]):
                 moved = np.full_like(costs, np.inf)
                 moved[: len(costs) - steps * weight] = costs[steps * weight :]
                 moved += (weight * (steps - target[member])) ** 2

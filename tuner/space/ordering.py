@@ -105,22 +105,17 @@ class IncreasingGroup(Group):
         clipped = [param.clip(value) for param, value in zip(self.params, wanted, strict=True)]
         if _increases(clipped):
             return clipped
-        # With a gap taken from each, strictly increasing becomes non-decreasing: isotonic regression, whose
-        # clip into rising bounds is the projection. Snapping to steps may undo the order, which `above`
-        # mends.
-        shifts = self._shifts
-        level = _isotonic([value - shift for value, shift in zip(wanted, shifts, strict=True)])
-        lows = list(accumulate((p.low - s for p, s in zip(self.params, shifts, strict=True)), max))
-        highs = list(accumulate((p.high - s for p, s in self._from_last(shifts)), min))[::-1]
+        # With a gap taken from each, strictly increasing becomes non-decreasing: bounded isotonic regression.
+        # Snapping to steps that differ may undo the order, which `above` mends.
+        shifted = list(zip(self.params, wanted, self._shifts, strict=True))
+        lows = list(accumulate((param.low - shift for param, _, shift in shifted), max))
+        highs = list(accumulate((param.high - shift for param, _, shift in reversed(shifted)), min))[::-1]
+        level = _isotonic([value - shift for _, value, shift in shifted], lows, highs)
         values: list[float] = []
-        for i, param in enumerate(self.params):
-            value = param.clip(min(max(level[i], lows[i]), highs[i]) + shifts[i])
+        for (param, _, shift), most, height in zip(shifted, self._highs, level, strict=True):
             low = param.above(values[-1]) if values else param.low
-            values.append(min(max(value, low), self._highs[i]))
+            values.append(min(max(param.clip(height + shift), low), most))
         return values
-
-    def _from_last(self, shifts: Sequence[float]) -> list[tuple[NumericParam, float]]:
-        return list(zip(self.params, shifts, strict=True))[::-1]
 
     def domain(self, prefix: Sequence[float]) -> Domain:
         """Return what lies above the last of `prefix` and leaves room for the later members."""
@@ -161,16 +156,28 @@ def _increases(values: Sequence[float]) -> bool:
     return all(one < other for one, other in pairwise(values))
 
 
-def _isotonic(values: Sequence[float]) -> list[float]:
-    """Return the non-decreasing sequence nearest to `values`, by pooling adjacent violators."""
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        mean, size = float(value), 1
-        while blocks and blocks[-1][0] > mean:
-            before, count = blocks.pop()
-            mean, size = (before * count + mean * size) / (count + size), count + size
-        blocks.append((mean, size))
-    return [mean for mean, size in blocks for _ in range(size)]
+def _isotonic(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> list[float]:
+    """Return the non-decreasing sequence within its bounds that is nearest to `values`.
+
+    Adjacent violators are pooled, each pool at the nearest to its mean that its bounds allow (U. Stromberg,
+    "An algorithm for isotonic regression with arbitrary convex distance function", Computational Statistics
+    & Data Analysis 11, 1991). The bounds must not decrease, so that the first high and the last low are a
+    pool's own.
+    """
+    pools: list[tuple[float, int, float, float]] = []  # mean, size, low, high
+    for value, low, high in zip(values, lows, highs, strict=True):
+        pool = (float(value), 1, low, high)
+        while pools and _height(pools[-1]) > _height(pool):
+            mean, size, _, high_before = pools.pop()
+            n = size + pool[1]
+            pool = ((mean * size + pool[0] * pool[1]) / n, n, pool[2], high_before)
+        pools.append(pool)
+    return [_height(pool) for pool in pools for _ in range(pool[1])]
+
+
+def _height(pool: tuple[float, int, float, float]) -> float:
+    mean, _, low, high = pool
+    return min(max(mean, low), high)
 
 
 def _placed(param: NumericParam, ways: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 
 import numpy as np
 
 from tuner.errors import SpaceError
 from tuner.space import simplex
+from tuner.space.conditions import Key
 from tuner.space.constraints import Sum
 from tuner.space.groups import Domain, Group
 from tuner.space.lattice import MAX_UNITS, CountedLattice, FineLattice, Lattice
@@ -29,7 +31,8 @@ class SumGroup(Group):
     Args:
         constraint: the declaration.
         params: its members.
-        settled_first: names to be settled before the others of their kind.
+        named: members that forbids name; they are settled before the others of their kind.
+        excluded: values of members that are forbidden whatever the others are.
 
     Raises:
         SpaceError: nothing within the bounds and steps meets the total.
@@ -38,10 +41,15 @@ class SumGroup(Group):
     constraint: Sum
 
     def __init__(
-        self, constraint: Sum, params: Sequence[NumericParam], settled_first: Collection[str] = ()
+        self,
+        constraint: Sum,
+        params: Sequence[NumericParam],
+        named: Collection[str] = (),
+        excluded: Mapping[str, Collection[Key]] = MappingProxyType({}),
     ) -> None:
         # Members that forbids name are settled first: the others can then always complete the sum.
-        ranked = sorted(params, key=lambda param: param.name not in settled_first)
+        ranked = sorted(params, key=lambda param: param.name not in named)
+        self._named, self._excluded = named, excluded
         self._stepped = [param for param in ranked if param.n_values is not None]
         self._free = [param for param in ranked if param.n_values is None]
         super().__init__([*self._stepped, *self._free])
@@ -76,7 +84,8 @@ class SumGroup(Group):
         if goal[0] > goal[1]:
             raise self._unreachable()
         if goal[1] <= MAX_UNITS:
-            lattice: Lattice = CountedLattice(self._weights, n_steps, goal)
+            holes = [self._holes(param) for param in self._stepped]
+            lattice: Lattice = CountedLattice(self._weights, n_steps, goal, holes)
         elif set(self._weights) == {1}:
             lattice = FineLattice(n_steps, goal)
         else:
@@ -89,6 +98,10 @@ class SumGroup(Group):
             raise self._unreachable()
         return lattice
 
+    def _holes(self, param: NumericParam) -> set[int]:
+        values = (value for _, value in self._excluded.get(param.name, ()) if isinstance(value, int | float))
+        return {param.index_of(value) for value in values if param.low <= value <= param.high}
+
     def _goal(self, unit: Fraction) -> tuple[int, int]:
         """Return the least and most whole units that the stepped members must add up to, above their lows."""
         slack = min(Fraction(self._tolerance) / 10, unit / 4)
@@ -99,14 +112,14 @@ class SumGroup(Group):
 
     def _unreachable(self) -> SpaceError:
         return SpaceError(
-            f"The sum {self.constraint} can never hold: in their steps the parameters never add up to "
-            f"{self._equals!r}.",
+            f"The sum {self.constraint} can never hold: in the steps that are allowed the parameters never "
+            f"add up to {self._equals!r}.",
             "Choose bounds and steps that can reach the total, or leave the step of one parameter out.",
         )
 
     def with_params(self, params: Sequence[NumericParam]) -> "SumGroup":
         """Build the same sum over these."""
-        return SumGroup(self.constraint, params)
+        return SumGroup(self.constraint, params, self._named, self._excluded)
 
     def draw(self, rng: np.random.Generator) -> list[float]:
         """Draw stepped members from their lattice, then continuous ones from what remains."""
