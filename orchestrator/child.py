@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -80,30 +80,30 @@ class Child:
         cwd: str | None,
         environment: Mapping[str, str | None] | None = None,
     ) -> None:
-        self.connection, theirs = Pipe()
-        self._log = tempfile.TemporaryFile("a+b", prefix="retrain-log-")  # noqa: SIM115 - closed in `close`
         given: dict[str, str | None] = {**_ONE_THREAD, **os.environ, **(environment or {})}
-        fds = (theirs.fileno(), payload.fileno())
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-                [sys.executable, "-P", "-c", _BOOT, _ROOT, module, *map(str, fds)],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=fds,
-                cwd=cwd if cwd is not None and Path(cwd).is_dir() else None,
-                env={name: value for name, value in given.items() if value is not None},
-                start_new_session=True,
-            )
-        except OSError as error:
-            self.connection.close()
-            self._log.close()
-            raise PoolError(
-                f"A worker process cannot be started: {error.strerror or error}.",
-                "Use fewer --workers, or raise the limits on processes and files (ulimit -u, ulimit -n).",
-            ) from error
-        finally:
-            theirs.close()
+        with ExitStack() as undo:
+            try:
+                self.connection, theirs = Pipe()
+                undo.enter_context(self.connection)
+                self._log = undo.enter_context(tempfile.TemporaryFile("a+b", prefix="retrain-log-"))
+                with theirs:
+                    fds = (theirs.fileno(), payload.fileno())
+                    self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                        [sys.executable, "-P", "-c", _BOOT, _ROOT, module, *map(str, fds)],
+                        stdin=subprocess.DEVNULL,
+                        stdout=self._log,
+                        stderr=self._log,
+                        pass_fds=fds,
+                        cwd=cwd if cwd is not None and Path(cwd).is_dir() else None,
+                        env={name: value for name, value in given.items() if value is not None},
+                        start_new_session=True,
+                    )
+            except OSError as error:
+                raise PoolError(
+                    f"A worker process cannot be started: {error.strerror or error}.",
+                    "Use fewer --workers, or raise the limits on processes and files (ulimit -u, ulimit -n).",
+                ) from error
+            undo.pop_all()
         self.pid = self._process.pid
         self.sentinel = _pidfd(self.pid)
         # One that died at once is found like any other: its sentinel and its connection say so.
@@ -116,6 +116,8 @@ class Child:
         Args:
             grace_s: how long it may take to end by itself, where it is known to be dying.
         """
+        if self._process.returncode is not None:
+            return name_of_exit(self._process.returncode)  # its pid may be another's by now
         started = descendants(self.pid)
         code = self._wait(grace_s)
         kill_session(self.pid)

@@ -3,25 +3,24 @@
 import logging
 import pickle
 import selectors
-import time
 from dataclasses import replace
 
 from orchestrator.child import Broken, Child, Free
+from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
-from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Finished, Progress, Task
 from orchestrator.processes import OutOfMemoryCount, death_of
 from orchestrator.worker import shortened
 from retrain.pipeline import Pipeline
-from tuner.errors import PoolError, RetrainError
+from tuner.errors import PoolError
 from tuner.experiment import Failure, Outcome
 
 __all__ = ["LocalPool"]
 
 _log = logging.getLogger(__name__)
 
-_MAX_MESSAGES = (
-    1_000  # taken in from one worker at a time: one that reports without pause must not starve others
-)
+# Taken in from one worker at a time: one that reports without pause must not starve the others.
+_MAX_MESSAGES = 1_000
 
 
 class _Worker:
@@ -43,7 +42,7 @@ class _Worker:
         return self.ready and self.task is None
 
 
-class LocalPool(WorkerPool):
+class LocalPool(EventPool):
     """Worker processes on this machine, one task each at a time.
 
     They start side by side, without being waited for. What user code prints does not reach the terminal; the
@@ -60,17 +59,12 @@ class LocalPool(WorkerPool):
     """
 
     def __init__(self, pipeline: Pipeline, data: object, n_workers: int) -> None:
-        if n_workers < 1:
-            raise ValueError(f"n_workers must be >= 1, but got {n_workers}")
-        self.n_workers = n_workers
+        super().__init__(n_workers)
         self._surroundings = Surroundings.here()
         self._payload = write_payload(pipeline, data)
         self._selector = selectors.DefaultSelector()
         self._out_of_memory = OutOfMemoryCount()
-        self._error: RetrainError | None = None
-        self._events: list[Progress | Finished] = []
         self._n_useless_deaths = 0
-        self._closed = False
         self._workers: list[_Worker] = []
         try:
             for _ in range(n_workers):
@@ -97,20 +91,6 @@ class LocalPool(WorkerPool):
                 return
         raise ValueError("no worker is free")
 
-    def wait(self, timeout_s: float) -> list[Progress | Finished]:  # noqa: D102
-        deadline = time.monotonic() + timeout_s
-        n_free = self.n_free
-        while not self._events:
-            self._check_usable()
-            left_s = deadline - time.monotonic()
-            self._look(max(0.0, left_s))
-            if left_s <= 0 or self.n_free > n_free:
-                break
-        if not self._events:
-            self._check_usable()
-        events, self._events = self._events, []
-        return events
-
     def cancel(self, key: str) -> None:  # noqa: D102
         for worker in self._workers:
             if worker.task is not None and worker.task.key == key:
@@ -127,12 +107,6 @@ class LocalPool(WorkerPool):
         self._selector.close()
         self._payload.close()
         self._events.clear()
-
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise PoolError("The pool is closed.")
-        if self._error is not None:
-            raise self._error
 
     def _start(self) -> _Worker:
         where = self._surroundings
@@ -191,8 +165,12 @@ class LocalPool(WorkerPool):
             self._events.append(Finished(worker.task.key, self._end_of(worker, cause, log)))
         elif not self._error:
             self._mind_useless_death(cause, log)
-        if not self._error:
+        if self._error:
+            return
+        try:
             self._workers.append(self._start())
+        except PoolError as error:
+            self._error = error  # told by the next `wait`, after what happened before
 
     def _end_of(self, worker: _Worker, cause: str, log: str) -> Failure:
         if worker.cancelled:
@@ -202,7 +180,7 @@ class LocalPool(WorkerPool):
 
     def _mind_useless_death(self, cause: str, log: str) -> None:
         """A worker that dies without a task is replaced, but not for ever."""
-        _log.warning("a worker died without a task (%s)", cause)
+        _log.info("a worker died without a task (%s)", cause)
         self._n_useless_deaths += 1
         if self._n_useless_deaths < self.n_workers + 3:
             return

@@ -63,10 +63,13 @@ def write_payload(pipeline: Pipeline, data: object) -> IO[bytes]:
         _pickled("pipeline", lambda: cloudpickle.dumps(pipeline, protocol=5)),
         _pickled("data", lambda: cloudpickle.dumps(data, protocol=5, buffer_callback=buffers.append)),
     ]
+    file = None
     try:
         file = tempfile.TemporaryFile(prefix="retrain-")  # noqa: SIM115 - the pool keeps it open
         _write_blocks(file, blocks + [buffer.raw() for buffer in buffers])
     except OSError as error:
+        if file is not None:
+            file.close()
         raise PoolError(
             f"The data for the workers cannot be written to {tempfile.gettempdir()}: {error.strerror}.",
             "Free some space there, or set TMPDIR to a folder with more.",

@@ -44,7 +44,8 @@ class Finished:
 class WorkerPool(ABC):
     """Runs tasks on workers that may die. Use as a context manager.
 
-    A worker builds its pipeline once and reuses it. After a death it is replaced; children of a task die with it.
+    A worker builds its pipeline once and reuses it. After a death it is replaced; children of a task die with
+    it.
     """
 
     n_workers: int
@@ -76,8 +77,9 @@ class WorkerPool(ABC):
         """Return what happened since the last call; wait up to `timeout_s` (>= 0) for a first event.
 
         Every submitted task ends in exactly one Finished. One that lost its worker ends as WORKER_LOST (or
-        OUT_OF_MEMORY where the system says so); a cancelled one as CANCELLED. A KeyboardInterrupt or SystemExit
-        raised by user code is a failure of class ERROR, never a cancel.
+        OUT_OF_MEMORY where the system says so); a cancelled one as CANCELLED. A KeyboardInterrupt or
+        SystemExit raised by user code is a failure of class ERROR, never a cancel. Returns early, with
+        nothing, when a worker became free.
 
         Raises:
             PoolError: the workers are gone for good (the cluster was lost).
@@ -85,7 +87,7 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def cancel(self, key: str) -> None:
-        """Kill the worker of this task. Its Finished (CANCELLED) follows from `wait`. Unknown keys are ignored."""
+        """Kill the worker of this task; its Finished (CANCELLED) comes from `wait`. Ignores unknown keys."""
 
     @abstractmethod
     def close(self) -> None:

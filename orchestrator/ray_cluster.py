@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sys
+import textwrap
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -99,7 +100,7 @@ def _split(address: str) -> tuple[str, int]:
 
 def _explained(order: HostOrder, error: Exception) -> PoolError:
     text = (error.strerror if isinstance(error, OSError) else None) or str(error).strip()
-    reason = text.splitlines()[0] if text else type(error).__name__
+    reason = textwrap.shorten(text.splitlines()[0], 200) if text else type(error).__name__
     if order.folder is not None:
         return PoolError(
             f"Ray cannot start on this machine: {reason}",

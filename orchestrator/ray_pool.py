@@ -5,6 +5,7 @@ signal handlers, reads its settings when it is imported, and ends the process th
 gone: none of that may happen to the process that keeps the registry, or to the user's notebook.
 """
 
+import logging
 import os
 import re
 import secrets
@@ -12,16 +13,20 @@ import selectors
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.child import Broken, Child, Free
+from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
-from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Finished, Progress, Task
 from retrain.pipeline import Pipeline
-from tuner.errors import PoolError, RetrainError, UsageError
+from tuner.errors import PoolError, UsageError
 
 __all__ = ["Cancel", "Connected", "HostOrder", "RayPool"]
+
+_log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 55.0
 LOST_AFTER_S = 20.0
@@ -57,40 +62,34 @@ class Cancel:
     key: str
 
 
-class RayPool(WorkerPool):
+class RayPool(EventPool):
     """One reused Ray actor per worker, each with a CPU of its own; the data lie once in the object store.
 
     Nothing is waited for here: the cluster starts while the caller goes on, and `wait` tells of trouble.
 
     Args:
         pipeline: not bound to data; travels by value where it comes from a script or notebook. Other modules
-        must
-            be importable where the workers run: on this machine they are looked up where this process looks;
-            on other machines they must be installed, or lie at the same path.
-        data: what `pipeline.load` returned. n_workers: how many actors (>= 1). A private cluster has that
-        many CPUs, whatever the machine has; on a
-            cluster, those that find no free CPU wait for one.
-        address: "host:port" of a cluster of which this machine is a node, or "auto". None takes RAY_ADDRESS,
-        and
-            where that is not set starts a private cluster, with a token of its own, that ends with the pool.
+            must be importable where the workers run: on this machine they are looked up where this process
+            looks; on other machines they must be installed, or lie at the same path.
+        data: what `pipeline.load` returned.
+        n_workers: how many actors (>= 1). A private cluster has that many CPUs, whatever the machine has; on
+            a cluster that is joined, those that find no free CPU wait for one.
+        address: "host:port" of a cluster of which this machine is a node, or "auto". None takes RAY_ADDRESS;
+            where that is not set it starts a private cluster, with a token of its own, that ends with the
+            pool.
 
     Raises:
-        UsageError: the pipeline or the data cannot be pickled, or the address is of a kind that does not work
-        here. PoolError: the system cannot start the process.
+        UsageError: the pipeline or the data cannot be pickled, or the address is of another kind.
+        PoolError: the system cannot start the process.
     """
 
     def __init__(self, pipeline: Pipeline, data: object, n_workers: int, address: str | None = None) -> None:
-        if n_workers < 1:
-            raise ValueError(f"n_workers must be >= 1, but got {n_workers}")
-        self.n_workers = n_workers
+        super().__init__(n_workers)
         self._address = _checked(address or os.environ.get("RAY_ADDRESS") or "local")
         self._n_free = 0
         self._running: set[str] = set()
-        self._events: list[Progress | Finished] = []
-        self._error: RetrainError | None = None
-        self._connected = False
-        self._closed = False
-        self._connect_by = time.monotonic() + CONNECT_TIMEOUT_S
+        self._connected = self._ready = self._told_of_waiting = False
+        self._started_at = time.monotonic()
         self._folder = _new_folder() if self._address == "local" else None
         try:
             self._host = self._start(pipeline, data)
@@ -116,23 +115,10 @@ class RayPool(WorkerPool):
         self._running.add(task.key)
         self._n_free -= 1
 
-    def wait(self, timeout_s: float) -> list[Progress | Finished]:  # noqa: D102
-        deadline = time.monotonic() + timeout_s
-        n_free = self.n_free
-        while not self._events:
-            self._check_usable()
-            left_s = deadline - time.monotonic()
-            self._look(max(0.0, left_s))
-            if left_s <= 0 or self.n_free > n_free:
-                break
-        if not self._events:
-            self._check_usable()
-        events, self._events = self._events, []
-        return events
-
     def cancel(self, key: str) -> None:  # noqa: D102
         if key in self._running:
-            self._tell(Cancel(key))
+            with suppress(PoolError):  # told by the next `wait`, after what happened before
+                self._tell(Cancel(key))
 
     def close(self) -> None:  # noqa: D102
         if self._closed:
@@ -172,12 +158,6 @@ class RayPool(WorkerPool):
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise PoolError("The pool is closed.")
-        if self._error is not None:
-            raise self._error
-
     def _tell(self, message: object) -> None:
         try:
             self._host.connection.send(message)
@@ -186,8 +166,9 @@ class RayPool(WorkerPool):
             self._check_usable()
 
     def _look(self, timeout_s: float) -> None:
+        connect_by = self._started_at + CONNECT_TIMEOUT_S
         if not self._connected:
-            timeout_s = min(timeout_s, max(0.0, self._connect_by - time.monotonic()))
+            timeout_s = min(timeout_s, max(0.0, connect_by - time.monotonic()))
         ready = self._selector.select(timeout_s)
         try:
             while self._host.connection.poll():
@@ -198,14 +179,18 @@ class RayPool(WorkerPool):
             return
         if any(key.fd == self._host.sentinel for key, _ in ready):
             self._lose()
-        elif not self._connected and time.monotonic() >= self._connect_by:
+        elif not self._connected and time.monotonic() >= connect_by:
             self._lose(f"Ray did not answer within {CONNECT_TIMEOUT_S:.0f} s.")
+        elif not self._ready and not self._told_of_waiting and time.monotonic() >= connect_by:
+            self._told_of_waiting = True
+            _log.warning("no worker is ready yet: the Ray cluster may have no free CPU")
 
     def _take(self, message: object) -> None:
         match message:
             case Connected():
                 self._connected = True
             case Free(change):
+                self._ready = True
                 self._n_free += change
             case Broken(error):
                 self._error = self._error or error

@@ -1,0 +1,208 @@
+"""A pipeline that does what a parameter says: every way in which user code may end."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrain.pipeline import Pipeline, Report
+from tuner.errors import DataError
+from tuner.experiment import Direction, Params, Provenance
+from tuner.space import FloatParam, SearchSpace
+
+PATIENCE_S = 60.0
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.005)
+
+
+class HostileError(Exception):
+    """Cannot be unpickled: its arguments are not those of its constructor."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class Scripted(Pipeline):
+    """Does what the parameter `do` names."""
+
+    name = "scripted"
+    metric = "value"
+    direction = Direction.MINIMIZE
+    space = SearchSpace([FloatParam("x", 0.0, 1.0)])
+
+    def __init__(self) -> None:
+        self.n_uses = self.n_calls = 0
+
+    def use(self, data: Any) -> None:
+        self.n_uses += 1
+        self.data = data
+
+    def provenance(self) -> Provenance:
+        return Provenance()
+
+    def evaluate(self, params: Params, report: Report, seed: int) -> Any:
+        self.n_calls += 1
+        return getattr(self, "do_" + str(params["do"]))(params, report, seed)
+
+    # ---- results
+
+    def do_echo(self, params: Params, report: Report, seed: int) -> Any:
+        assert type(params) is dict
+        return {"value": np.float64(params["x"]), "seed": seed, "third": Decimal("0.5"), "count": np.int64(3)}
+
+    def do_count(self, params: Params, report: Report, seed: int) -> Any:
+        return {"value": 0.0, "pid": os.getpid(), "n_uses": self.n_uses, "n_calls": self.n_calls}
+
+    def do_data(self, params: Params, report: Report, seed: int) -> Any:
+        return {"value": float(self.data["X"].sum()), "rows": len(self.data["names"])}
+
+    def do_cwd(self, params: Params, report: Report, seed: int) -> Any:
+        assert str(Path.cwd()) == params["cwd"]
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+        return 0.0
+
+    def do_chatter(self, params: Params, report: Report, seed: int) -> Any:
+        print("x" * 1_000_000)
+        print("y" * 1_000_000, file=sys.stderr)
+        os.write(1, b"\x80\x05garbage" * 10_000)
+        return 0.0
+
+    # ---- ends that are no result
+
+    def do_raise(self, params: Params, report: Report, seed: int) -> Any:
+        raise ValueError("max_depth must be positive,\n\tnot -1")
+
+    def do_hostile(self, params: Params, report: Report, seed: int) -> Any:
+        raise HostileError(1, 2)
+
+    def do_exit(self, params: Params, report: Report, seed: int) -> Any:
+        sys.exit(params["code"])  # type: ignore[arg-type]
+
+    def do_interrupt(self, params: Params, report: Report, seed: int) -> Any:
+        raise KeyboardInterrupt
+
+    def do_memory(self, params: Params, report: Report, seed: int) -> Any:
+        raise MemoryError
+
+    def do_recursion(self, params: Params, report: Report, seed: int) -> Any:
+        return self.do_recursion(params, report, seed)
+
+    def do_lambda(self, params: Params, report: Report, seed: int) -> Any:
+        return lambda: 1.0
+
+    def do_nan(self, params: Params, report: Report, seed: int) -> Any:
+        return float("nan")
+
+    def do_text(self, params: Params, report: Report, seed: int) -> Any:
+        return "0.93"
+
+    def do_misspelt(self, params: Params, report: Report, seed: int) -> Any:
+        return {"valeu": 0.5}
+
+    def do_flood(self, params: Params, report: Report, seed: int) -> Any:
+        return {"value": 0.0} | {f"m{i}": 0.0 for i in range(200_000)}
+
+    # ---- deaths
+
+    def do_end_process(self, params: Params, report: Report, seed: int) -> Any:
+        os._exit(int(params["code"]))  # type: ignore[arg-type]
+
+    def do_signal(self, params: Params, report: Report, seed: int) -> Any:
+        # To this very thread, as a real crash is.
+        signal.pthread_kill(threading.get_ident(), signal.Signals[str(params["signal"])])
+        time.sleep(PATIENCE_S)
+
+    def do_last_words(self, params: Params, report: Report, seed: int) -> Any:
+        print("for example: CUDA error")
+        print("out of cheese", file=sys.stderr)
+        os._exit(1)
+
+    def do_close_files(self, params: Params, report: Report, seed: int) -> Any:
+        """As careless programs do before they start another one: the pool's connection is among them."""
+        os.closerange(3, 1000)
+        return 0.0
+
+    def do_fork(self, params: Params, report: Report, seed: int) -> Any:
+        """Both come back from here, and both report."""
+        os.fork()
+        report(0, {"loss": 1.0})
+        return 0.0
+
+    def do_spin(self, params: Params, report: Report, seed: int) -> Any:
+        Path(str(params["mark"])).touch()
+        while True:
+            pass
+
+    def do_block(self, params: Params, report: Report, seed: int) -> Any:
+        Path(str(params["mark"])).touch()
+        time.sleep(1e6)
+
+    # ---- several at once
+
+    def do_meet(self, params: Params, report: Report, seed: int) -> Any:
+        Path(str(params["mine"])).touch()
+        until(Path(str(params["theirs"])).exists, "the other task starts")
+        return 0.0
+
+    def do_report(self, params: Params, report: Report, seed: int) -> Any:
+        report(0, {"loss": 3.0})
+        until(Path(str(params["go"])).exists, "the test has seen the first report")
+        report(1, {"loss": np.float32(2.0), "auc": 0.5})  # type: ignore[dict-item]
+        report(2, {"loss": 1})
+        return 1.0
+
+    # ---- children
+
+    def do_children(self, params: Params, report: Report, seed: int) -> Any:
+        """Leave a child, one in a session of its own, and an orphan; note their pids; then end as told."""
+        plain = subprocess.Popen(["sleep", "1000"])
+        away = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        orphan = subprocess.run(
+            ["sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"], capture_output=True, text=True, check=True
+        ).stdout
+        pids = Path(str(params["pids"]))
+        pids.with_suffix(".tmp").write_text(f"{plain.pid} {away.pid} {orphan}")
+        pids.with_suffix(".tmp").rename(pids)
+        if params["then"] == "hang":
+            time.sleep(1e6)
+        if params["then"] == "raise":
+            raise ValueError("after leaving children")
+        return 0.0
+
+    def do_child_and_die(self, params: Params, report: Report, seed: int) -> Any:
+        Path(str(params["pids"])).write_text(str(subprocess.Popen(["sleep", "1000"]).pid))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Picky(Scripted):
+    """Does not like its data."""
+
+    def use(self, data: Any) -> None:
+        raise DataError("The target 'default' has one class only.", "Choose another target.")
+
+
+class Fatal(Scripted):
+    """Takes its worker along while it is built."""
+
+    def use(self, data: Any) -> None:
+        os._exit(7)
+
+
+class Lost(Scripted):
+    """Cannot be unpickled, as where a module is missing."""
+
+    def __reduce__(self) -> Any:
+        return (__import__, ("a_module_that_is_nowhere",))

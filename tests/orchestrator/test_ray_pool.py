@@ -1,0 +1,132 @@
+import os
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator import ray_pool
+from orchestrator.pool import Task, WorkerPool
+from orchestrator.ray_pool import RayPool
+from tests.contracts.pool_contract import PoolContract, StartPool, StartProgram, run, until_free, until_gone
+from tests.contracts.scripted_pipeline import Scripted, until
+from tests.contracts.unguarded_programs import Program
+from tuner.errors import PoolError, UsageError
+from tuner.experiment import Evaluation
+
+pytestmark = pytest.mark.ray
+
+DATA = {"X": np.arange(100.0), "names": ["a", "b"]}
+
+
+@pytest.fixture(scope="module")
+def pool(ray_cluster: Mapping[str, str]) -> Iterator[WorkerPool]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ray_cluster.items():
+            patch.setenv(name, value)
+        with RayPool(Scripted(), DATA, 2) as pool:
+            yield pool
+
+
+@pytest.fixture
+def start_pool(ray_address: str) -> StartPool:
+    return RayPool
+
+
+@pytest.fixture
+def start_program(tmp_path: Path, ray_cluster: Mapping[str, str]) -> StartProgram:
+    return lambda body: Program(tmp_path, RayPool, body, ray_cluster)
+
+
+class TestRayPool(PoolContract):
+    pass
+
+
+def _processes(pool: RayPool, name: str) -> list[int]:
+    """Pids of a private cluster's processes whose command line holds `name`."""
+    done = subprocess.run(
+        ["ps", "-s", str(pool._host.pid), "-o", "pid=,args="], capture_output=True, text=True, check=False
+    )
+    return [int(line.split()[0]) for line in done.stdout.splitlines() if name in line]
+
+
+class TestPrivateCluster:
+    @pytest.fixture
+    def private(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayPool]:
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        monkeypatch.setattr(ray_pool, "LOST_AFTER_S", 4.0)
+        with RayPool(Scripted(), DATA, 3) as pool:
+            yield pool
+
+    def test_it_is_ours_alone_and_leaves_nothing(self, private: RayPool) -> None:
+        until_free(private)  # three workers, however many CPUs this machine has
+        assert isinstance(run(private, "echo", x=0.5), Evaluation)
+        folder = Path(private._folder or "")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "token").stat().st_mode) == 0o600
+        (head,) = _processes(private, "/gcs_server ")
+        environment = Path(f"/proc/{head}/environ").read_bytes().split(b"\0")
+        assert b"RAY_AUTH_MODE=token" in environment
+        assert f"RAY_AUTH_TOKEN_PATH={folder / 'token'}".encode() in environment
+        pids = _processes(private, "")
+        assert len(pids) > 5
+        private.close()
+        until_gone(pids)
+        assert not folder.exists()
+
+    def test_a_lost_head_is_noticed(self, private: RayPool, tmp_path: Path) -> None:
+        until_free(private)
+        private.submit(Task("one", {"do": "block", "mark": str(tmp_path / "runs")}, 0))
+        until((tmp_path / "runs").exists, "the task runs")
+        os.kill(_processes(private, "/gcs_server ")[0], signal.SIGKILL)
+        with pytest.raises(PoolError, match="cluster was lost"):
+            assert private.wait(30.0) == []
+        with pytest.raises(PoolError, match="cluster was lost"):
+            private.submit(Task("two", {"do": "echo"}, 0))
+
+
+class TestJoining:
+    def test_a_dead_port_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # bound but not listening: nobody else gets it, nobody answers
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            monkeypatch.setenv("RAY_ADDRESS", address)
+            with (
+                RayPool(Scripted(), None, 1) as pool,
+                pytest.raises(PoolError, match=f"{address}.*refused"),
+            ):
+                pool.wait(30.0)
+
+    def test_silence_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ray_pool, "CONNECT_TIMEOUT_S", 2.0)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            with (
+                RayPool(Scripted(), None, 1, address) as pool,
+                pytest.raises(PoolError, match="did not answer"),
+            ):
+                pool.wait(30.0)
+
+    def test_a_wrong_token_is_refused(
+        self, ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "token").write_text("0" * 64)
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setattr(ray_pool, "CONNECT_TIMEOUT_S", 5.0)  # Ray itself tries for 20 s
+        with RayPool(Scripted(), None, 1) as pool, pytest.raises(PoolError):
+            until_free(pool)
+
+    def test_a_missing_token_is_told(self, ray_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/nowhere/token")
+        with RayPool(Scripted(), None, 1) as pool, pytest.raises(PoolError, match="/nowhere/token") as caught:
+            until_free(pool)
+        assert "RAY_AUTH_MODE" in caught.value.remedy
+
+    @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:port"])
+    def test_an_address_of_another_kind_is_refused(self, address: str) -> None:
+        with pytest.raises(UsageError, match="HOST:PORT"):
+            RayPool(Scripted(), None, 1, address)
