@@ -1,5 +1,6 @@
 """The whole loop in one call, from a notebook or a script: `tune(objective, space)`."""
 
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.launch import conduct, start_pool
-from orchestrator.progress import Silent, open_display
+from orchestrator.progress import open_display
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
 from retrain.pipelines.objective import ObjectivePipeline
+from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, State, Study
 from tuner.propose import open_study
 from tuner.registry import open_registry
@@ -113,14 +115,21 @@ def tune(
         seed=seed,
         command=("tune",),
     ).settled()
+    if direction not in list(Direction):
+        raise UsageError(
+            f"Unknown direction {direction!r}.{did_you_mean(str(direction), list(Direction))}",
+            f"There are: {', '.join(Direction)}.",
+        )
     pipeline = ObjectivePipeline(objective, space, metric, direction)
     defaults = space.defaults()
     spec = StudySpec(study, space.to_dict(), metric, pipeline.direction, defaults, seed)
+    if progress is None:
+        progress = sys.stderr.isatty()
     with ExitStack() as stack:
         if db is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="retrain-"))
             db = Path(folder) / "experiments.db"
-        display = stack.enter_context(Silent() if progress is False else open_display())
+        display = stack.enter_context(open_display(quiet=not progress))
         registry = stack.enter_context(open_registry(db, create=True))
         opened = open_study(registry, spec)
         n_open = registry.counts(opened)[State.WAITING]

@@ -1,0 +1,277 @@
+"""The command `orchestrator` from its arguments to its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import launch as launch_module
+from orchestrator.cli import cli
+from orchestrator.progress import Bar, Plain, Silent
+from orchestrator.request import Request
+from orchestrator.signals import Interrupted
+from retrain.cli import run_command
+from tests.orchestrator.fakes import FakeClock, FakePool, failed, scored
+from tuner.errors import PoolError
+from tuner.registry import open_registry
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONFIG = """
+name = "toy"
+[pipeline]
+kind = "train.py:objective"
+metric = "loss"
+direction = "minimize"
+[space.params]
+x = { type = "float", low = 0.0, high = 1.0, default = 0.5 }
+"""
+
+HEAVY = {"ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst", "alembic"}
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("RETRAIN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "retrain.toml").write_text(CONFIG)
+    (tmp_path / "train.py").write_text("def objective(params):\n    return params['x']\n")
+    clock = FakeClock()
+
+    def start_pool(request: Request, pipeline: object, data: object, n_workers: int) -> FakePool:
+        return FakePool(lambda task: scored(float(task.params["x"])), clock, n_workers)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(launch_module, "start_pool", start_pool)
+    return tmp_path
+
+
+@pytest.fixture
+def run(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `orchestrator` with these arguments: its exit code, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["orchestrator", *arguments])
+        code = run_command(cli, "orchestrator")
+        return code, *capsys.readouterr()
+
+    return run
+
+
+# ---- running
+
+
+def test_a_run_from_beginning_to_end(run: Run) -> None:
+    code, out, err = run("--method", "random", "--configs", "3", "--workers", "2")
+    assert code == 0, err
+    assert err.splitlines()[0] == "starting 2 Ray workers ..."
+    assert "4/4 done, best loss" in err
+    assert out.splitlines()[0].endswith("4 complete, 0 failed")
+
+
+def test_results_go_to_stdout_and_quiet_leaves_nothing_else(run: Run) -> None:
+    code, out, err = run("--method", "random", "--configs", "3", "-q", "--format", "json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["n_complete"] == 4
+
+
+def test_no_progress_keeps_what_must_be_known(run: Run) -> None:
+    _, _, err = run("--method", "random", "--configs", "3", "--no-progress", "--workers", "1")
+    assert err.splitlines() == ["starting 1 Ray worker ...", "1 experiment waiting in study 'toy'"]
+
+
+def test_failures_are_told_by_the_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        launch_module, "start_pool", lambda *_: FakePool(lambda task: failed(), FakeClock(), 2)
+    )
+    code, out, _ = run("--method", "random", "--configs", "3")
+    assert code == 5
+    assert "failed 4 x: error: ValueError: no" in out
+    assert run("--method", "random", "--configs", "1", "--max-failed", "9")[0] == 6, "none has succeeded yet"
+
+
+def test_without_a_method_what_waits_is_run(run: Run) -> None:
+    code, out, err = run("--db", "other.db")
+    assert (code, out) == (6, "")
+    assert err.splitlines() == [
+        "error: Nothing waits in study 'toy'.",
+        "try: orchestrator --method bayesian --configs 20 --db other.db",
+    ]
+    assert not Path("other.db").exists()
+
+
+def test_every_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def launch(config: Any, request: Request, **around: Any) -> None:
+        seen.extend([config, request, around])
+        raise PoolError("Enough.")
+
+    monkeypatch.setattr(launch_module, "launch", launch)
+    line = [
+        *["--method", "grid", "--configs", "9", "--workers", "3", "--pool", "local", "--address", "host:1"],
+        *["--timeout", "2h", "--experiment-timeout", "90s", "--grace", "1m", "--max-failed", "2"],
+        *["--study", "other", "--seed", "5", "--db", "x.db", "--no-progress"],
+    ]
+    assert run(*line)[0] == 4
+    config, request, around = seen
+    assert (config.study_name, Path(config.db.removeprefix("sqlite:///")).name) == ("other", "x.db")
+    assert request == Request(
+        method="grid",
+        n_configs=9,
+        n_workers=3,
+        pool="local",
+        address="host:1",
+        timeout_s=7200.0,
+        experiment_timeout_s=90.0,
+        grace_s=60.0,
+        seed=5,
+        max_failed=2,
+        command=("orchestrator", *line),
+        flags=" --db x.db --study other",
+    )
+    assert isinstance(around["display"], Plain)
+
+
+@pytest.mark.parametrize(("arguments", "kind"), [([], Plain), (["-q"], Silent)])
+def test_the_display_fits(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], kind: type
+) -> None:
+    seen: list[Any] = []
+
+    def launch(config: Any, request: Request, **around: Any) -> None:
+        seen.append(around["display"])
+        raise PoolError("Enough.")
+
+    monkeypatch.setattr(launch_module, "launch", launch)
+    run(*arguments)
+    assert isinstance(seen[0], kind)
+    assert not isinstance(seen[0], Bar)
+
+
+def test_an_interruption_before_anything_ran(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def launch(*_: Any, **__: Any) -> None:
+        raise Interrupted(143)
+
+    monkeypatch.setattr(launch_module, "launch", launch)
+    assert run() == (143, "", "interrupted before anything ran\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--method", "baysian"], "Unknown method 'baysian'. Did you mean 'bayesian'?"),
+        (["--configs", "0"], "--configs"),
+        (["--configs", "many"], "--configs"),
+        (["--timeout", "soon"], "--timeout"),
+        (["--grace", "-1"], "--grace"),
+        (["--pool", "dask"], "Unknown pool 'dask'"),
+        (["--pruner", "median"], "--pruner"),
+        (["--top", "3"], "--top goes with --summary"),
+        (["--summary", "--method", "grid"], "--method and --summary exclude each other"),
+        (["--method", "grid", "ls"], "--method and the subcommand 'ls' exclude each other"),
+        (["lst"], "lst"),
+        (["--config", "missing.toml"], "missing.toml"),
+        (["--db", "retrain.toml", "--method", "random"], "not a registry"),
+    ],
+)
+def test_bad_arguments_are_one_error_and_change_nothing(
+    run: Run, project: Path, arguments: list[str], what: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in project.iterdir() if path.is_file()}
+    code, out, err = run(*arguments)
+    assert (code, out) == (4 if "--db" in arguments else 2, "")
+    first, *others = err.splitlines()
+    assert first.startswith("error: ")
+    assert what in first
+    assert all(line.startswith("try: ") for line in others)
+    assert {path.name: path.read_bytes() for path in project.iterdir() if path.is_file()} == before
+
+
+# ---- looking
+
+
+@pytest.fixture
+def ids(run: Run) -> Iterator[list[str]]:
+    run("--method", "random", "--configs", "3", "-q")
+    with open_registry("experiments.db", create=False, read_only=True) as registry:
+        yield [each.public_id for each in registry.experiments()]
+
+
+def test_summary(run: Run, ids: list[str]) -> None:
+    code, out, _ = run("--summary", "--top", "2", "--format", "json")
+    assert code == 0
+    assert len(json.loads(out)["best"]) == 2
+    assert "retrain --apply-hp" in run("--summary")[1]
+
+
+def test_ls_with_filters(run: Run, ids: list[str]) -> None:
+    listed = json.loads(run("ls", "--format", "json")[1])
+    assert [each["id"] for each in listed] == ids
+    assert len(json.loads(run("ls", "--method", "random", "--limit", "2", "--format", "json")[1])) == 2
+    assert json.loads(run("ls", "--state", "failed", "--format", "json")[1]) == []
+
+
+def test_show_and_diff(run: Run, ids: list[str]) -> None:
+    assert ids[0] in run("show", "default")[1]
+    code, out, _ = run("diff", ids[0], ids[1])
+    assert code == 0
+    assert "x" in out
+    code, _, err = run("show", "nothing_like_it")
+    assert code == 6
+    assert err.startswith("error: ")
+
+
+def test_backup_is_a_registry_and_replaces_nothing(run: Run, ids: list[str]) -> None:
+    code, out, _ = run("backup", "copy.db")
+    assert (code, Path(out.strip())) == (0, Path("copy.db").absolute())
+    with open_registry("copy.db", create=False, read_only=True) as registry:
+        assert [each.public_id for each in registry.experiments()] == ids
+    assert run("backup", "copy.db")[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [["--summary"], ["ls"], ["show", "x"], ["backup", "copy.db"]])
+def test_looking_where_there_is_nothing_makes_nothing(run: Run, project: Path, arguments: list[str]) -> None:
+    code, _, err = run(*arguments)
+    assert code == 6
+    assert err.startswith("error: There is no registry")
+    assert sorted(path.name for path in project.iterdir()) == ["retrain.toml", "train.py"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--summary"], ["ls"], ["show", "default"]])
+def test_answers_at_once(run: Run, ids: list[str], project: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys; from orchestrator.cli import cli; from retrain.cli import run_command\n"
+        f"code = run_command(cli, 'orchestrator', {arguments!r})\n"
+        f"print(sorted({{name.split('.')[0] for name in sys.modules}} & {HEAVY!r}), file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+def test_help_names_every_flag_and_subcommand(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for flag in ("method", "configs", "workers", "pool", "address", "timeout", "experiment-timeout", "study"):
+        assert f"--{flag} " in out
+    for flag in ("seed", "summary", "top", "config", "db", "format", "no-progress", "quiet", "verbose"):
+        assert f"--{flag} " in out
+    for name in ("ls", "show", "diff", "backup"):
+        assert f"\n  {name} " in out
+        assert run(name, "--help")[0] == 0

@@ -1,0 +1,143 @@
+"""`tune`: the whole loop in one call, on real workers."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchestrator
+from orchestrator import TuneResult, tune
+from tuner.errors import MismatchError, UsageError
+from tuner.experiment import Direction, Outcome, State
+from tuner.registry import open_registry
+from tuner.space import CategoricalParam, FloatParam, SearchSpace
+
+ROOT = Path(__file__).resolve().parents[2]
+SPACE = SearchSpace([FloatParam("x", 0.0, 10.0, default=5.0), CategoricalParam("kind", ["a", "b"])])
+
+
+def quiet(objective: Any, **given: Any) -> TuneResult:
+    settings = {"method": "random", "configs": 6, "workers": 2, "progress": False, **given}
+    return tune(objective, SPACE, **settings)
+
+
+def test_a_closure_is_tuned(capfd: pytest.CaptureFixture[str]) -> None:
+    wanted = 3.0
+    result = quiet(lambda params: (params["x"] - wanted) ** 2)
+    assert len(result.experiments) == 7
+    assert result.experiments[0].params == {"x": 5.0, "kind": "a"}
+    assert result.best_value == min(e.value for e in result.experiments)  # type: ignore[type-var]
+    assert result.best_params is not None
+    assert result.best_value == (result.best_params["x"] - wanted) ** 2  # type: ignore[operator]
+    assert str(result).startswith(f"best value {result.best_value} with ")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_metrics_direction_and_reports() -> None:
+    def objective(params: dict[str, Any], report: Any) -> dict[str, float]:
+        report(0, {"auc": 0.1})
+        return {"auc": params["x"] / 10, "cost": 1.0}
+
+    result = quiet(objective, metric="auc", direction="maximize")
+    assert result.study.direction is Direction.MAXIMIZE
+    assert result.best is not None
+    assert result.best_value == max(e.value for e in result.experiments)  # type: ignore[type-var]
+    assert result.best.metrics == {"cost": 1.0}
+
+
+def test_bayesian_learns_in_rounds() -> None:
+    result = quiet(lambda params: (params["x"] - 3.0) ** 2, method="bayesian", configs=12)
+    assert [e.method for e in result.experiments] == ["default", *["bayesian"] * 12]
+
+
+def test_failures_are_told_and_not_raised() -> None:
+    def objective(params: dict[str, Any]) -> float:
+        if params["kind"] == "b":
+            raise ValueError("b does not work")
+        return float(params["x"])
+
+    result = quiet(objective, configs=8)
+    assert result.best is not None
+    assert result.best.params["kind"] == "a"
+    assert {(e.outcome, e.error) for e in result.failed} == {(Outcome.ERROR, "ValueError: b does not work")}
+
+
+def test_when_nothing_succeeds_the_result_says_why() -> None:
+    result = quiet(lambda params: float("nan"), configs=2)
+    assert (result.best, result.best_params, result.best_value) == (None, None, None)
+    assert {e.state for e in result.experiments} == {State.FAILED}
+    assert str(result) == "no experiment succeeded (3 experiments, 3 failed): The metric 'value' is nan."
+
+
+def test_a_study_that_is_kept_goes_on(tmp_path: Path) -> None:
+    where = tmp_path / "mine.db"
+    quiet(lambda params: params["x"], db=where, study="s", configs=3)
+    result = quiet(lambda params: params["x"], db=str(where), study="s", configs=2)
+    assert len(result.experiments) == 6
+    with open_registry(where, create=False) as registry:
+        assert [e.public_id for e in registry.experiments()] == [e.public_id for e in result.experiments]
+    with pytest.raises(MismatchError):
+        quiet(lambda params: params["x"], db=where, study="s", direction="maximize")
+
+
+def test_nothing_is_left_without_a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    quiet(lambda params: params["x"], configs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"method": "baysian"}, {"pool": "dask"}, {"configs": 0}, {"direction": "up"}, {"no_such_option": 1}],
+)
+def test_bad_arguments_are_usage_errors(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        quiet(lambda params: 0.0, **given)
+
+
+def test_progress_is_shown_where_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    quiet(lambda params: params["x"], progress=True)
+    assert "7/7 done, best value" in capfd.readouterr().err
+    quiet(lambda params: params["x"], progress=None)
+    assert capfd.readouterr().err == "", "stderr is no terminal here"
+
+
+def test_a_script_without_a_main_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from orchestrator import tune\n"
+        "from tuner import FloatParam, SearchSpace\n"
+        "offset = 2.0\n"
+        "def objective(params):\n"
+        "    return abs(params['x'] - offset)\n"
+        "space = SearchSpace([FloatParam('x', 0, 4)])\n"
+        "result = tune(objective, space, method='random', configs=3, workers=2)\n"
+        "print(len(result.experiments), result.best_value)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("4 0.0"), "the middle of the space is where the offset is"
+
+
+def test_the_name_stays_a_function_whatever_is_imported() -> None:
+    module = importlib.import_module("orchestrator.tuning")
+    assert orchestrator.tune is module.tune
+    assert orchestrator.tune.__name__ == "tune"
+    with pytest.raises(AttributeError, match="tuna"):
+        _ = orchestrator.tuna
+
+
+@pytest.mark.ray
+def test_on_ray(ray_address: str) -> None:
+    result = quiet(lambda params: (params["x"] - 3.0) ** 2, pool="ray", configs=3)
+    assert [e.state for e in result.experiments] == [State.COMPLETE] * 4
