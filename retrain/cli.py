@@ -310,6 +310,7 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
     overrides = {"study.name": study, "study.seed": seed}
     flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
     config = common.load_config(overrides)
+    note(common, f"configuration {config.source}, registry {config.db}", verbosity=1)
     match mode:
         case "tune":
             _tune(common, config, options["tune_method"], options["tune_configs"], flags)

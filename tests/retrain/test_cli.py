@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -329,6 +330,51 @@ def test_figures_as_csv(run: Run) -> None:
         csv.DictReader(io.StringIO(run("--apply-hp", '{"x": 0.5}', "--dry-run", "--format", "csv")[1]))
     )
     assert [(row["metric"], float(row["after"])) for row in rows] == [("score", 1.0)]
+
+
+def in_a_terminal(project: Path, answer: str, *arguments: str) -> tuple[int, str]:
+    """Run `retrain` in a terminal where a person answers the question; its exit code and what was shown."""
+    controller, terminal = pty.openpty()
+    script = "from retrain.cli import main; main()"
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(root), "NO_COLOR": "1"},
+    )
+    os.close(terminal)
+    os.write(controller, answer.encode() + b"\n")
+    shown = b""
+    while True:
+        try:
+            shown += os.read(controller, 65536)
+        except OSError:  # the terminal is closed once the process has ended
+            break
+    os.close(controller)
+    return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
+
+
+def test_in_a_terminal_nothing_is_deployed_unasked(project: Path) -> None:
+    before = content(project)
+    code, shown = in_a_terminal(project, "n", "--apply-hp", '{"x": 0.5}')
+    assert code == 1
+    assert "+X = 0.5" in shown[: shown.index("Deploy this? [y/N]")]
+    assert shown.endswith("toy: not confirmed: nothing was changed\n")
+    assert {name: data for name, data in content(project).items() if "experiments.db" not in name} == before
+    code, shown = in_a_terminal(project, "y", "--apply-hp", '{"x": 0.5}')
+    assert code == 0
+    assert "deployed as v2" in shown[shown.index("Deploy this? [y/N]") :]
+    assert shown.count("+X = 0.5") == 1
+    code, shown = in_a_terminal(project, "", "--rollback", "--force")
+    assert (code, "Deploy this?" in shown, "rolled back to v1" in shown) == (0, False, True)
+
+
+def test_more_is_said_where_asked(run: Run, project: Path) -> None:
+    _, _, err = run("--tune", "--tune-configs", "1", "-v")
+    assert err == f"configuration retrain.toml, registry sqlite:///{project / 'experiments.db'}\n"
 
 
 # ---- init and doctor

@@ -1,6 +1,10 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +222,26 @@ def test_no_line_is_too_wide(told: Story) -> None:
         diff(told.registry, BEST, BASELINE),
     )
     assert max(len(line) for text in texts for line in text.splitlines()) <= WIDTH
+
+
+def test_reports_import_nothing_heavy(told: Story) -> None:
+    heavy = ("ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst", "rich")
+    script = (
+        "import sys\n"
+        "from orchestrator import report\n"
+        "from tuner.registry import open_registry\n"
+        f"registry = open_registry({str(told.path)!r}, create=False, read_only=True)\n"
+        "study = registry.studies()[0]\n"
+        "report.summary(registry, study), report.listing(registry, study)\n"
+        "report.show(registry, 'bayesian'), report.diff(registry, 'bayesian', 'default_20261121_090116')\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
