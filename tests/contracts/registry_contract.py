@@ -1,11 +1,11 @@
 """What every Registry must keep. A subclass gives `connect`: each call opens the same database anew."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
 from tuner.errors import ClaimLostError, MismatchError, NotFoundError, UsageError
 from tuner.experiment import (
     Direction,
@@ -21,45 +21,11 @@ from tuner.experiment import (
 )
 from tuner.registry.base import Limits, Registry, StudySpec, VersionState
 
-__all__ = ["ON", "SPEC", "START", "Clock", "Connect", "RegistryContract", "some"]
-
-Connect = Callable[[], Registry]
-
-START = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
-SPEC = StudySpec(
-    name="credit",
-    space={"params": {"depth": {"type": "int", "low": 1, "high": 9}, "rate": {"type": "float"}}},
-    metric="roc_auc",
-    direction=Direction.MAXIMIZE,
-    baseline={"depth": 3, "rate": 0.1},
-    seed=7,
-)
-ON = Provenance(data="d1", code="c1", metric="m1")
-
-
-class Clock:
-    """Stands still until told."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def some(n: int, *, first: int = 0, method: str = "random") -> list[Suggestion]:
-    """`n` distinct suggestions."""
-    return [Suggestion({"depth": i, "rate": i / 8}, method) for i in range(first, first + n)]
+__all__ = ["RegistryContract"]
 
 
 class RegistryContract:
-    @pytest.fixture
-    def clock(self) -> Clock:
-        return Clock()
-
-    @pytest.fixture
-    def connect(self, clock: Clock) -> Iterator[Connect]:
-        raise NotImplementedError
+    """Where it runs, two fixtures are known: `clock`, a Clock, and `connect`, which opens with it."""
 
     @pytest.fixture
     def registry(self, connect: Connect) -> Registry:
@@ -110,6 +76,13 @@ class RegistryContract:
         with pytest.raises(MismatchError, match=named):
             other.open_study(spec)
         assert other.studies() == [study]
+
+    def test_the_order_of_parameters_is_no_difference(self, registry: Registry) -> None:
+        def spec(*names: str) -> StudySpec:
+            space = {"params": {name: {"type": "int"} for name in names}}
+            return StudySpec("s", space, "m", Direction.MINIMIZE, {})
+
+        assert registry.open_study(spec("a", "b")) == registry.open_study(spec("b", "a"))
 
     def test_an_unknown_study_is_none(self, registry: Registry) -> None:
         assert registry.find_study("credit") is None
@@ -673,6 +646,12 @@ class RegistryContract:
         )
         assert (oldest.salience, oldest.data) == (0.9, {"n": 3})
         assert other.events(limit=1) == [newest]
+
+    @pytest.mark.parametrize("salience", [-0.1, 1.1, float("nan")])
+    def test_a_salience_is_between_0_and_1(self, registry: Registry, salience: float) -> None:
+        with pytest.raises(UsageError):
+            registry.log("note", "x", salience=salience)
+        assert registry.events() == []
 
     # ---- the object itself
 

@@ -106,9 +106,10 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One orchestrator invocation. `n_wanted` new candidates by `method`; `ended_at` None until it came to its end.
+    """One orchestrator invocation: `n_wanted` new candidates by `method`.
 
-    `info` is JSON-ready: argv, git commit and dirty flag, library versions, host.
+    `ended_at` is None until it came to its end. `info` is JSON-ready: argv, git commit and dirty flag,
+    library versions, host.
     """
 
     id: int
@@ -251,13 +252,13 @@ class Registry(ABC):
     ) -> list[Experiment]:
         """Write suggestions as WAITING rows and return the new ones, in order.
 
-        A configuration the study already has is skipped; with `repeat=True` it is written as a new row with the
-        next `repeat` number (a re-score). The seed of each row is the study's.
+        A configuration the study already has is skipped; with `repeat=True` it is written as a new row with
+        the next `repeat` number (a re-score). The seed of each row is the study's.
         """
 
     @abstractmethod
     def claim(self, study: Study, n: int = 1) -> list[Claim]:
-        """Take up to `n` WAITING experiments, oldest first. Empty when none waits. Never the same one twice."""
+        """Take up to `n` WAITING experiments, oldest first; empty when none waits. Never one twice."""
 
     @abstractmethod
     def measure(self, claim: Claim, measurements: Sequence[Measurement]) -> None:
@@ -363,9 +364,10 @@ class Registry(ABC):
         gates: Sequence[Mapping[str, Any]] = (),
         expect_active: int | None = None,
     ) -> Deployment:
-        """In one transaction: make `version` the active one of its pipeline, retire the other, append to the ledger.
+        """In one transaction: make `version` the active one, retire the other, append to the ledger.
 
-        `manifest` replaces the staged one. `expect_active` is the number the caller saw as active (None: none).
+        `manifest` replaces the staged one. `expect_active` is the number that the caller saw
+        as active (None: none).
 
         Raises:
             MismatchError: another version became active since the caller looked; nothing was written.

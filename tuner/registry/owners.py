@@ -11,6 +11,8 @@ import platform
 import secrets
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +30,7 @@ __all__ = [
     "lock_folder",
     "read_owners",
     "register",
-    "remove_lock",
+    "sweep",
 ]
 
 LEASE_S = 60.0
@@ -41,6 +43,10 @@ class Machine:
 
     host: str
     boot_id: str
+
+    def shares_kernel_with(self, other: "Machine") -> bool:
+        """Whether a lock held there is seen here. Containers of one host have names of their own."""
+        return self.boot_id == other.boot_id and (bool(self.boot_id) or self.host == other.host)
 
     @staticmethod
     def here() -> "Machine":
@@ -99,8 +105,9 @@ def beat(connection: Connection, owner_id: int, now: float) -> None:
 def is_dead(owner: Owner, folder: Path, now: float) -> bool:
     """Whether an owner is gone: its lock decides under this kernel, a reboot or its lease elsewhere."""
     here = Machine.here()
-    if owner.machine.boot_id == here.boot_id:
-        return _lock_is_free(folder / f"{owner.token}.lock")
+    if owner.machine.shares_kernel_with(here):
+        with _probe(folder / f"{owner.token}.lock") as is_free:
+            return is_free
     return owner.machine.host == here.host or now >= owner.heartbeat_at + LEASE_S
 
 
@@ -109,19 +116,48 @@ def lock_folder(database: Path) -> Path:
     return database.with_name(database.name + ".owners")
 
 
-def _lock_is_free(path: Path) -> bool:
-    """Probe with a shared lock: two processes that look at once must not take each other for the owner."""
+def sweep(connection: Connection, folder: Path) -> None:
+    """Remove the lock files that owners of this host left when they died."""
+    tokens = [path.stem for path in folder.glob("*.lock")]
+    here = Machine.here()
+    elsewhere = {
+        owner.token
+        for owner in read_owners(connection, owners.c.token.in_(tokens))
+        if not owner.machine.shares_kernel_with(here) and owner.machine.host != here.host
+    }
+    for token in tokens:
+        path = folder / f"{token}.lock"
+        with _probe(path) as is_free:
+            # Still under the probe's lock: an owner that is just taking this one waits, then starts afresh.
+            if is_free and token not in elsewhere:
+                path.unlink(missing_ok=True)
+    _remove_if_empty(folder)
+
+
+@contextmanager
+def _probe(path: Path) -> Iterator[bool]:
+    """Whether nobody holds this lock, for as long as the block runs.
+
+    The probe's lock is a shared one: two processes that look at once must not take each other for the owner.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return True
+        yield True
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        yield False
+    else:
+        yield True
     finally:
         os.close(descriptor)
-    return True
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # others are in there, or it is gone already
+        folder.rmdir()
 
 
 class OwnerLock:
@@ -159,7 +195,8 @@ class OwnerLock:
         with self._guard:
             if self._descriptor is None:
                 return
-            remove_lock(self._folder, self.token)
+            self._path.unlink(missing_ok=True)
+            _remove_if_empty(self._folder)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -169,15 +206,6 @@ class OwnerLock:
             os.close(self._descriptor)
             self._descriptor = None
         self._guard = threading.Lock()  # the parent's other thread may have held it while forking
-
-
-def remove_lock(folder: Path, token: str) -> None:
-    """Remove the lock file of an owner that is gone, and the folder with the last one."""
-    (folder / f"{token}.lock").unlink(missing_ok=True)
-    try:
-        folder.rmdir()
-    except OSError:
-        return  # others are in there, or it is gone already
 
 
 def _is_file_of(descriptor: int, path: Path) -> bool:

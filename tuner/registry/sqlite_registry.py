@@ -137,8 +137,8 @@ class SqliteRegistry(Registry):
         with self.database.write() as connection:
             now = self._clock()
             taken = claims.recover(connection, self._is_dead(now), now)
-        for token in {one.owner for one in taken}:
-            owners.remove_lock(owners.lock_folder(self.database.path), token)
+        with self.database.read() as connection:
+            owners.sweep(connection, owners.lock_folder(self.database.path))
         return taken
 
     # ---- queries

@@ -47,8 +47,8 @@ def check_same(stored: Study, spec: StudySpec) -> None:
         )
         if there != here
     ]
-    if codec.dump(stored.space) != codec.dump(spec.space):
-        differing.append(f"search space ({_space_difference(stored.space, spec.space)})")
+    if difference := _difference(stored.space, spec.space):
+        differing.append(f"search space ({difference})")
     if differing:
         raise MismatchError(
             f"A study keeps its definition, but {spec.name!r} is stored with another "
@@ -58,14 +58,14 @@ def check_same(stored: Study, spec: StudySpec) -> None:
         )
 
 
-def _space_difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Name what differs between two space documents, the innermost names that are not shared or not equal."""
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Name what differs between two space documents, in the order of the first; "" when nothing does."""
     found: list[str] = []
-    _walk(there, here, "", found)
+    _compare(there, here, "", found)
     return "; ".join(found[:5]) + ("; ..." if len(found) > 5 else "")
 
 
-def _walk(there: Any, here: Any, path: str, found: list[str]) -> None:
+def _compare(there: Any, here: Any, path: str, found: list[str]) -> None:
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for key in dict.fromkeys([*there, *here]):
             inner = f"{path}.{key}" if path else str(key)
@@ -74,9 +74,7 @@ def _walk(there: Any, here: Any, path: str, found: list[str]) -> None:
             elif key not in there:
                 found.append(f"{inner} only here")
             else:
-                _walk(there[key], here[key], inner, found)
-        if not found and list(there) != list(here):
-            found.append(f"the order of {path or 'its keys'}")
+                _compare(there[key], here[key], inner, found)
     elif codec.dump(there) != codec.dump(here):
         found.append(f"{path} {codec.dump(there)} there, {codec.dump(here)} here")
 

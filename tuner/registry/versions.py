@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
-from tuner.errors import MismatchError, NotFoundError
+from tuner.errors import MismatchError, NotFoundError, UsageError
 from tuner.experiment import Params
 from tuner.registry import codec
 from tuner.registry.base import Deployment, Event, ModelVersion, VersionState
@@ -157,12 +157,14 @@ def log(
     connection: Connection, kind: str, message: str, salience: float, data: Mapping[str, Any], now: float
 ) -> None:
     """See `Registry.log`."""
+    if not 0 <= salience <= 1:
+        raise UsageError(f"`0 <= salience <= 1` must hold for an event, but got {salience!r}.")
     connection.execute(
         insert(events).values(
             at=now,
             kind=kind,
             message=codec.clean_text(message),
-            salience=min(1.0, max(0.0, codec.finite("`salience`", salience))),
+            salience=salience,
             data=codec.dump(data),
         )
     )

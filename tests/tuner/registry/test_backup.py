@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.registry_contract import ON, SPEC, Clock, Connect, some
+from tests.contracts.registry_cases import ON, SPEC, Clock, Connect, some
 from tests.tuner.registry.reading import content
 from tuner.errors import StorageError, UsageError
 from tuner.experiment import Evaluation, Study

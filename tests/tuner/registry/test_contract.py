@@ -5,25 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.registry_contract import Clock, Connect, RegistryContract
-from tuner.registry import open_registry
-from tuner.registry.base import Registry
+from tests.contracts.registry_cases import Connect
+from tests.contracts.registry_contract import RegistryContract
 
 
 class _OnSqlite(RegistryContract):
+    @pytest.fixture(autouse=True)
+    def closing_leaves_only_the_database(self, path: Path) -> Iterator[None]:
+        yield
+        assert [left.name for left in path.parent.iterdir()] == [path.name]
+
     @pytest.fixture
-    def connect(self, clock: Clock, tmp_path: Path) -> Iterator[Connect]:
-        opened: list[Registry] = []
-
-        def open_one() -> Registry:
-            opened.append(open_registry(tmp_path / "experiments.db", create=True, clock=clock))
-            return opened[-1]
-
-        yield open_one
-        for registry in opened:
-            registry.close()
-        left = sorted(path.name for path in tmp_path.iterdir())
-        assert left == ["experiments.db"], "closing leaves nothing but the database"
+    def connect(self, closing_leaves_only_the_database: None, connect: Connect) -> Connect:
+        return connect
 
 
 class TestOnBundledSqlite(_OnSqlite):

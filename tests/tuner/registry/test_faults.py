@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from tests.contracts.registry_contract import ON, SPEC, Clock, Connect, some
+from tests.contracts.registry_cases import ON, SPEC, Clock, Connect, some
 from tests.tuner.registry.reading import content, database_of
 from tuner.errors import BusyError, ClaimLostError, StorageError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Study
@@ -191,7 +191,7 @@ def test_a_full_disk_keeps_a_result_claimable_again(connect: Connect, path: Path
 
 QUOTA = """
 import resource, sys
-from tests.contracts.registry_contract import SPEC, some
+from tests.contracts.registry_cases import SPEC, some
 from tuner.errors import StorageError
 from tuner.registry import open_registry
 registry = open_registry(sys.argv[1], create=False)

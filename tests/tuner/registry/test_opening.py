@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.registry_contract import ON, SPEC, Clock, some
+from tests.contracts.registry_cases import ON, SPEC, Clock, some
 from tests.tuner.registry.reading import writing
 from tuner.errors import NotARegistryError, NotFoundError, RetrainError, StorageError, UsageError
 from tuner.experiment import Evaluation

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.registry_contract import ON, SPEC, START, Clock, Connect, some
+from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
 from tests.tuner.registry.reading import content
 from tuner.errors import StorageError
 from tuner.experiment import Evaluation, State, Study
@@ -145,6 +145,18 @@ def test_a_forked_child_cannot_use_the_registry_and_does_not_harm_it(
     assert registry.complete(claim, Evaluation(0.5), ON).value == 0.5
     assert in_child(lambda: connect().add(study, some(1, first=9))) == "nothing", "its own opening works"
     assert len(registry.experiments(study)) == 5
+
+
+def test_what_dead_owners_leave_is_swept_up_and_the_living_keep_theirs(
+    connect: Connect, registry: Registry, study: Study, path: Path
+) -> None:
+    registry.claim(study)
+    for name in ("idle", "elsewhere"):
+        (lock_folder(path) / f"{name}.lock").touch()
+    with closing(raw_connect(path, "rw")) as raw:
+        raw.execute("INSERT INTO owners VALUES (9, 'elsewhere', 'far', 'away', 1, 1, 1)")
+    connect().recover()
+    assert locks(path) == sorted(["elsewhere.lock", f"{registry.owner}.lock"])
 
 
 def test_a_registry_that_only_reads_or_adds_leaves_no_owner(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.registry_contract import ON, SPEC, Connect, some
+from tests.contracts.registry_cases import ON, SPEC, Connect, some
 from tests.tuner.registry.reading import content
 from tuner.experiment import Evaluation, State
 from tuner.registry import Registry
@@ -34,7 +34,7 @@ def together(request: pytest.FixtureRequest, path: Path) -> Together:
         head = f"""
 import json, sys
 {hide}
-from tests.contracts.registry_contract import ON, SPEC, some
+from tests.contracts.registry_cases import ON, SPEC, some
 from tuner.experiment import *
 from tuner.registry import *
 path = sys.argv[1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.registry_contract import ON, SPEC, START, Clock, Connect, some
+from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
 from tests.tuner.registry.reading import all_rows
 from tuner.experiment import Direction, Evaluation, Failure, Outcome, Provenance, State, Study, Suggestion
 from tuner.registry import Registry, StudySpec, open_registry
