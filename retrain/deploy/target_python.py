@@ -160,7 +160,8 @@ class _Module:
         """The plain value that the literal `node` stands for; `...` for everything else."""
         span: CodeSpan = self._spans[node]
         try:
-            value = ast.literal_eval(self._bytes[span.start : span.start + span.length].decode())
+            literal = self._bytes[span.start : span.start + span.length].decode()
+            value = ast.literal_eval(f"({literal}\n)")  # it may run over lines, inside parentheses of its own
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return ...
         return value if value is None or isinstance(value, bool | int | float | str) else ...

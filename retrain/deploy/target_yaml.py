@@ -50,7 +50,7 @@ class YamlTarget(SlotTarget):
             return gap + value
         if plain and old.startswith("'"):
             return f"'{value}'"
-        return gap + json.dumps(value)
+        return gap + '"' + "".join(map(_escaped, value)) + '"'
 
     def add(self, text: str, params: Params) -> str:
         """Return the text with new keys after the last one."""
@@ -147,3 +147,13 @@ def _spell(value: float | int | bool | None) -> str:
     if isinstance(value, float) and "e" in spelled and "." not in spelled:
         spelled = spelled.replace("e", ".0e")
     return spelled
+
+
+def _escaped(character: str) -> str:
+    """A character between double quotes. Unlike JSON, YAML has no surrogate pairs."""
+    code = ord(character)
+    if character in '"\\':
+        return f"\\{character}"
+    if " " <= character <= "~":
+        return character
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
