@@ -36,7 +36,18 @@ if TYPE_CHECKING:
     from retrain.config import Config
     from retrain.deploy import ApplyReport
 
-__all__ = ["Common", "common_options", "emit", "may_ask", "note", "pass_common", "run_command"]
+__all__ = [
+    "CONTEXT_SETTINGS",
+    "Common",
+    "cli",
+    "common_options",
+    "emit",
+    "main",
+    "may_ask",
+    "note",
+    "pass_common",
+    "run_command",
+]
 
 INTERRUPTED = 130
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -404,27 +415,25 @@ def _confirm(report: "ApplyReport") -> bool:
     return click.confirm("Deploy this?", default=False, err=True)
 
 
-@cli.command()
+@cli.command("init")
 @click.option("--example", metavar="NAME", help="A project that runs: breast_cancer, digits or diabetes.")
 @common_options
 @pass_common
-def init(common: Common, example: str | None) -> None:
+def _init(common: Common, example: str | None) -> None:
     """Write a retrain.toml to start from, here. Overwrites nothing."""
-    from retrain.init import init as start
-    from retrain.init import started_text
+    from retrain.init import init, started_text
 
-    emit(started_text(start(Path(), example), common.output))
+    emit(started_text(init(Path(), example), common.output))
 
 
-@cli.command()
+@cli.command("doctor")
 @common_options
 @pass_common
-def doctor(common: Common) -> int:
+def _doctor(common: Common) -> int:
     """Check all that the project stands on: libraries, files, registry, versions."""
-    from retrain.doctor import doctor as examine
-    from retrain.doctor import findings_text, is_healthy
+    from retrain.doctor import doctor, findings_text, is_healthy
 
-    findings = examine(common.config, db=common.db)
+    findings = doctor(common.config, db=common.db)
     emit(findings_text(findings, common.output))
     return 0 if is_healthy(findings) else 1
 

@@ -21,7 +21,7 @@ from tuner.registry.base import Registry, VersionState
 from tuner.registry.doctor import registry_info, sqlite_engine
 from tuner.registry.opening import locate
 
-__all__ = ["Finding", "Verdict", "doctor", "findings_text", "is_healthy"]
+__all__ = ["Finding", "Verdict", "doctor", "file_system", "findings_text", "is_healthy"]
 
 _LEAST_FREE_BYTES = 1 << 30
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre")

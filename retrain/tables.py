@@ -35,6 +35,7 @@ WIDTH = 80
 
 tabulate.MIN_PADDING = 0  # the default widens every column by two, which 80 columns cannot afford
 _LONGEST_CELL = 44
+_MOST_DECIMALS = 8
 _GAP = 2
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 _MARKDOWN_ACTIVE = re.compile(r"[\\|<`*\[]")
@@ -103,13 +104,15 @@ def plus_minus_column(values: Iterable[tuple[float | None, float | None]]) -> li
     """The same for several values with their errors: all with the decimals of the smallest error."""
     pairs = list(values)
     errors = [error for _, error in pairs if error and math.isfinite(error)]
-    decimals = min(max(map(_decimals, errors), default=0), 8)
+    decimals = max(map(_decimals, errors), default=0)
 
     def shown(value: float | None, error: float | None) -> str:
         if value is None:
             return ""
         if not error or not math.isfinite(error):
             return number(value)
+        if decimals > _MOST_DECIMALS:
+            return f"{number(value, 9)} ± {error:.2g}"
         return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
     return [shown(*pair) for pair in pairs]
@@ -117,8 +120,9 @@ def plus_minus_column(values: Iterable[tuple[float | None, float | None]]) -> li
 
 def signed(difference: float, std_error: float) -> str:
     """Return "+0.0102" or "-0.0016": a difference with its sign, as far as its error goes."""
-    decimals = _decimals(std_error) if std_error > 0 else 9
-    return f"{difference:+.4g}" if decimals > 8 else f"{difference:+.{decimals}f}"
+    if not std_error > 0 or _decimals(std_error) > _MOST_DECIMALS:
+        return f"{difference:+.4g}"
+    return f"{difference:+.{_decimals(std_error)}f}"
 
 
 def _decimals(std_error: float) -> int:

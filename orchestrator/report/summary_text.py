@@ -57,13 +57,13 @@ def summary_text(summary: Summary, output: str = "table", *, flags: str = "", co
     page.lines(
         "Cost", f"{seconds(summary.experiments_s)} of experiments, in {seconds(summary.wall_s)} by the clock"
     )
-    command = apply_command(summary, flags)
+    command = _apply_command(summary, flags)
     if command is not None:
         page.verbatim("Apply the best", command)
     return page.text()
 
 
-def apply_command(summary: Summary, flags: str = "") -> str | None:
+def _apply_command(summary: Summary, flags: str = "") -> str | None:
     """The command that deploys the best; None where it is in use already."""
     if not summary.top or summary.best_in_use:
         return None
@@ -201,5 +201,5 @@ def _document(summary: Summary, flags: str) -> dict[str, Any]:
             for e in summary.excluded
         ],
         "cost": {"experiments_s": summary.experiments_s, "wall_s": summary.wall_s},
-        "apply": apply_command(summary, flags),
+        "apply": _apply_command(summary, flags),
     }

@@ -17,6 +17,7 @@ from retrain.tables import (
     printable,
     render,
     seconds,
+    signed,
     to_json,
 )
 
@@ -157,12 +158,26 @@ def test_number(value: float, expected: str) -> None:
         (1234.5, 321.0, "1234 ± 321"),
         (0.5, None, "0.5"),
         (0.5, 0.0, "0.5"),
-        (0.123456789, 1e-12, "0.12345679 ± 0.00000000"),
+        (0.123456789, 1e-12, "0.123456789 ± 1e-12"),
+        (3.25e-10, 1.5e-11, "3.25e-10 ± 1.5e-11"),
         (None, None, ""),
     ],
 )
 def test_plus_minus(value: float | None, error: float | None, expected: str) -> None:
     assert plus_minus(value, error) == expected
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "expected"),
+    [
+        (0.01024, 0.0041, "+0.0102"),
+        (-0.00158, 0.0041, "-0.0016"),
+        (0.5, 0.0, "+0.5"),
+        (2e-10, 1e-11, "+2e-10"),
+    ],
+)
+def test_signed(difference: float, error: float, expected: str) -> None:
+    assert signed(difference, error) == expected
 
 
 def test_a_column_of_values_has_the_same_decimals() -> None:
