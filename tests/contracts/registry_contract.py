@@ -210,6 +210,16 @@ class RegistryContract:
             registry.add(study, [*some(1), Suggestion({"depth": bad}, "random")])  # type: ignore[dict-item]
         assert registry.experiments(study) == []
 
+    def test_what_no_database_can_store_is_a_usage_error(self, registry: Registry, study: Study) -> None:
+        for write in (
+            lambda: registry.start_run(study, method="random", n_wanted=1, seed=2**70, info={}),
+            lambda: registry.find_study("\ud800"),
+            lambda: registry.add(study, [Suggestion({"depth": 1}, "\ud800")]),
+        ):
+            with pytest.raises(UsageError):
+                write()
+        assert registry.experiments(study) == []
+
     def test_an_unknown_parent_is_refused(self, registry: Registry, study: Study) -> None:
         with pytest.raises(UsageError, match="grid_x"):
             registry.add(study, [Suggestion({"depth": 1}, "grid", parent="grid_x")])

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-import secrets
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -66,9 +66,15 @@ def locate(url: str | Path) -> Path:
     Raises:
         UsageError: no SQLite URL, no file name, a folder, or a file in a folder that does not exist.
     """
-    path = Path(_file_of(url) if isinstance(url, str) else url).expanduser().resolve()
-    if path.is_dir():
-        raise UsageError(f"A registry is a file, but {path} is a folder.", "Name a file with --db.")
+    given = _file_of(url) if isinstance(url, str) else url
+    try:
+        path = Path(given).expanduser().resolve()
+        kind = path.stat().st_mode if path.exists() else None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"A registry is a file, but {str(given)!r} cannot be one: {error}.") from None
+    if kind is not None and not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "a device, pipe or socket"
+        raise UsageError(f"A registry is a file, but {path} is {what}.", "Name a file with --db.")
     if not path.parent.is_dir():
         raise UsageError(
             f"A registry is made in a folder that exists, but there is no {path.parent}.",
@@ -122,7 +128,8 @@ def _create(path: Path) -> None:
     with folder_lock(path.parent):
         if not _is_missing_or_empty(path):
             return  # another process was first
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        fresh = path.with_name(f".{path.name}.new")
+        _remove(fresh)  # left by a process that was killed here
         try:
             with closing(Database(fresh, lambda: connect(fresh, "rwc"))) as database:
                 with database.write() as connection:
@@ -137,8 +144,12 @@ def _create(path: Path) -> None:
             finally:
                 os.close(folder)
         finally:
-            for left in ("", "-journal", "-wal", "-shm"):
-                fresh.with_name(fresh.name + left).unlink(missing_ok=True)
+            _remove(fresh)
+
+
+def _remove(database: Path) -> None:
+    for ending in ("", "-journal", "-wal", "-shm"):
+        database.with_name(database.name + ending).unlink(missing_ok=True)
 
 
 def _check_header(path: Path) -> bool:

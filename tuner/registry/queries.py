@@ -52,7 +52,7 @@ def starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Experiment]:
-    return [codec.read(codec.to_experiment, row) for row in connection.execute(query)]
+    return [codec.read(codec.to_experiment, row) for row in connection.execute(query).all()]
 
 
 def by_ids(connection: Connection, ids: Sequence[int]) -> list[Experiment]:

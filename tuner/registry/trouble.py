@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from tuner.errors import BusyError, NotARegistryError, StorageError
+from tuner.errors import BusyError, NotARegistryError, StorageError, UsageError
 
 __all__ = ["damaged", "sqlite_errors"]
 
@@ -21,6 +21,10 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise _translate(error.orig or error, path) from error
     except UnicodeDecodeError as error:  # by the driver, for the name of something in a damaged schema
         raise damaged(path, f"text that is not UTF-8: {error.reason}") from error
+    except (OverflowError, UnicodeEncodeError) as error:  # by the driver, for what it is to store
+        raise UsageError(
+            f"A registry stores integers of up to 64 bits and valid Unicode, but got something else: {error}."
+        ) from error
     except Exception as error:
         if not hasattr(error, "sqlite_errorname"):
             raise

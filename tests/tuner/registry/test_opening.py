@@ -201,6 +201,23 @@ def test_no_registry_yet(path: Path, make: Callable[[Path], None]) -> None:
     open_registry(path, create=False).close()
 
 
+def test_what_no_file_can_be_is_a_usage_error(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for given in ("a\0b.db", "x" * 300, str(pipe), "/dev/null"):
+        with pytest.raises(UsageError, match="A registry is a file"):
+            open_registry(given, create=True)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_what_a_killed_process_left_while_making_one_is_no_obstacle(path: Path) -> None:
+    path.with_name(".experiments.db.new").write_bytes(b"half")
+    path.with_name(".experiments.db.new-journal").write_bytes(b"half")
+    with open_registry(path, create=True) as registry:
+        registry.open_study(SPEC)
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_a_folder_or_a_file_in_no_folder_is_a_usage_error(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere" / "x.db"):
         with pytest.raises(UsageError, match=str(place.parent if place != tmp_path else place)):
