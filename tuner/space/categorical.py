@@ -128,7 +128,7 @@ class CategoricalParam:
         )
 
     def _hint(self, value: object) -> str:
-        written = value if isinstance(value, str) else brief(value)
+        written = value[:200] if isinstance(value, str) else brief(value)
         for choice in self.choices:
             if str(choice) == written or (is_number(value) and is_number(choice) and choice == value):
                 return f" Did you mean {choice!r} ({type_name(choice)})?"

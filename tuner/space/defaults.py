@@ -13,6 +13,9 @@ from tuner.space.values import typed
 
 __all__ = ["allowed_defaults", "default_in_group", "with_default"]
 
+_MAX_SAID = 10
+"""Forbids written into one message."""
+
 
 def with_default(param: Param, default: Value) -> Param:
     """Return the parameter with this default."""
@@ -89,7 +92,9 @@ def allowed_defaults(
         )
     culprits = forbids.contradiction(wanted)
     excluding = "this constraint excludes" if len(culprits) == 1 else "these constraints together exclude"
+    more = f"; and {len(culprits) - _MAX_SAID} more" if len(culprits) > _MAX_SAID else ""
     raise SpaceError(
-        f"A search space must have a valid configuration, but {excluding} every one: {'; '.join(culprits)}.",
+        f"A search space must have a valid configuration, but {excluding} every one: "
+        f"{'; '.join(culprits[:_MAX_SAID])}{more}.",
         "Leave one of them out, or allow more values.",
     )

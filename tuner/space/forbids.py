@@ -13,7 +13,7 @@ what is wanted comes in, and an allowed combination close to it comes out.
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 from tuner.experiment import Value
 from tuner.space.candidates import candidates, near
@@ -25,6 +25,9 @@ __all__ = ["CompiledForbid", "Forbids"]
 
 _FEW = 3
 """Up to this many changes are sought fewest first; beyond, any allowed combination will do."""
+
+_READABLE = 20
+"""Up to this many forbids are sifted for those that a contradiction cannot do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,19 @@ class CompiledForbid:
 
 @dataclass
 class _Search:
-    """The state of one search. `moved` lists the free parameters and groups that are not as wanted."""
+    """The state of one search.
+
+    Attributes:
+        moved: the free parameters and groups that are not as wanted, each by its names.
+        matched: the forbids that stood in the way so far.
+    """
 
     wanted: Mapping[str, Value]
     fixed: Collection[str]
     budget: float
     values: dict[str, Value] = field(default_factory=dict)
     moved: list[tuple[str, ...]] = field(default_factory=list)
+    matched: set[CompiledForbid] = field(default_factory=set)
 
 
 class Forbids:
@@ -140,9 +149,14 @@ class Forbids:
         return None
 
     def contradiction(self, wanted: Mapping[str, Value]) -> list[str]:
-        """Return forbids, as text, that leave nothing together, and would if any one of them were dropped."""
-        needed = list(self.forbids)
-        for forbid in self.forbids:
+        """Return forbids, as text, that together leave nothing.
+
+        None of them can be spared, unless they are so many that nobody would read them all.
+        """
+        search = _Search(wanted, (), math.inf)
+        self._settle(search, 0)
+        needed = [forbid for forbid in self.forbids if forbid in search.matched]
+        for forbid in needed if len(needed) <= _READABLE else ():
             others = [other for other in needed if other is not forbid]
             if others and self._with_only(others).escape(wanted) is None:
                 needed = others
@@ -167,8 +181,8 @@ class Forbids:
         for value in self._candidates(search, name):
             moved = None if unit in search.moved or near(value, search.wanted[name]) else unit
             if moved is not None and len(search.moved) >= search.budget:
-                # All further values are moves as well, but another choice further up might save one.
-                conflict.update(self.names[:place])
+                # All further values are moves as well. Taking back an earlier move is what might help.
+                conflict.update(chain.from_iterable(search.moved))
                 break
             failed = self._try_value(search, place, name, value, moved)
             if failed is None:
@@ -185,6 +199,7 @@ class Forbids:
         search.values[name] = value
         matched = [forbid for forbid in self._ending[name] if forbid.matches(search.values)]
         if matched:
+            search.matched.update(matched)
             del search.values[name]
             return {other for forbid in matched for other in forbid.names}
         if moved is not None:
