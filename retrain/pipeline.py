@@ -1,8 +1,8 @@
 """What the user brings: the Pipeline contract.
 
-A pipeline is built once per worker from plain, picklable settings; its data are loaded once, by whoever starts
-the pool, and handed to every worker. `retrain.pipelines` holds the ready-made ones, and `load_pipeline` there
-builds the one a configuration names.
+A pipeline is built once per worker from plain, picklable settings; its data are loaded once, by whoever
+starts the pool, and handed to every worker. `retrain.pipelines` holds the ready-made ones, and
+`load_pipeline` there builds the one a configuration names.
 """
 
 from abc import ABC, abstractmethod
@@ -44,14 +44,14 @@ class Pipeline(ABC):
     direction: Direction
 
     def load(self) -> object:
-        """Load the data, once per run. The result is handed to `use` in every worker; None when there is none.
+        """Load the data, once per run; None when there is none. The result is handed to `use` in every worker.
 
         Raises:
             DataError: the data cannot be trained on; says why and names the column or file.
         """
         return None
 
-    def use(self, data: object) -> None:
+    def use(self, data: object) -> None:  # noqa: B027 - a pipeline without data of its own need not override
         """Take the data that `load` returned, possibly in another process (arrays may be read-only there)."""
 
     @abstractmethod
@@ -71,14 +71,20 @@ class Pipeline(ABC):
         """Whether `fit` and `test` work: False for a bare objective, which only scores."""
         return False
 
-    def fit(self, params: Params, seed: int) -> Any:
+    def fit(self, params: Params, seed: int) -> Any:  # noqa: ARG002
         """Fit the final model on all training data. Only where `can_fit`."""
         raise TypeError(f"pipeline {self.name!r} cannot fit a model")
 
-    def test(self, model: Any) -> Scores:
-        """Score a model on the holdout, which no search ever sees. Only where `can_fit`. Metrics are named `test_*`."""
+    def test(self, model: Any) -> Scores:  # noqa: ARG002
+        """Score a model on the holdout, which no search ever sees. Only where `can_fit`.
+
+        Metrics are named `test_*`.
+        """
         raise TypeError(f"pipeline {self.name!r} cannot test a model")
 
-    def save(self, model: Any, folder: Path) -> Sequence[Path]:
-        """Write the model into `folder` in a format that is safe to load; return the files. Only where `can_fit`."""
+    def save(self, model: Any, folder: Path) -> Sequence[Path]:  # noqa: ARG002
+        """Write the model into `folder` in a format that is safe to load; return the files.
+
+        Only where `can_fit`.
+        """
         raise TypeError(f"pipeline {self.name!r} cannot save a model")

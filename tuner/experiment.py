@@ -72,7 +72,7 @@ class Outcome(StrEnum):
 
     @property
     def is_worker_death(self) -> bool:
-        """True where the worker process died with the experiment: counted as a death, not as a user's error."""
+        """True where the worker process died with the experiment: a death, and not a user's error."""
         return self in (Outcome.OUT_OF_MEMORY, Outcome.WORKER_LOST)
 
 
@@ -83,7 +83,7 @@ class Suggestion:
     Attributes:
         params: active parameters, valid in the study's space, plain Python values.
         method: name of the generator that made it ("default" and "deployed" for a study's first rows).
-        reason: why it was made, for people: JSON-ready, such as {"design": "initial"} or {"mean": .., "std": ..}.
+        reason: why it was made, for people; JSON-ready, such as {"design": "initial"}.
         parent: public id of the experiment it was derived from, or None.
     """
 

@@ -47,7 +47,8 @@ def test_quantile_refuses_what_has_none(p: float, df: int) -> None:
 
 
 def test_the_corrected_interval_by_hand() -> None:
-    # Differences 1 to 5: mean 3, s^2 = 2.5; corrected variance (1/5 + 1/4) * 2.5 = 1.125; t(0.975, 4) = 2.776.
+    # Differences 1 to 5: mean 3, s^2 = 2.5; corrected variance (1/5 + 1/4) * 2.5 = 1.125;
+    # t(0.975, 4) = 2.776.
     result = paired_difference([11, 12, 13, 14, 15], [10, 10, 10, 10, 10])
     assert result.mean == pytest.approx(3)
     assert result.std_error == pytest.approx(math.sqrt(1.125))

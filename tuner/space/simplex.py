@@ -32,10 +32,10 @@ def project(point: Sequence[float], caps: Sequence[float], total: float) -> list
         slope += turn
     if slope < 0:
         tau += (total - level) / slope
-    return settle([min(max(v - tau, 0.0), cap) for v, cap in zip(point, caps, strict=True)], caps, total)
+    return _settle([min(max(v - tau, 0.0), cap) for v, cap in zip(point, caps, strict=True)], caps, total)
 
 
-def settle(values: list[float], caps: Sequence[float], total: float) -> list[float]:
+def _settle(values: list[float], caps: Sequence[float], total: float) -> list[float]:
     """Spread what rounding left over the coordinates that have room for it, in place."""
     rest = total - math.fsum(values)
     for i, cap in enumerate(caps):
@@ -59,19 +59,19 @@ def draw(rng: np.random.Generator, caps: Sequence[float], total: float) -> list[
     room = math.fsum(caps)
     if total > room / 2:  # the mirror image is as uniform, and its caps bite less
         mirrored = _draw_lower(rng, caps, max(room - total, 0.0))
-        return settle([cap - value for cap, value in zip(caps, mirrored, strict=True)], caps, total)
+        return _settle([cap - value for cap, value in zip(caps, mirrored, strict=True)], caps, total)
     return _draw_lower(rng, caps, total)
 
 
 def _draw_lower(rng: np.random.Generator, caps: Sequence[float], total: float) -> list[float]:
     n = len(caps)
     if n == 1:
-        return settle([total], caps, total)
+        return _settle([total], caps, total)
     weights = rng.standard_exponential(n).tolist()
     scale = total / math.fsum(weights)
     values = [weight * scale for weight in weights]
     if all(value <= cap for value, cap in zip(values, caps, strict=True)):
-        return settle(values, caps, total)
+        return _settle(values, caps, total)
     values = project(values, caps, total)
     n_exchanges = 4 * n * math.ceil(math.log(n) + 1)
     firsts = rng.integers(0, n, n_exchanges).tolist()
@@ -82,4 +82,4 @@ def _draw_lower(rng: np.random.Generator, caps: Sequence[float], total: float) -
         least, most = max(0.0, both - caps[j]), min(caps[i], both)
         values[i] = least + u * (most - least)
         values[j] = both - values[i]
-    return settle([min(max(v, 0.0), cap) for v, cap in zip(values, caps, strict=True)], caps, total)
+    return _settle([min(max(v, 0.0), cap) for v, cap in zip(values, caps, strict=True)], caps, total)
