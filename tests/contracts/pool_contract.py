@@ -274,6 +274,30 @@ class PoolContract:
         assert all(isinstance(event, Finished) and isinstance(event.result, Evaluation) for event in events)
         assert pool.n_free == 2
 
+    def test_every_task_ends_exactly_once_whatever_happens_around_it(
+        self, pool: WorkerPool, tmp_path: Path
+    ) -> None:
+        ends: list[tuple[dict[str, Any], Outcome | None]] = [
+            ({"do": "echo", "x": 0.0}, None),
+            ({"do": "end_process", "code": 1}, Outcome.WORKER_LOST),
+            ({"do": "raise"}, Outcome.ERROR),
+            ({"do": "block", "mark": str(tmp_path / "mark")}, Outcome.CANCELLED),
+            ({"do": "interrupt"}, Outcome.ERROR),
+        ] * 2
+        waiting = [Task(str(i), params, 0) for i, (params, _) in enumerate(ends)]
+        hanging = [task.key for task in waiting if task.params["do"] == "block"]
+        seen: list[Finished] = []
+        deadline = time.monotonic() + PATIENCE_S
+        while len(seen) < len(ends):
+            assert time.monotonic() < deadline, f"only saw {seen}"
+            while waiting and pool.n_free:
+                pool.submit(waiting.pop())
+            seen += [event for event in pool.wait(0.2) if isinstance(event, Finished)]
+            for key in hanging:
+                pool.cancel(key)
+        outcomes = {int(end.key): getattr(end.result, "outcome", None) for end in seen}
+        assert outcomes == {i: outcome for i, (_, outcome) in enumerate(ends)}
+
     def test_nothing_to_wait_for_ends_with_the_timeout(self, pool: WorkerPool) -> None:
         assert pool.wait(0.01) == []
 
