@@ -138,7 +138,7 @@ _study = click.option("--study", metavar="NAME", help="Study to use; by default 
 @_study
 @common_options
 @pass_common
-def ls(
+def _ls(
     common: Common, /, states: tuple[str, ...], method: str | None, limit: int | None, study: str | None
 ) -> None:
     """List the experiments of the study."""
@@ -148,34 +148,34 @@ def ls(
     emit(list_experiments(config, common.output, states=states, method=method, limit=limit))
 
 
-@cli.command()
+@cli.command("show")
 @click.argument("experiment")
 @common_options
 @pass_common
-def show(common: Common, /, experiment: str) -> None:
+def _show(common: Common, /, experiment: str) -> None:
     """Show all about one EXPERIMENT: its id, or the start of it."""
     from orchestrator.looking import describe
 
     emit(describe(common.load_config(), experiment, common.output, colour=common.colour))
 
 
-@cli.command()
+@cli.command("diff")
 @click.argument("first")
 @click.argument("second")
 @common_options
 @pass_common
-def diff(common: Common, /, first: str, second: str) -> None:
+def _diff(common: Common, /, first: str, second: str) -> None:
     """Show in what two experiments differ, and what it was worth."""
     from orchestrator.looking import compare
 
     emit(compare(common.load_config(), first, second, common.output, colour=common.colour))
 
 
-@cli.command()
+@cli.command("backup")
 @click.argument("path", type=click.Path(path_type=Path))
 @common_options
 @pass_common
-def backup(common: Common, /, path: Path) -> None:
+def _backup(common: Common, /, path: Path) -> None:
     """Copy the registry to a new file at PATH; safe while experiments run."""
     from orchestrator.looking import back_up
 

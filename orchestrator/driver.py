@@ -111,6 +111,7 @@ class Driver:
         self._started_at = self._recovered_at = self._measured_at = clock()
         self._first_claim_at: float | None = None
         self._n_waiting = 0
+        self._told_elsewhere = False
         self.n_released = 0
         self.exhausted = False
 
@@ -138,7 +139,7 @@ class Driver:
     def _snapshot(self) -> Snapshot:
         counts = self._insist(lambda: self._registry.counts(self._study))
         self._n_waiting = counts[State.WAITING]
-        idle = not self._tasks and not self._n_waiting
+        idle = not self._tasks and not self._n_waiting and not self._n_to_propose
         return Snapshot(
             now=self._clock(),
             n_waiting=self._n_waiting,
@@ -157,7 +158,11 @@ class Driver:
         )
 
     def _n_elsewhere(self) -> int:
-        return self._insist(lambda: self._registry.counts(self._study, self._run))[State.RUNNING]
+        n = self._insist(lambda: self._registry.counts(self._study, self._run))[State.RUNNING]
+        if n and not self._told_elsewhere:
+            self._told_elsewhere = True
+            self._display.note("another orchestrator runs the last experiments of this run; waiting for it")
+        return n
 
     def _status(self) -> Status:
         n_done = self._tally.n_complete + len(self._tally.failed)

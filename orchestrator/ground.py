@@ -7,6 +7,11 @@ from tuner.registry.base import Registry
 __all__ = ["renew_baseline"]
 
 _REFERENCES = ("default", "deployed")
+_PARTS = {
+    "data": "other data",
+    "code": "other code",
+    "metric": "another definition of the metric or splits",
+}
 
 
 def renew_baseline(registry: Registry, study: Study, provenance: Provenance, display: Display) -> None:
@@ -20,7 +25,7 @@ def renew_baseline(registry: Registry, study: Study, provenance: Provenance, dis
     n_results = sum(count for _, count in known)
     what = _difference(known[0][0], provenance)
     display.note(
-        f"{n_results} earlier result{'s' if n_results > 1 else ''} of study {study.name!r} had other {what}: "
+        f"{n_results} earlier result{'s' if n_results > 1 else ''} of study {study.name!r} came from {what}: "
         "kept, but not compared; the baseline is scored again"
     )
     rows = [e for e in registry.experiments(study) if e.method in _REFERENCES]
@@ -28,10 +33,8 @@ def renew_baseline(registry: Registry, study: Study, provenance: Provenance, dis
     again = {e.method: Suggestion(e.params, e.method) for e in rows if e.method not in pending}
     if again:
         registry.add(study, list(again.values()), repeat=True)
-        registry.log("provenance", f"study {study.name!r} goes on with other {what}")
+        registry.log("provenance", f"study {study.name!r} goes on with {what}")
 
 
 def _difference(old: Provenance, new: Provenance) -> str:
-    return " and ".join(
-        name for name in ("data", "code", "metric") if getattr(old, name) != getattr(new, name)
-    )
+    return " and ".join(words for name, words in _PARTS.items() if getattr(old, name) != getattr(new, name))

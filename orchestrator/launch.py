@@ -206,7 +206,8 @@ def _start_run(
     )
     n_written = sum(registry.counts(study, run).values())
     if n_written:
-        display.note(f"continuing run {run.id}: {_count(n_written, 'candidate')} written before")
+        of = "" if request.n_configs is None else f" of {n_wanted}"
+        display.note(f"continuing run {run.id}: {n_written}{of} candidates are written")
     if request.method is not None and request.n_configs is None:
         return run, 0 if n_written else None
     return run, max(0, n_wanted - n_written)

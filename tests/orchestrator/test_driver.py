@@ -440,6 +440,26 @@ def test_what_another_orchestrator_leaves_behind_meanwhile_is_run(bench: Bench, 
     assert [note.split(" left")[0] for note in bench.display.notes] == ["recovered 2 experiments"]
 
 
+def test_the_last_experiments_are_waited_for_where_another_orchestrator_runs_them(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.add(2)
+    done: list[Experiment] = []
+    with open_registry(tmp_path / "experiments.db", create=False) as other:
+        (claim,) = other.claim(bench.study, 1)
+
+        def finish() -> None:
+            if not done:
+                done.append(other.complete(claim, Evaluation(9.0), HERE))
+
+        bench.clock.alarms.append((1030.0, finish))
+        assert bench.run(ok) is StopReason.DONE
+    assert bench.states() == {State.COMPLETE: 2}
+    assert bench.clock.now == pytest.approx(1030.0, abs=0.5)
+    assert len(bench.display.notes) == 1
+    assert bench.display.notes[0].startswith("another orchestrator runs the last experiments")
+
+
 # ---- the end before the end
 
 

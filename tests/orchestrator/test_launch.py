@@ -240,8 +240,20 @@ def test_the_same_command_continues_its_run(toy: Toy) -> None:
     assert (interrupted.reason, interrupted.exit_code) == (StopReason.INTERRUPTED, 130)
     assert 0 < interrupted.n_complete < 5
     result = toy.launch()
-    assert "continuing run 1: 4 candidates written before" in toy.display.notes
+    assert "continuing run 1: 4 of 4 candidates are written" in toy.display.notes
     assert (result.exit_code, toy.states()) == (0, {"complete": 5})
+
+
+def test_what_a_dead_orchestrator_left_is_taken_back_at_the_start(toy: Toy) -> None:
+    toy.launch(stop=Stopping(toy.clock, 1000.0))
+    with toy.registry() as dead:
+        dead.claim(dead.studies()[0], 3)
+        owner = dead.owner
+    assert toy.launch().n_complete == 5
+    assert any(
+        note.startswith(f"recovered 3 experiments left by orchestrator {owner[:4]} (dead ")
+        for note in toy.display.notes
+    )
 
 
 def test_a_run_in_rounds_writes_only_what_it_lacks(toy: Toy) -> None:
@@ -298,7 +310,7 @@ def test_after_other_data_the_baseline_is_scored_again(toy: Toy, data: Versioned
     toy.behave = by_x
     result = toy.launch()
     (told,) = [note for note in toy.display.notes if "earlier" in note]
-    assert told.startswith("5 earlier results of study 'toy' had other data: kept, but not compared;")
+    assert told.startswith("5 earlier results of study 'toy' came from other data: kept, but not compared;")
     again = [e for e in toy.experiments() if e.repeat]
     assert [(e.method, e.params["x"], e.provenance) for e in again] == [("default", 0.5, now)]
     assert result.best is not None
