@@ -159,7 +159,7 @@ class _Deployment:
             champion, no_champion = self._champion(plan)
             preview = self._judged(plan, challenger, champion, no_champion)
             if self.dry_run:
-                self._try_saving(challenger)
+                self._try_saving(plan)
                 return preview
             if preview.outcome is ApplyOutcome.REFUSED:
                 self._refuse(preview)
@@ -247,11 +247,11 @@ class _Deployment:
             notes=plan.notes,
         )
 
-    def _try_saving(self, challenger: Scored) -> None:
+    def _try_saving(self, plan: _Plan) -> None:
         """Show that the model could be saved, somewhere that goes away."""
         if self.pipeline.can_fit:
             with tempfile.TemporaryDirectory() as folder:
-                self.pipeline.save(challenger.model, Path(folder))
+                self.scorer.save(plan.params, Path(folder))
 
     def _refuse(self, preview: ApplyReport) -> None:
         error = gate_error(preview.verdicts)
@@ -278,7 +278,6 @@ class _Deployment:
         from_version = plan.from_version
         if from_version is None:
             from_version = self._keep_found(plan, champion)
-        model = partial(self.pipeline.save, challenger.model) if self.pipeline.can_fit else None
         draft = Draft(
             plan.params,
             from_version,
@@ -288,7 +287,7 @@ class _Deployment:
             preview.target,
             plan.before,
             plan.after,
-            model,
+            partial(self.scorer.save, plan.params) if self.pipeline.can_fit else None,
         )
         order = replace(self.order, gates=[verdict.to_dict() for verdict in preview.verdicts])
         version = self.switch.publish(draft, order)

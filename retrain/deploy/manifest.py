@@ -11,7 +11,7 @@ from typing import Any
 
 from retrain.deploy.crashpoints import crashpoint
 from retrain.deploy.files import digest, fsync_folder, read_bytes, sha256_hex, write_synced
-from tuner.errors import RetrainError, StorageError
+from tuner.errors import StorageError
 from tuner.experiment import Params, Provenance
 from tuner.registry.base import ModelVersion
 
@@ -65,7 +65,7 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
     crashpoint("version.after_params")
     if draft.save is not None:
         (folder / "model").mkdir()
-        _save(draft.save, folder / "model")
+        draft.save(folder / "model")
     crashpoint("version.after_model")
     manifest: dict[str, Any] = as_json(
         {
@@ -95,15 +95,6 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
 def _target_entry(draft: Draft) -> dict[str, Any]:
     contents = {"before": draft.before, "after": draft.after}
     return {"file": draft.target} | {key: digest(data) for key, data in contents.items()}
-
-
-def _save(save: Callable[[Path], object], folder: Path) -> None:
-    try:
-        save(folder)
-    except (RetrainError, OSError):
-        raise
-    except Exception as error:
-        raise RetrainError(f"Saving the model failed: {type(error).__name__}: {error}") from error
 
 
 def _hashes(folder: Path) -> dict[str, dict[str, Any]]:

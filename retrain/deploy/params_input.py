@@ -19,7 +19,7 @@ __all__ = ["MAX_BYTES", "ParamsInput", "parse_params_input"]
 MAX_BYTES = 1_000_000
 """Largest JSON that is read, in bytes."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,26 +47,24 @@ def _finish(config: Config, registry: Registry, store: VersionStore) -> list[str
             give_up(registry, store, version)
             notes.append(f"discarded version {version.number}, which a killed process had not finished")
     active = registry.find_active(config.name)
-    if active is None:
-        return notes
-    if store.point_at(active):
-        notes.append(f"current.json points at version {active.number} again")
-    target = TargetFile.of(config)
-    if target is not None:
-        target.clean()
-        notes += _align(target, active, registry, store)
+    if active is not None:
+        if store.point_at(active):
+            notes.append(f"current.json points at version {active.number} again")
+        target = TargetFile.of(config)
+        if target is not None:
+            target.clean()
+            notes += _align(target, active, registry, store)
+    store.retract(config.name)
     return notes
 
 
 def _align(target: TargetFile, active: ModelVersion, registry: Registry, store: VersionStore) -> list[str]:
     """Write the target file where a process died before it could; never over a user's own hyperparameters."""
     present = target.read()
-    cut_off = store.announced(active) == (target.name, digest(present))
-    store.retract(active.pipeline)
     try:
         if agrees(target, present, active):
             return []
-        if not cut_off:
+        if store.announced(active) != (target.name, digest(present)):
             away = f"away from version {active.number}"
             return [f"{target.name} was edited by hand, {away}; it was left as it is"]
         versions = {version.number: version for version in registry.versions(active.pipeline)}

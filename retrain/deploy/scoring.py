@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from retrain.deploy.files import storage_errors
 from retrain.deploy.gate import Figures
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline
@@ -67,6 +69,21 @@ class Scorer:
             metrics |= dict(_guarded("Testing", params, lambda: pipeline.test(model)).metrics)
         folds = reported if _are_folds(reported, evaluation.value) else {}
         return Scored(Figures(evaluation.value, evaluation.std_error, folds, metrics), model)
+
+    def save(self, params: Params, folder: Path) -> None:
+        """Save the model fitted with `params` into a folder.
+
+        Raises:
+            StorageError: the disk refused.
+            RetrainError: the user's code failed otherwise.
+        """
+        model = self.score(params).model
+
+        def write() -> None:
+            with storage_errors("saving the model"):
+                self.pipeline.save(model, folder)
+
+        _guarded("Saving", params, write)
 
 
 def _are_folds(reported: Mapping[int, float], value: float) -> bool:

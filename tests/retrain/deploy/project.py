@@ -1,4 +1,4 @@
-"""A tiny real project: ridge regression by numpy, its model saved as JSON; and a way to run it in a process to kill."""
+"""A tiny real project: ridge regression by numpy, its model saved as JSON; and a process of it to kill."""
 
 import contextlib
 import json
@@ -13,10 +13,12 @@ import numpy as np
 
 from retrain.config import Config, load_config
 from retrain.deploy import ApplyReport, apply, retrain, rollback
+from retrain.deploy.versions import VersionStore
 from retrain.pipeline import Pipeline, Report, Scores
+from tuner.errors import RetrainError
 from tuner.experiment import Direction, Evaluation, Params, Provenance
 from tuner.registry import open_registry
-from tuner.registry.base import Registry
+from tuner.registry.base import Registry, VersionState
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
 
 WHO = "tester"
@@ -91,7 +93,7 @@ class Ridge(Pipeline):
     def _solve(self, params: Params, rows: np.ndarray) -> np.ndarray:
         features = self._features(params, rows)
         penalty = float(params["alpha"] or 0) * np.eye(features.shape[1])
-        return np.linalg.solve(features.T @ features + penalty, features.T @ self.y[rows])  # type: ignore[no-any-return]
+        return np.linalg.solve(features.T @ features + penalty, features.T @ self.y[rows])
 
     def _rmse(self, weights: np.ndarray, params: Params, rows: np.ndarray) -> float:
         return float(np.sqrt(np.mean((self._features(params, rows) @ weights - self.y[rows]) ** 2)))
@@ -150,6 +152,34 @@ class Project:
         }
 
 
+def assert_consistent(project: Project) -> int:
+    """One active version, all whole and unchanged; pointer and target agree with it; nothing is left over."""
+    with project.registry() as registry:
+        versions = registry.versions("ridge")
+        assert [v.state for v in versions].count(VersionState.ACTIVE) == 1
+        assert all(v.state != VersionState.STAGED for v in versions)
+        active = registry.find_active("ridge")
+        assert active is not None
+        assert registry.deployments("ridge")[-1].to_version == active.number
+    store = VersionStore.of(project.config)
+    for version in versions:
+        store.check(version)
+    assert sorted(p.name for p in store.folder.iterdir()) == [
+        ".lock",
+        *(f"{v.number:06d}" for v in versions),
+        "current.json",
+    ]
+    pointer = json.loads((store.folder / "current.json").read_text())["ridge"]
+    assert (pointer["version"], pointer["params"]) == (active.number, dict(active.params))
+    assert pointer["folder"] == f"{active.number:06d}"
+    if project.target.suffix == ".py":
+        names: dict[str, Any] = {}
+        exec(project.target.read_text(), names)
+        assert {name: names[name.upper()] for name in active.params} == dict(active.params)
+    assert not [p.name for p in project.root.iterdir() if "tmp" in p.name]
+    return active.number
+
+
 def in_process(
     root: Path, act: str, *arguments: Any, crash: str = ""
 ) -> "multiprocessing.process.BaseProcess":
@@ -202,7 +232,7 @@ def _run(root: str, act: str, arguments: Sequence[Any], crash: str) -> None:
         os.environ["RETRAIN_CRASH"] = crash
     try:
         _ACTS[act](Path(root), *arguments)
-    except Exception as error:
+    except RetrainError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         os._exit(1)
     os._exit(0)

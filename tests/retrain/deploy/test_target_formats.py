@@ -16,9 +16,32 @@ from tuner.errors import ConfigError
 FILES = ("hp.json", "hp.toml", "hp.yaml", "hp.yml", "hp.py")
 
 WHOLE = {
-    "hp.json": '{\n\t"other" : [1,2],  "model": {\n\t\t"lr": 0.10,\n\t\t"kind":"tree", "depth": 3\n\t}, "é": 1e5}\n',
-    "hp.toml": '# head\nother = [1,2]\n\n[model]   # section\nlr = 0.10 # step\nkind   = "tree"\ndepth=3\n\n[rest]\nz = 1\n',
-    "hp.yaml": "# head\nother: [1,2]\nmodel:   # section\n  lr: 0.10 # step\n\n  kind:  tree\n  depth: 3\nrest: {z: 1}\n",
+    "hp.json": """{
+\t"other" : [1,2],  "model": {
+\t\t"lr": 0.10,
+\t\t"kind":"tree", "depth": 3
+\t}, "é": 1e5}
+""",
+    "hp.toml": """# head
+other = [1,2]
+
+[model]   # section
+lr = 0.10 # step
+kind   = "tree"
+depth=3
+
+[rest]
+z = 1
+""",
+    "hp.yaml": """# head
+other: [1,2]
+model:   # section
+  lr: 0.10 # step
+
+  kind:  tree
+  depth: 3
+rest: {z: 1}
+""",
 }
 
 
@@ -37,10 +60,10 @@ def read_back(file: str, text: str) -> Any:
 def test_only_the_values_change(file: str) -> None:
     text = WHOLE[file]
     target = make_target(file, "model")
-    new = {"lr": 0.25, "kind": "dart", "depth": 3}
+    new: dict[str, Any] = {"lr": 0.25, "kind": "dart", "depth": 3}
     assert target.find(text, ["lr", "kind", "depth", "absent"]) == {"lr": 0.1, "kind": "tree", "depth": 3}
     assert target.render(text, new, list(new)) == text.replace("0.10", "0.25").replace("tree", "dart")
-    same = {"lr": 0.1, "kind": "tree", "depth": 3}
+    same: dict[str, Any] = {"lr": 0.1, "kind": "tree", "depth": 3}
     assert target.render(text, same, list(same)) == text
 
 
@@ -184,7 +207,7 @@ configs = st.dictionaries(
 def test_every_value_is_read_back_as_it_was(
     file: str, section: str | None, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
-    """From a new file on, through a change of any values and names, each format returns exactly what was written."""
+    """From a new file on, through a change of any values and names, each format returns what was written."""
     if file == "hp.py":
         if section == "a.b" or len({name.upper() for name in first | second}) < len(first | second):
             return

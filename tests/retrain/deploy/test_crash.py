@@ -1,0 +1,160 @@
+"""Killed at any step, the next command finds one whole version, and brings everything to it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import retrain.deploy
+from retrain.deploy import finish_pending
+from tests.retrain.deploy.project import BETTER, GOOD, MODULE, Project, assert_consistent, existing, run
+
+APPLY_POINTS = [
+    "apply.before_lock",
+    "apply.after_stage",
+    "version.after_mkdir",
+    "version.after_params",
+    "version.after_model",
+    "version.after_manifest",
+    "version.after_fsync",
+    "version.after_rename",
+    "version.after_parent_fsync",
+    "note.before_replace",
+    "note.after_replace",
+    "switch.before_commit",
+    "switch.after_commit",
+    "pointer.before_replace",
+    "pointer.after_replace",
+    "switch.after_pointer",
+    "target.before_replace",
+    "target.after_replace",
+    "switch.after_target",
+    "switch.end",
+]
+ROLLBACK_POINTS = [
+    point for point in APPLY_POINTS if point.startswith(("note", "switch", "pointer", "target"))
+]
+COMMIT = APPLY_POINTS.index("switch.after_commit")
+KILLED = 137
+
+
+def settle(project: Project) -> int:
+    """What the next command does first; and what must hold after it."""
+    with project.registry() as registry:
+        finish_pending(project.config, registry)
+        assert finish_pending(project.config, registry) == []
+    return assert_consistent(project)
+
+
+def test_every_crash_point_of_the_source_is_listed() -> None:
+    source = "".join(path.read_text() for path in Path(retrain.deploy.__file__).parent.glob("*.py"))
+    points = set(re.findall(r'crashpoint\("([a-z_.]+)"\)', source))
+    for prefix in set(re.findall(r'(?:write_atomic|\.write)\(.*"(\w+)"\)', source)):
+        points |= {f"{prefix}.before_replace", f"{prefix}.after_replace"}
+    assert points == {*APPLY_POINTS, "apply.after_rename"}  # the last one is an example in a docstring
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("base")
+    Project(root).apply(GOOD)
+    return root
+
+
+@pytest.fixture
+def project(base: Path, tmp_path: Path) -> Project:
+    """A copy of a project with versions 1 and 2, version 2 active."""
+    import shutil
+
+    shutil.copytree(base, tmp_path / "copy", ignore=shutil.ignore_patterns("*owners*"))
+    return existing(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("point", APPLY_POINTS)
+def test_apply_killed(point: str, project: Project) -> None:
+    before = project.target.read_bytes()
+    assert run(project.root, "apply", BETTER, crash=point) == KILLED
+    committed = APPLY_POINTS.index(point) >= COMMIT
+    assert settle(project) == (3 if committed else 2)
+    if not committed:
+        assert project.target.read_bytes() == before
+    # The same command again ends where it would have ended.
+    assert run(project.root, "apply", BETTER) == 0
+    assert_consistent(project)
+    project.rollback()
+    assert project.target.read_bytes() == before
+
+
+@pytest.mark.parametrize("point", ROLLBACK_POINTS)
+@pytest.mark.parametrize("edited", [False, True])
+def test_rollback_killed(point: str, edited: bool, project: Project) -> None:
+    if edited:
+        project.target.write_text("# edited\n" + project.target.read_text())
+    assert run(project.root, "rollback", crash=point) == KILLED
+    committed = APPLY_POINTS.index(point) >= COMMIT
+    assert settle(project) == (1 if committed else 2)
+    assert project.target.read_text().startswith("# edited\n") == edited
+    if committed and not edited:
+        assert project.target.read_text() == MODULE
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("point", ["apply.after_stage", "version.after_rename", "switch.after_commit"])
+def test_the_first_apply_killed(point: str, nth: int, tmp_path: Path) -> None:
+    """It makes two versions: what was found, and the new one."""
+    project = Project(tmp_path)
+    assert run(tmp_path, "apply", GOOD, crash=f"{point}:{nth}") == KILLED
+    with project.registry() as registry:
+        finish_pending(project.config, registry)
+        active = registry.find_active("ridge")
+    if active is None:
+        assert nth == 1
+        assert project.target.read_text() == MODULE
+    else:
+        assert_consistent(project)
+    assert run(tmp_path, "apply", GOOD) == 0
+    assert_consistent(project)
+    while project.target.read_text() != MODULE:
+        project.rollback()
+
+
+def test_killed_while_cleaning_up_after_a_kill(project: Project) -> None:
+    assert run(project.root, "apply", BETTER, crash="switch.after_commit") == KILLED
+    assert run(project.root, "apply", BETTER, crash="pointer.before_replace") == KILLED
+    assert run(project.root, "apply", BETTER, crash="target.before_replace") == KILLED
+    assert settle(project) == 3
+
+
+def test_an_edit_by_hand_between_the_kill_and_the_next_command_is_kept(project: Project) -> None:
+    assert run(project.root, "apply", BETTER, crash="switch.after_commit") == KILLED
+    edited = project.target.read_text().replace("0.01", "0.07")
+    project.target.write_text(edited)
+    with project.registry() as registry:
+        notes = finish_pending(project.config, registry)
+    assert any("edited by hand" in note for note in notes)
+    assert project.target.read_text() == edited
+
+
+def test_an_edit_by_hand_without_any_kill_is_kept_and_said(project: Project) -> None:
+    """Also back to what an earlier version held: somebody may have mended production in a hurry."""
+    for content in (MODULE, MODULE.replace("0.50", "0.07"), "ALPHA = (\n"):
+        project.target.write_text(content)
+        with project.registry() as registry:
+            (note,) = finish_pending(project.config, registry)
+        assert "model.py" in note
+        assert project.target.read_text() == content
+
+
+def test_nothing_to_finish_makes_no_folder(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    with project.registry() as registry:
+        assert finish_pending(project.config, registry) == []
+    assert not (tmp_path / "versions").exists()
+
+
+def test_a_pointer_that_was_damaged_is_rebuilt_and_others_in_it_stay(project: Project) -> None:
+    pointer = project.root / "versions" / "current.json"
+    for content in ("", "[]", "{", '{"other": {"version": 9}}'):
+        pointer.write_text(content)
+        assert settle(project) == 2
+        assert ('"other"' in pointer.read_text()) == ("other" in content)

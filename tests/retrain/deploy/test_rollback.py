@@ -1,0 +1,219 @@
+"""The way back: verified, byte for byte, and without losing what the user edited in between."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrain.deploy import ApplyOutcome, history
+from tests.retrain.deploy.project import BETTER, GOOD, MODULE, Project, Ridge, assert_consistent
+from tuner.errors import ConfigError, MismatchError, NotFoundError, StorageError
+
+FORMATS = {
+    "model.py": MODULE.replace("\n", "\r\n"),
+    "hp.json": '{"centred": true,\n\n "alpha": 5.0e-1, "other": [1,  2],\n "degree": 1}',
+    "hp.toml": "alpha = 0.50 # a\n\ndegree   = 1\ncentred = true\n",
+    "hp.yaml": "alpha:   0.50 # a\ndegree: 1\n\ncentred: true\n",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_rollback_of_an_apply_restores_the_bytes(target: str, tmp_path: Path) -> None:
+    """Invariant I13, also over several applies and whatever the spelling of the values was."""
+    project = Project(tmp_path, target, FORMATS[target], "[[gate]]\nmetric = 'rmse'\nmax = 10.0\n")
+    contents = [project.target.read_bytes()]
+    for params in (GOOD, BETTER, {**GOOD, "degree": 3}):
+        project.apply(params)
+        contents.append(project.target.read_bytes())
+    assert len(set(contents)) == 4
+    for version in (3, 2, 1):
+        report = project.rollback()
+        assert (report.outcome, report.version, report.from_version) == (
+            ApplyOutcome.DEPLOYED,
+            version,
+            version + 1,
+        )
+        assert project.target.read_bytes() == contents[version - 1]
+    project.rollback(4)
+    assert project.target.read_bytes() == contents[3]
+    project.rollback(1)
+    assert project.target.read_bytes() == contents[0]
+    with project.registry() as registry:
+        rows = history(registry, "ridge")
+    assert [(row["from"], row["to"]) for row in rows[4:]] == [(4, 3), (3, 2), (2, 1), (1, 4), (4, 1)]
+
+
+def test_a_second_rollback_goes_further_back_never_forward_again(project: Project) -> None:
+    for params in (GOOD, BETTER):
+        project.apply(params)
+    assert [project.rollback().version, project.rollback().version] == [2, 1]
+    with pytest.raises(NotFoundError, match="nothing to roll back to: version 1 is the first") as caught:
+        project.rollback()
+    assert caught.value.exit_code == 6
+    assert caught.value.remedy.endswith("one of: 2, 3")
+    assert assert_consistent(project) == 1
+    project.apply(BETTER)
+    assert project.rollback().version == 1  # which was active when version 4 was deployed
+
+
+def test_nothing_to_roll_back_to(project: Project) -> None:
+    tree = project.tree()
+    with pytest.raises(NotFoundError, match="nothing was deployed yet"):
+        project.rollback()
+    assert project.tree() == tree
+
+
+@pytest.mark.parametrize("version", [0, -1, 7, 10**12])
+def test_an_unknown_version_names_the_valid_ones(version: int, project: Project) -> None:
+    project.apply(GOOD)
+    with pytest.raises(NotFoundError, match=f"no version {version}") as caught:
+        project.rollback(version)
+    assert caught.value.remedy.endswith("one of: 1")
+
+
+def test_the_active_version_again_changes_nothing(project: Project) -> None:
+    project.apply(GOOD)
+    tree = project.tree()
+    assert project.rollback(2).message == "already active as v2"
+    assert project.tree() == tree
+
+
+FILES = (
+    "manifest.json",
+    "params.json",
+    "metrics.json",
+    "target/model.py",
+    "before/model.py",
+    "model/model.json",
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("how", ["flip", "remove", "truncate", "link"])
+def test_a_version_that_was_tampered_with_is_not_switched_to(name: str, how: str, project: Project) -> None:
+    for params in (GOOD, BETTER):
+        project.apply(params)
+    path = project.root / "versions" / "000002" / name
+    data = path.read_bytes()
+    path.unlink()
+    if how == "flip":
+        path.write_bytes(data[:5] + bytes([data[5] ^ 1]) + data[6:])
+    elif how == "truncate":
+        path.write_bytes(data[:-1])
+    elif how == "link":
+        (project.root / "copy").write_bytes(data)
+        path.symlink_to(project.root / "copy")
+    if (name, how) in (("manifest.json", "truncate"), ("manifest.json", "link")):
+        return  # a last line end, or a link to the same text: the manifest says the same
+    tree = project.tree()
+    with pytest.raises(StorageError, match=r"Version 2 failed its checksum: .*Version 3 stays") as caught:
+        project.rollback()
+    assert caught.value.exit_code == 4
+    assert caught.value.remedy.endswith("one of: 1")
+    assert project.tree() == tree
+    assert project.rollback(1).version == 1
+
+
+def test_a_version_whose_directory_is_gone(project: Project) -> None:
+    for params in (GOOD, BETTER):
+        project.apply(params)
+    shutil.rmtree(project.root / "versions" / "000002")
+    with pytest.raises(NotFoundError, match=r"no directory .* any more") as caught:
+        project.rollback()
+    assert caught.value.exit_code == 6
+    with project.registry() as registry:
+        active = registry.find_active("ridge")
+    assert active is not None
+    assert active.number == 3
+
+
+def test_a_missing_target_comes_back(project: Project) -> None:
+    for params in (GOOD, BETTER):
+        project.apply(params)
+    earlier = project.target.read_bytes().replace(b"0.001", b"0.01").replace(b"False", b"True")
+    project.target.unlink()
+    project.rollback()
+    assert project.target.read_bytes() == earlier
+
+
+def test_a_target_that_was_created_goes_again(tmp_path: Path) -> None:
+    project = Project(tmp_path, content=None)
+    project.apply(GOOD)
+    assert assert_consistent(project) == 2
+    project.rollback()
+    assert not project.target.exists()
+    project.rollback(2)
+    assert assert_consistent(project) == 2
+
+
+@pytest.mark.parametrize("when", ["before the second apply", "after it"])
+def test_edits_elsewhere_in_the_target_are_never_lost(when: str, project: Project) -> None:
+    def edit() -> None:
+        project.target.write_text(project.target.read_text().replace("return ALPHA", "return 2 * ALPHA"))
+
+    project.apply(GOOD)
+    if when.startswith("before"):
+        edit()
+    project.apply(BETTER)
+    if when.startswith("after"):
+        edit()
+    project.rollback(1)
+    text = project.target.read_text()
+    assert text == MODULE.replace("return ALPHA", "return 2 * ALPHA").replace("0.50", "0.5")
+    assert assert_consistent(project) == 1
+
+
+def test_a_target_that_cannot_hold_the_version_stops_before_anything_changes(project: Project) -> None:
+    project.apply(GOOD)
+    project.target.write_text("ALPHA = (\n")
+    with pytest.raises(ConfigError, match="parses"):
+        project.rollback()
+    with project.registry() as registry:
+        active = registry.find_active("ridge")
+    assert active is not None
+    assert active.number == 2
+
+
+def test_a_dry_run_shows_the_diff_and_changes_nothing(project: Project) -> None:
+    project.apply(GOOD)
+    tree = project.tree()
+    report = project.rollback(dry_run=True)
+    assert report.outcome is ApplyOutcome.DRY_RUN
+    assert "-ALPHA = 0.01" in report.diff
+    assert "+ALPHA = 0.50" in report.diff
+    assert project.tree() == tree
+    assert project.rollback(confirm=lambda _: False).outcome is ApplyOutcome.DECLINED
+    assert project.tree() == tree
+
+
+@pytest.mark.parametrize("what", ["deploy", "edit"])
+def test_what_happens_while_asking_stops_the_rollback(what: str, project: Project) -> None:
+    project.apply(GOOD)
+
+    def meanwhile(_: Any) -> bool:
+        if what == "deploy":
+            project.apply(BETTER)
+        else:
+            project.target.write_text("# edited\n" + project.target.read_text())
+        return True
+
+    with pytest.raises(MismatchError):
+        project.rollback(confirm=meanwhile)
+    assert assert_consistent(project) == (3 if what == "deploy" else 2)
+
+
+def test_the_target_named_anew_gets_the_constants(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.apply(GOOD)
+    project = Project(tmp_path, "hp.json", None)
+    project.pipeline = Ridge(code="2")
+    project.retrain()
+    assert project.rollback(1).version == 1
+    assert '"alpha": 0.5' in project.target.read_text()
+    assert (tmp_path / "model.py").read_text() != MODULE  # it is not the target any more
