@@ -39,7 +39,11 @@ def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], 
     """See `Registry.claim`. `owner`: row id and token of who claims."""
     oldest = (
         select(experiments.c.id)
-        .where(experiments.c.study_id == study.id, experiments.c.state == State.WAITING.value)
+        .where(
+            experiments.c.study_id == study.id,
+            experiments.c.state == State.WAITING.value,
+            experiments.c.value.is_(None),  # for the index
+        )
         .order_by(experiments.c.id)
         .limit(n)
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, union_all
 
 from tuner.errors import NotFoundError
 from tuner.experiment import Direction, Experiment, Measurement, Provenance, State, Study
@@ -44,6 +44,7 @@ EXPERIMENTS: Select[Any] = (
 )
 
 _LAST_CHARACTER = chr(0x10FFFF)
+_ALL = "all"
 
 
 def starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
@@ -116,12 +117,18 @@ def list_experiments(
 
 def counts(connection: Connection, study: Study, run: Run | None) -> dict[State, int]:
     """See `Registry.counts`."""
-    owner = experiments.c.study_id == study.id if run is None else experiments.c.run_id == run.id
-    rows = connection.execute(
-        select(experiments.c.state, func.count()).where(owner).group_by(experiments.c.state)
+    of = experiments.c.study_id == study.id if run is None else experiments.c.run_id == run.id
+    without_value = (
+        select(experiments.c.state, func.count())
+        .where(of, experiments.c.value.is_(None))
+        .group_by(experiments.c.state)
     )
-    found: dict[str, int] = {state: n for state, n in rows}  # noqa: C416 - typed rows
-    return {state: found.get(state.value, 0) for state in State}
+    everything = select(literal(_ALL), func.count()).where(of)
+    # One statement, so that all numbers are of one moment.
+    rows = connection.execute(union_all(without_value, everything))
+    found = {str(row[0]): int(row[1]) for row in rows}
+    counted = {state: found.get(state.value, 0) for state in State if state is not State.COMPLETE}
+    return {State.COMPLETE: found[_ALL] - sum(counted.values())} | counted
 
 
 def provenances_of(connection: Connection, study: Study) -> list[tuple[Provenance, int]]:

@@ -199,9 +199,12 @@ experiments = Table(
     CheckConstraint("json_type(params) = 'array'", name="params_array"),
     _json("metrics"),
     _json("reason"),
-    # In the order of id within a state, since SQLite appends the rowid: claims and counts read nothing else.
-    Index(None, "study_id", "state"),
-    Index(None, "run_id", "state", sqlite_where=text("run_id IS NOT NULL")),
+    # All in the order of id in the end, since SQLite appends the rowid. In the end most rows are complete, so
+    # what is looked for by state, to claim and to count, has an index of the others: those without a value.
+    Index(None, "study_id"),
+    Index(None, "study_id", "state", "value", sqlite_where=text("value IS NULL")),
+    Index(None, "run_id", sqlite_where=text("run_id IS NOT NULL")),
+    Index(None, "run_id", "state", "value", sqlite_where=text("value IS NULL")),
     Index(None, "owner_id", sqlite_where=text("owner_id IS NOT NULL")),
     Index(None, "study_id", "provenance_id", "value", sqlite_where=text("value IS NOT NULL")),
     sqlite_strict=True,

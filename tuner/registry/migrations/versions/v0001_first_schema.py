@@ -152,12 +152,16 @@ _STATEMENTS = (
      STRICT""",
     """CREATE INDEX ix_experiments_owner_id ON experiments (owner_id)
         WHERE owner_id IS NOT NULL""",
-    """CREATE INDEX ix_experiments_run_id_state ON experiments (run_id, state)
+    """CREATE INDEX ix_experiments_run_id ON experiments (run_id)
         WHERE run_id IS NOT NULL""",
+    """CREATE INDEX ix_experiments_run_id_state_value ON experiments (run_id, state, value)
+        WHERE value IS NULL""",
+    "CREATE INDEX ix_experiments_study_id ON experiments (study_id)",
     """CREATE INDEX ix_experiments_study_id_provenance_id_value ON experiments (study_id,
         provenance_id, value)
         WHERE value IS NOT NULL""",
-    "CREATE INDEX ix_experiments_study_id_state ON experiments (study_id, state)",
+    """CREATE INDEX ix_experiments_study_id_state_value ON experiments (study_id, state, value)
+        WHERE value IS NULL""",
     """CREATE TABLE attempts (
         experiment_id INTEGER NOT NULL,
         number INTEGER NOT NULL,

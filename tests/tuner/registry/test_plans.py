@@ -1,0 +1,60 @@
+"""What is asked often is answered from an index: its cost must not grow with the study."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from tests.contracts.registry_cases import ON, SPEC, some
+from tests.tuner.registry.reading import database_of
+from tuner.experiment import Evaluation, Study
+from tuner.registry import Registry, Run
+
+
+@pytest.fixture
+def study(registry: Registry) -> Study:
+    study = registry.open_study(SPEC)
+    registry.add(study, some(300))
+    for claim in registry.claim(study, 100):
+        registry.complete(claim, Evaluation(claim.experiment.id / 7), ON)
+    return study
+
+
+def plans(registry: Registry, act: Callable[[], object]) -> list[str]:
+    """How SQLite goes about each statement that `act` sends."""
+    sent: list[tuple[str, Any]] = []
+    database = database_of(registry)
+    event.listen(database.engine, "before_cursor_execute", lambda *args: sent.append((args[2], args[3])))
+    act()
+    with database.read() as connection:
+        return [
+            str(row[3])
+            for statement, parameters in sent
+            if statement.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")
+            and not isinstance(parameters, list)
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+OFTEN: dict[str, Callable[[Registry, Study, Run], object]] = {
+    "claim": lambda registry, study, run: registry.claim(study, 2),
+    "complete": lambda registry, study, run: registry.complete(registry.claim(study)[0], Evaluation(0.5), ON),
+    "counts": lambda registry, study, run: registry.counts(study),
+    "counts of a run": lambda registry, study, run: registry.counts(study, run),
+    "best": lambda registry, study, run: registry.best(study),
+    "recover": lambda registry, study, run: registry.recover(),
+    "get_experiment": lambda registry, study, run: registry.get_experiment("random_20231114_221320_007"),
+    "add": lambda registry, study, run: registry.add(study, some(3)),
+    "latest": lambda registry, study, run: registry.experiments(study, limit=5, newest_first=True),
+}
+
+
+@pytest.mark.parametrize("name", OFTEN)
+def test_no_question_reads_every_experiment(registry: Registry, study: Study, name: str) -> None:
+    run = registry.start_run(study, method="random", n_wanted=1, seed=0, info={})
+    found = plans(registry, lambda: OFTEN[name](registry, study, run))
+    assert any("experiments" in plan for plan in found)
+    whole = [plan for plan in found if plan.startswith("SCAN experiments") and "USING" not in plan]
+    assert not whole
+    assert "USE TEMP B-TREE FOR ORDER BY" not in found[-1]
