@@ -43,10 +43,11 @@ def make_generator(
             f"Unknown method {method!r}.{did_you_mean(str(method), METHODS)}",
             f"Methods: {', '.join(METHODS)}.",
         )
-    if direction not in list(Direction):
+    directions = [each.value for each in Direction]
+    if direction not in directions:
         raise UsageError(
-            f"Unknown direction {direction!r}.{did_you_mean(str(direction), list(Direction))}",
-            "Directions: minimize, maximize.",
+            f"Unknown direction {direction!r}.{did_you_mean(str(direction), directions)}",
+            f"Directions: {', '.join(directions)}.",
         )
     for name, number in (("seed", seed), ("n_asked", n_asked)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:

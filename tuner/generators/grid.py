@@ -2,8 +2,8 @@
 """Grid search around the baseline: the full product where it is small, else 50 to 80 configurations.
 
 The design is one fixed sequence that depends on the space, the baseline and the radius alone; `ask` walks
-along it and leaves out what the study already has. Its first 50 to 80 configurations are the default. Who asks
-for more gets the same design again at other radii, first within, then beyond the given one.
+along it and leaves out what the study already has. Its first 50 to 80 configurations are the default. Who
+asks for more gets the same design again at other radii, first within, then beyond the given one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -78,7 +78,7 @@ class GridGenerator(RememberingGenerator):
         """The default design, and an iterator over everything that comes after it."""
         size = self.space.size()
         if size is not None and size <= _MOST:
-            return list(self._full_product(set())), iter(())
+            return list(self._full_product()), iter(())
         design: list[_Step] = []
         blocks = self._blocks()
         for block in blocks:
@@ -88,8 +88,8 @@ class GridGenerator(RememberingGenerator):
         return design, iter(())
 
     def _blocks(self) -> Iterator[Iterator[_Step]]:
-        """All blocks of all rings without repeats or the baseline; then what is left of a finite space."""
-        seen = {config_key(self.baseline)}
+        """All blocks of all rings without repeats or the baseline; then the whole of a finite space."""
+        seen = {_rough_key(self.baseline)}
         for ring in chain(_INNER_RINGS, range(2, 2 + _N_OUTER_RINGS)):
             n_before = len(seen)
             design = RadiusDesign(
@@ -100,24 +100,27 @@ class GridGenerator(RememberingGenerator):
             if ring > 1 and len(seen) == n_before:
                 break
         if self.space.size() is not None:
-            yield self._full_product(seen)
+            yield self._full_product()
 
-    def _full_product(self, seen: set[str]) -> Iterator[_Step]:
-        for params in self.space.enumerate():
-            key = config_key(params)
-            if key not in seen:
-                yield _Step(key, params, {"design": "full product"})
+    def _full_product(self) -> Iterator[_Step]:
+        return (
+            _Step(config_key(params), params, {"design": "full product"}) for params in self.space.enumerate()
+        )
 
 
 def _steps(design: RadiusDesign, name: str, block: Iterator[Moves], seen: set[str]) -> Iterator[_Step]:
     """The steps that a block of moves leads to, without those seen before; what it yields has been seen."""
     for moves in block:
         params = design.apply(moves)
-        key = config_key(params)
-        if key in seen:
+        if (rough := _rough_key(params)) in seen:
             continue
-        seen.add(key)
+        seen.add(rough)
         reason: dict[str, Any] = {"design": name, "radius": design.radius}
         if name in (SINGLE, PAIR):
             reason["moved"] = list(moves)
-        yield _Step(key, params, reason)
+        yield _Step(config_key(params), params, reason)
+
+
+def _rough_key(params: Params) -> str:
+    """The same for configurations that differ by rounding only, such as two ways to one point of a sum."""
+    return config_key({n: float(f"{v:.9g}") if isinstance(v, float) else v for n, v in params.items()})

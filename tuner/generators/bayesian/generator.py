@@ -45,7 +45,8 @@ class BayesianGenerator(RememberingGenerator):
     """Learns from every finished experiment; pending ones are believed to come out as predicted.
 
     Failed experiments count as bad ones, so that a crashing region is left. Suggestions are made one at a
-    time, each knowing those before it, so that a batch is spread out. The first five of a study fill the space.
+    time, each knowing those before it, so that a batch is spread out. The first five of a study fill the
+    space.
     """
 
     method: ClassVar[str] = "bayesian"
