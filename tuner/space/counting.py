@@ -1,6 +1,7 @@
 """Counting and listing the configurations of a finite space."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tuner.errors import SpaceError
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from tuner.space.space import SearchSpace
 
 __all__ = ["MAX_SIZE", "enumerate_space", "size_of"]
+
+Weighted = tuple[dict[str, Value], float]
+"""Values by name, and how many configurations they stand for."""
+
+Options = Callable[[Unit], Iterable[Weighted]]
+"""The choices of one unit."""
 
 MAX_SIZE = 10**6
 """Spaces of more configurations than this are as good as infinite: `size` says None."""
@@ -34,7 +41,7 @@ def size_of(space: "SearchSpace") -> int | None:
         always *= unit.count() if unit.condition is None else 1.0
     sometimes = [(unit.condition, unit.count()) for unit in others if unit.condition is not None]
     total = 0.0
-    for values, n_alike in _walk(space, walked, named, {}, 1.0) if always <= MAX_SIZE else ():
+    for values, n_alike in _walk(space, walked, partial(_named_options, named)) if always <= MAX_SIZE else ():
         product = always * n_alike
         for condition, count in sometimes:
             product *= count if condition.holds(values) else 1.0
@@ -59,36 +66,45 @@ def _named_keys(space: "SearchSpace") -> dict[str, set[Key]]:
     return named
 
 
-def _walk(
-    space: "SearchSpace",
-    units: Sequence[Unit],
-    named: Mapping[str, set[Key]],
-    values: dict[str, Value],
-    n_alike: float,
-) -> Iterator[tuple[dict[str, Value], float]]:
-    """Yield allowed values of the units, and how many combinations each yield stands for."""
-    if space.forbids is not None and space.forbids.violated(values):
-        return
-    if not units:
-        yield values, n_alike
-        return
-    unit, rest = units[0], units[1:]
-    if unit.condition is not None and not unit.condition.holds(values):
-        yield from _walk(space, rest, named, values, n_alike)
-        return
-    for option, count in _weighted_options(unit, named):
-        yield from _walk(space, rest, named, {**values, **option}, n_alike * count)
+def _walk(space: "SearchSpace", units: Sequence[Unit], options: Options) -> Iterator[Weighted]:
+    """Yield every allowed choice for the units, in a fixed order, and how many each yield stands for."""
+    levels: list[Iterator[tuple[int, Weighted]]] = [iter([(0, ({}, 1.0))])]
+    while levels:
+        found = next(levels[-1], None)
+        if found is None:
+            levels.pop()
+            continue
+        place, (values, weight) = found
+        if space.forbids is not None and space.forbids.violated(values):
+            continue
+        while place < len(units) and not units[place].is_active(values):
+            place += 1
+        if place == len(units):
+            yield values, weight
+        else:
+            levels.append(_extended(place, values, weight, options(units[place])))
 
 
-def _weighted_options(unit: Unit, named: Mapping[str, set[Key]]) -> Iterator[tuple[dict[str, Value], float]]:
+def _extended(
+    place: int, values: Mapping[str, Value], weight: float, options: Iterable[Weighted]
+) -> Iterator[tuple[int, Weighted]]:
+    return ((place + 1, ({**values, **option}, weight * count)) for option, count in options)
+
+
+def _named_options(named: Mapping[str, set[Key]], unit: Unit) -> Iterator[Weighted]:
+    """Yield the choices of a unit; of a free parameter all that nothing names as one."""
     if unit.group is not None:
-        yield from ((option, 1.0) for option in unit.options())
+        yield from _options(unit)
         return
     name, keys = unit.names[0], named[unit.names[0]]
     yield from (({name: value}, 1.0) for _, value in keys)
     n_unnamed = unit.count() - len(keys)
     if n_unnamed:
         yield next(option for option in unit.options() if typed(option[name]) not in keys), n_unnamed
+
+
+def _options(unit: Unit) -> Iterator[Weighted]:
+    return ((option, 1.0) for option in unit.options())
 
 
 def enumerate_space(space: "SearchSpace") -> Iterator[dict[str, Value]]:
@@ -103,20 +119,4 @@ def enumerate_space(space: "SearchSpace") -> Iterator[dict[str, Value]]:
             f"A space must be countable to be listed, but these are continuous: {', '.join(continuous)}.",
             "Give them a step.",
         )
-    return _listed(space, space.units, {})
-
-
-def _listed(
-    space: "SearchSpace", units: Sequence[Unit], values: dict[str, Value]
-) -> Iterator[dict[str, Value]]:
-    if space.forbids is not None and space.forbids.violated(values):
-        return
-    if not units:
-        yield space.ordered(values)
-        return
-    unit, rest = units[0], units[1:]
-    if unit.condition is not None and not unit.condition.holds(values):
-        yield from _listed(space, rest, values)
-        return
-    for option in unit.options():
-        yield from _listed(space, rest, {**values, **option})
+    return (space.ordered(values) for values, _ in _walk(space, space.units, _options))

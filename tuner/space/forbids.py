@@ -70,6 +70,25 @@ class _Search:
     matched: set[CompiledForbid] = field(default_factory=set)
 
 
+@dataclass
+class _Choice:
+    """One name being settled.
+
+    Attributes:
+        unit: the names of its group, or itself alone.
+        values: the candidates not tried yet.
+        conflict: the names settled earlier that had a part in the failure of the values tried.
+        moves: whether the value it has moves its unit away from what is wanted.
+    """
+
+    place: int
+    name: str
+    unit: tuple[str, ...]
+    values: Iterator[Value]
+    conflict: set[str]
+    moves: bool = False
+
+
 class Forbids:
     """The forbids of one space and the parameters that they reach.
 
@@ -144,7 +163,7 @@ class Forbids:
         """
         for budget in (*range(_FEW + 1), math.inf):
             search = _Search(wanted, fixed, budget)
-            if self._settle(search, 0) is None:
+            if self._solve(search):
                 return search.values
         return None
 
@@ -154,7 +173,7 @@ class Forbids:
         None of them can be spared, unless they are so many that nobody would read them all.
         """
         search = _Search(wanted, (), math.inf)
-        self._settle(search, 0)
+        self._solve(search)
         needed = [forbid for forbid in self.forbids if forbid in search.matched]
         for forbid in needed if len(needed) <= _READABLE else ():
             others = [other for other in needed if other is not forbid]
@@ -165,51 +184,53 @@ class Forbids:
     def _with_only(self, forbids: Sequence[CompiledForbid]) -> "Forbids":
         return Forbids(self._params, self._order, self._conditions, self._groups, forbids)
 
-    def _settle(self, search: _Search, place: int) -> set[str] | None:
-        """Settle the names from `place` on. Return None when done, else the names with a part in failing."""
-        if place == len(self.names):
-            return None
-        name = self.names[place]
-        if name not in self._conditions or self._conditions[name].holds(search.values):
-            return self._try_values(search, place, name)
-        return self._settle(search, place + 1)
+    def _solve(self, search: _Search) -> bool:
+        """Settle all active names. With a stack of its own: there may be more names than recursion allows."""
+        stack: list[_Choice] = []
+        while (choice := self._next_choice(search, stack)) is not None:
+            stack.append(choice)
+            while not self._advance(search, stack[-1]):
+                # Go back to the last choice that had a part in this failure, and blame it for the rest of it.
+                conflict = stack.pop().conflict
+                while stack and stack[-1].name not in conflict:
+                    _take_back(search, stack.pop())
+                if not stack:
+                    return False
+                _take_back(search, stack[-1])
+                stack[-1].conflict |= conflict - {stack[-1].name}
+        return True
 
-    def _try_values(self, search: _Search, place: int, name: str) -> set[str] | None:
-        unit = self._groups[name].names if name in self._groups else (name,)
-        # Earlier members of its group narrowed the values, and its parents made it active.
-        conflict = {*self._parents(name), *unit[: unit.index(name)]}
-        for value in self._candidates(search, name):
-            moved = None if unit in search.moved or near(value, search.wanted[name]) else unit
-            if moved is not None and len(search.moved) >= search.budget:
+    def _next_choice(self, search: _Search, stack: Sequence[_Choice]) -> _Choice | None:
+        """Return the next active name to settle, or None when there is none left."""
+        for place in range(stack[-1].place + 1 if stack else 0, len(self.names)):
+            name = self.names[place]
+            if name not in self._conditions or self._conditions[name].holds(search.values):
+                unit = self._groups[name].names if name in self._groups else (name,)
+                # Earlier members of its group narrowed the values, and its parents made it active.
+                conflict = {*self._parents(name), *unit[: unit.index(name)]}
+                return _Choice(place, name, unit, self._candidates(search, name), conflict)
+        return None
+
+    def _advance(self, search: _Search, choice: _Choice) -> bool:
+        """Give the choice its next value that no forbid rules out. False when there is none."""
+        name = choice.name
+        for value in choice.values:
+            moves = choice.unit not in search.moved and not near(value, search.wanted[name])
+            if moves and len(search.moved) >= search.budget:
                 # All further values are moves as well. Taking back an earlier move is what might help.
-                conflict.update(chain.from_iterable(search.moved))
-                break
-            failed = self._try_value(search, place, name, value, moved)
-            if failed is None:
-                return None
-            conflict |= failed
-            if name not in failed:
-                return failed
-        return conflict - {name}
-
-    def _try_value(
-        self, search: _Search, place: int, name: str, value: Value, moved: tuple[str, ...] | None
-    ) -> set[str] | None:
-        """Settle `name` at `value`, and the rest after it. Return as `_settle` does."""
-        search.values[name] = value
-        matched = [forbid for forbid in self._ending[name] if forbid.matches(search.values)]
-        if matched:
+                choice.conflict.update(chain.from_iterable(search.moved))
+                return False
+            search.values[name] = value
+            matched = [forbid for forbid in self._ending[name] if forbid.matches(search.values)]
+            if not matched:
+                choice.moves = moves
+                search.moved += [choice.unit] if moves else []
+                return True
+            del search.values[name]
             search.matched.update(matched)
-            del search.values[name]
-            return {other for forbid in matched for other in forbid.names}
-        if moved is not None:
-            search.moved.append(moved)
-        failed = self._settle(search, place + 1)
-        if failed is not None:
-            del search.values[name]
-            if moved is not None:
-                search.moved.remove(moved)
-        return failed
+            choice.conflict.update(*(forbid.names for forbid in matched))
+            choice.conflict.discard(name)
+        return False
 
     def _candidates(self, search: _Search, name: str) -> Iterator[Value]:
         wanted = search.wanted[name]
@@ -219,3 +240,9 @@ class Forbids:
         if name not in search.fixed:
             return found
         return (value for value in islice(found, 1) if near(value, wanted))
+
+
+def _take_back(search: _Search, choice: _Choice) -> None:
+    del search.values[choice.name]
+    if choice.moves:
+        search.moved.remove(choice.unit)

@@ -54,7 +54,6 @@ class SearchSpace:
         self.units: tuple[Unit, ...] = built.units
         self.forbids: Forbids | None = built.forbids
         self._groups: tuple[Group, ...] = tuple(unit.group for unit in built.units if unit.group is not None)
-        self._rank = {name: rank for rank, name in enumerate(self.names)}
         self._in_order = [name for unit in self.units for name in unit.names] == list(self.names)
         self._defaults = self.active({name: param.default for name, param in self.params.items()})
 
@@ -158,7 +157,7 @@ class SearchSpace:
     def _draw(self, rng: np.random.Generator, *, inactive: bool = False) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for unit, u in zip(self.units, rng.random(len(self.units)).tolist(), strict=True):
-            if inactive or unit.condition is None or unit.condition.holds(values):
+            if inactive or unit.is_active(values):
                 if unit.group is None:
                     values[unit.names[0]] = unit.params[0].from_unit(u)
                 else:
@@ -170,8 +169,8 @@ class SearchSpace:
         assert self.forbids is not None
         found = self.forbids.escape(wanted)
         assert found is not None  # a space without any valid configuration cannot be built
-        kept = {name: wanted[name] for name in self.names if name not in self.forbids.names}
-        return self.active({**kept, **found})
+        reached = set(self.forbids.names)
+        return self.active({**{name: wanted[name] for name in self.names if name not in reached}, **found})
 
     def repair(self, config: Mapping[str, Any]) -> dict[str, Value]:
         """Return the valid configuration nearest to `config`; never fails.
@@ -183,7 +182,7 @@ class SearchSpace:
         """
         values: dict[str, Value] = {}
         for unit in self.units:
-            if unit.condition is None or unit.condition.holds(values):
+            if unit.is_active(values):
                 values |= unit.nearest(config)
         if self.forbids is None or not self.forbids.violated(values):
             return self.ordered(values)

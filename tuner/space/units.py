@@ -8,7 +8,7 @@ from typing import Any
 from tuner.experiment import Value
 from tuner.space.conditions import Condition
 from tuner.space.groups import Group
-from tuner.space.params import NumericParam, Param
+from tuner.space.params import Param
 from tuner.space.values import is_number, plain
 
 __all__ = ["Unit"]
@@ -30,12 +30,16 @@ class Unit:
     group: Group | None
     condition: Condition | None
 
+    def is_active(self, values: Mapping[str, Value]) -> bool:
+        """Whether the unit is in use among the active `values`."""
+        return self.condition is None or self.condition.holds(values)
+
     def nearest(self, config: Mapping[str, Any]) -> dict[str, Value]:
         """Return the values nearest to those in `config`; defaults for missing and senseless ones."""
         if self.group is None:
             param, name = self.params[0], self.names[0]
             return {name: param.nearest(config[name]) if name in config else param.default}
-        wanted = [_wish(param, config) for param in self.group.params]
+        wanted = [_wish(param, config) for param in self.params]
         return dict(zip(self.names, self.group.nearest(wanted), strict=True))
 
     def options(self) -> Iterator[dict[str, Value]]:
@@ -56,7 +60,7 @@ class Unit:
         return math.inf if n_values is None else float(n_values)
 
 
-def _wish(param: NumericParam, config: Mapping[str, Any]) -> float:
+def _wish(param: Param, config: Mapping[str, Any]) -> float:
     """Return the number given for a group's member, even out of bounds; its default where none was."""
     value: Any = plain(config.get(param.name))
     if not is_number(value) or value != value:

@@ -1,5 +1,7 @@
 """Conditions: nested to any depth, on any countable parent, declared in any order."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,8 @@ def test_a_chain_longer_than_the_recursion_limit() -> None:
     assert space.defaults() == {"c0": 0}
     assert len(space.repair(dict.fromkeys(space.names, 1))) == 1500
     assert space.contains(space.sample(np.random.default_rng(0)))
+    assert space.size() == 1501
+    assert len(list(islice(space.enumerate(), 1400))[-1]) == 1400
 
 
 def test_active_keeps_only_what_is_in_use() -> None:

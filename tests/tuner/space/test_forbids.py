@@ -90,6 +90,14 @@ def test_a_chain_of_implications_is_followed_back() -> None:
     assert space.sample(rng()) == dict.fromkeys(names, 0)
 
 
+def test_more_forbids_than_the_recursion_limit() -> None:
+    names = [f"x{i}" for i in range(1200)]
+    forbids = [Forbid({a: 1, b: 1}) for a, b in pairwise(names)]
+    space = SearchSpace([CategoricalParam(n, [1, 0]) for n in names], forbids)
+    found = space.repair(dict.fromkeys(names, 1))
+    assert list(found.values()) == [1, 0] * 600
+
+
 def test_unrelated_parameters_do_not_multiply_the_search() -> None:
     # Between the two parameters that exclude each other stand twenty that have no part in it.
     middle = [IntParam(f"m{i}", 1, 50) for i in range(20)]

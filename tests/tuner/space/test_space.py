@@ -27,6 +27,7 @@ def test_defaults_and_samples_are_valid_and_stay_as_they_are(space: SearchSpace,
         assert space.validate(config) == space.complete(config) == space.repair(config) == config
         assert list(config) == [name for name in space.names if name in config]
         assert space.active({**config, "stranger": 1}) == config
+    assert space.repair({}) == space.complete({}) == space.defaults()
 
 
 @given(st.data())
