@@ -19,6 +19,7 @@ __all__ = [
     "remove_leftovers",
     "safe_path",
     "sha256_hex",
+    "sha256_of",
     "storage_errors",
     "write_atomic",
     "write_synced",
@@ -30,6 +31,15 @@ TEMP_SUFFIX = ".retrain-tmp"
 def sha256_hex(data: bytes) -> str:
     """SHA-256 of `data`, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of(path: Path, *, sync: bool = False) -> str:
+    """SHA-256 of a file of any size, made durable on the way where `sync`."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if sync:
+            os.fsync(file.fileno())
+    return found
 
 
 def digest(data: bytes | None) -> str | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrain.deploy.crashpoints import crashpoint
-from retrain.deploy.files import digest, fsync_folder, read_bytes, sha256_hex, write_synced
+from retrain.deploy.files import digest, fsync_folder, read_bytes, sha256_of, write_synced
 from tuner.errors import StorageError
 from tuner.experiment import Params, Provenance
 from tuner.registry.base import ModelVersion
@@ -61,7 +60,7 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
     for part, data in (("target", draft.after), ("before", draft.before)):
         if draft.target is not None and data is not None:
             (folder / part).mkdir()
-            write_synced(folder / part / Path(draft.target).name, data)
+            (folder / part / Path(draft.target).name).write_bytes(data)
     crashpoint("version.after_params")
     if draft.save is not None:
         (folder / "model").mkdir()
@@ -105,10 +104,8 @@ def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
             continue
         if path.is_symlink() or not path.is_file():
             raise StorageError(f"A version holds plain files only, but {path.name!r} is not one.")
-        with path.open("rb") as file:
-            data = file.read()
-            os.fsync(file.fileno())
-        found[path.relative_to(folder).as_posix()] = {"sha256": sha256_hex(data), "size_bytes": len(data)}
+        entry = {"sha256": sha256_of(path, sync=True), "size_bytes": path.stat().st_size}
+        found[path.relative_to(folder).as_posix()] = entry
     return found
 
 

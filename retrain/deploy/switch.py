@@ -63,6 +63,7 @@ class Switch:
             MismatchError: the version it takes over from is not active any more; nothing was changed.
             StorageError: the disk refused; says whether the new version is active all the same.
         """
+        self._check_target(draft.before, draft.after)
         version = self.registry.stage_version(
             self.pipeline, draft.params, manifest={"token": draft.token}, experiment=order.experiment
         )
@@ -86,8 +87,13 @@ class Switch:
             MismatchError: `active` is not active any more; nothing was changed.
             StorageError: the disk refused; says whether `version` is active all the same.
         """
+        self._check_target(before, after)
         self._commit(version, order, active, before, after, None)
         self._settle(version, before, after)
+
+    def _check_target(self, before: bytes | None, after: bytes | None) -> None:
+        if self.target is not None and before != after:
+            self.target.check_writable()
 
     def _commit(
         self,

@@ -1,12 +1,13 @@
 """The file that `[deploy] target` names: read, compared, rendered and replaced as a whole."""
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from retrain.config import Config
 from retrain.deploy.files import read_bytes, remove_leftovers, safe_path, write_atomic
 from retrain.deploy.target import Target
-from tuner.errors import ConfigError, did_you_mean
+from tuner.errors import ConfigError, StorageError, did_you_mean
 from tuner.experiment import Params, Value
 
 __all__ = ["TargetFile", "make_target"]
@@ -127,6 +128,18 @@ class TargetFile:
     def write(self, data: bytes | None, point: str) -> None:
         """Replace the file in one step; None removes it. `point` prefixes the crash points on the way."""
         write_atomic(safe_path(self.root, Path(self.name)), data, point)
+
+    def check_writable(self) -> None:
+        """Find out before a deployment, not in the middle of it.
+
+        Raises:
+            StorageError: the folder of the file does not allow to replace it.
+        """
+        if not os.access(safe_path(self.root, Path(self.name)).parent, os.W_OK):
+            raise StorageError(
+                f"The deploy target {self.name!r} must be writable, but its folder is read-only.",
+                "Change its permissions, then type the same command again.",
+            )
 
     def clean(self) -> None:
         """Remove temporary files that a killed `write` left. Only under the deploy lock."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from retrain.config import Config
 from retrain.deploy.crashpoints import crashpoint
-from retrain.deploy.files import TEMP_SUFFIX, digest, fsync_folder, sha256_hex, storage_errors, write_atomic
+from retrain.deploy.files import TEMP_SUFFIX, digest, fsync_folder, sha256_of, storage_errors, write_atomic
 from retrain.deploy.lock import deploy_lock
 from retrain.deploy.manifest import Draft, as_json, read_json, write_version
 from tuner.errors import NotFoundError, RetrainError, StorageError
@@ -125,7 +125,7 @@ class VersionStore:
                     f"Version {version.number} failed its checksum: 'manifest.json' was changed."
                 )
             for name in version.manifest.get("files", {}):
-                if self.read(version, name) is None:
+                if not self._is_unchanged(version, name):
                     raise StorageError(f"Version {version.number} failed its checksum: {name!r} was changed.")
 
     def is_intact(self, version: ModelVersion) -> bool:
@@ -137,13 +137,18 @@ class VersionStore:
         return True
 
     def read(self, version: ModelVersion, name: str) -> bytes | None:
-        """Content of one file of a version; None where it is missing or fails its hash."""
-        expected = version.manifest.get("files", {}).get(name)
+        """Content of one small file of a version; None where it is missing or fails its hash."""
+        with storage_errors(f"reading version {version.number}"):
+            if not self._is_unchanged(version, name):
+                return None
+            return (self.path(version.number) / name).read_bytes()
+
+    def _is_unchanged(self, version: ModelVersion, name: str) -> bool:
         path = self.path(version.number) / name
-        if expected is None or path.is_symlink() or not path.is_file():
-            return None
-        data = path.read_bytes()
-        return data if sha256_hex(data) == expected["sha256"] else None
+        entry = version.manifest.get("files", {}).get(name)
+        if entry is None or path.is_symlink() or not path.is_file():
+            return False
+        return sha256_of(path) == str(entry["sha256"])
 
     # ---- the readable pointer
 

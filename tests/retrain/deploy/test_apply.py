@@ -1,6 +1,7 @@
 """Apply and retrain: what they change, what they refuse, and what they leave untouched."""
 
 import json
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,6 @@ from tuner.experiment import Evaluation, Params
 
 DEFAULTS = {"alpha": 0.5, "degree": 1, "centred": True}
 DEPLOYED = MODULE.replace("0.50", "0.01").replace("DEGREE = 1", "DEGREE = 2")
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
 
 
 # ---- what it does
@@ -70,29 +66,27 @@ def test_figures_of_both_are_reported(project: Project) -> None:
     assert json.loads(json.dumps(report.to_dict()))["message"] == report.message
 
 
-def test_the_same_again_is_no_new_version(project: Project) -> None:
-    project.apply(GOOD)
-    tree = project.tree()
-    again = project.apply(GOOD)
+def test_the_same_again_is_no_new_version(deployed: Project) -> None:
+    tree = deployed.tree()
+    again = deployed.apply(GOOD)
     assert (again.outcome, again.message) == (ApplyOutcome.UNCHANGED, "already active as v2")
-    assert project.tree() == tree
-    forced = project.apply(GOOD, force=True)
+    assert deployed.tree() == tree
+    forced = deployed.apply(GOOD, force=True)
     assert (forced.outcome, forced.version) == (ApplyOutcome.DEPLOYED, 3)
 
 
 @pytest.mark.parametrize("change", ["params", "code", "target", "version"])
-def test_it_is_not_the_same_when_anything_changed(change: str, project: Project) -> None:
-    project.apply(GOOD)
+def test_it_is_not_the_same_when_anything_changed(change: str, deployed: Project) -> None:
     params: Params = dict(GOOD)
     if change == "params":
         params = BETTER
     elif change == "code":
-        project.pipeline = Ridge(code="2")
+        deployed.pipeline = Ridge(code="2")
     elif change == "target":
-        project.target.write_text(MODULE)
+        deployed.target.write_text(MODULE)
     else:
-        (project.root / "versions" / "000002" / "model" / "model.json").write_text("{}")
-    assert project.apply(params).version == 3
+        (deployed.root / "versions" / "000002" / "model" / "model.json").write_text("{}")
+    assert deployed.apply(params).version == 3
 
 
 def test_the_experiment_is_kept(project: Project) -> None:
@@ -160,12 +154,11 @@ def test_a_gate_that_is_not_met_changes_nothing(gate: str, metric: str, tmp_path
     assert (event.kind, event.data["pipeline"]) == ("gate_refused", "ridge")
 
 
-def test_worse_than_deployed_is_refused_by_default_and_force_does_not_skip_it(project: Project) -> None:
-    project.apply(GOOD)
-    tree = project.tree()
+def test_worse_than_deployed_is_refused_by_default_and_force_does_not_skip_it(deployed: Project) -> None:
+    tree = deployed.tree()
     with pytest.raises(GateError, match="worse than what is deployed"):
-        project.apply(BAD, force=True)
-    assert project.tree() == tree
+        deployed.apply(BAD, force=True)
+    assert deployed.tree() == tree
 
 
 def test_a_holdout_gate_without_a_model_is_refused(tmp_path: Path) -> None:
@@ -194,21 +187,20 @@ def test_a_champion_that_cannot_be_scored_is_refused_unless_the_bounds_are_absol
 @pytest.mark.parametrize("step", ["evaluate", "fit", "test", "save"])
 @pytest.mark.parametrize("error", [ValueError("boom"), SystemExit(0), RetrainError("boom")])
 def test_user_code_that_fails_is_one_error_and_changes_nothing(
-    step: str, error: BaseException, project: Project, monkeypatch: pytest.MonkeyPatch
+    step: str, error: BaseException, deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.apply(GOOD)
-    tree = project.tree()
+    tree = deployed.tree()
 
     def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(project.pipeline, step, fail)
+    monkeypatch.setattr(deployed.pipeline, step, fail)
     with pytest.raises(RetrainError, match=r"boom|sys\.exit\(0\)") as caught:
-        project.apply(BETTER)
+        deployed.apply(BETTER)
     assert caught.value.exit_code == 1
     monkeypatch.undo()
-    assert project.tree() == tree
-    assert assert_consistent(project) == 2
+    assert deployed.tree() == tree
+    assert assert_consistent(deployed) == 2
 
 
 @pytest.mark.parametrize("result", [float("nan"), float("inf"), "0.5", None, True])
@@ -251,33 +243,32 @@ def test_a_folder_of_another_registry_is_not_touched(project: Project) -> None:
 
 
 def test_a_full_disk_while_writing_the_version_leaves_the_active_one(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    deployed: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.apply(GOOD)
-    tree = project.tree()
-    model = project.pipeline.save
+    tree = deployed.tree()
+    model = deployed.pipeline.save
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def save(*arguments: Any) -> Any:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50, before[1]))
         return model(*arguments)
 
-    monkeypatch.setattr(project.pipeline, "save", save)
+    monkeypatch.setattr(deployed.pipeline, "save", save)
     try:
         with pytest.raises(StorageError, match="refused saving the model"):
-            project.apply(BETTER)
+            deployed.apply(BETTER)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert project.tree() == tree
-    with project.registry() as registry:  # its row could not be removed either; the next command does that
-        assert finish_pending(project.config, registry) in (
+    assert deployed.tree() == tree
+    with deployed.registry() as registry:  # its row could not be removed either; the next command does that
+        assert finish_pending(deployed.config, registry) in (
             ["discarded version 3, which a killed process had not finished"],
             [],
         )
-    assert assert_consistent(project) == 2
+    assert assert_consistent(deployed) == 2
     monkeypatch.undo()
-    assert project.apply(BETTER).version is not None
-    assert_consistent(project)
+    assert deployed.apply(BETTER).version is not None
+    assert_consistent(deployed)
 
 
 def test_a_versions_folder_that_cannot_be_is_one_error(project: Project) -> None:
@@ -287,10 +278,23 @@ def test_a_versions_folder_that_cannot_be_is_one_error(project: Project) -> None
     assert project.target.read_text() == MODULE
 
 
-def test_a_target_that_cannot_be_written_after_the_commit_is_said_and_mended(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+def test_a_target_in_a_read_only_folder_is_said_before_anything_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.apply(GOOD)
+    (tmp_path / "conf").mkdir()
+    project = Project(tmp_path, "conf/model.py")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "conf" and access(path, mode))
+    with pytest.raises(StorageError, match="must be writable"):
+        project.apply(GOOD)
+    with project.registry() as registry:
+        assert registry.versions("ridge")[1:] == []
+    assert project.target.read_text() == MODULE
+
+
+def test_a_target_that_cannot_be_written_after_the_commit_is_said_and_mended(
+    deployed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from retrain.deploy.target_file import TargetFile
 
     def refuse(*_: Any) -> None:
@@ -298,13 +302,13 @@ def test_a_target_that_cannot_be_written_after_the_commit_is_said_and_mended(
 
     monkeypatch.setattr(TargetFile, "write", refuse)
     with pytest.raises(StorageError, match=r"Version 3 is active, but not everything .* No space left"):
-        project.apply(BETTER)
+        deployed.apply(BETTER)
     monkeypatch.undo()
-    with project.registry() as registry:
-        notes = finish_pending(project.config, registry)
-        assert finish_pending(project.config, registry) == []
+    with deployed.registry() as registry:
+        notes = finish_pending(deployed.config, registry)
+        assert finish_pending(deployed.config, registry) == []
     assert any("brought to version 3" in note for note in notes)
-    assert assert_consistent(project) == 3
+    assert assert_consistent(deployed) == 3
 
 
 # ---- asking, and trying without doing
@@ -338,13 +342,12 @@ def test_a_dry_run_goes_the_whole_way_and_changes_nothing(
     assert not folder.is_relative_to(tmp_path)
 
 
-def test_a_dry_run_shows_a_refusal_before_it_is_raised(project: Project) -> None:
-    project.apply(GOOD)
-    report = project.apply(BAD, dry_run=True)
+def test_a_dry_run_shows_a_refusal_before_it_is_raised(deployed: Project) -> None:
+    report = deployed.apply(BAD, dry_run=True)
     assert report.outcome is ApplyOutcome.REFUSED
     with pytest.raises(GateError):
         report.raise_if_refused()
-    project.apply(BETTER, dry_run=True).raise_if_refused()
+    deployed.apply(BETTER, dry_run=True).raise_if_refused()
 
 
 def test_a_dry_run_of_the_first_apply_leaves_no_folder(project: Project) -> None:
@@ -420,27 +423,25 @@ def test_retrain_is_asked_for_no_improvement_but_for_absolute_bounds(tmp_path: P
         project.retrain(force=True)
 
 
-def test_retrain_never_overwrites_an_edit_by_hand(project: Project) -> None:
-    project.apply(GOOD)
-    edited = project.target.read_text().replace("0.01", "0.02")
-    project.target.write_text(edited)
+def test_retrain_never_overwrites_an_edit_by_hand(deployed: Project) -> None:
+    edited = deployed.target.read_text().replace("0.01", "0.02")
+    deployed.target.write_text(edited)
     with pytest.raises(MismatchError, match="edited") as caught:
-        project.retrain()
+        deployed.retrain()
     assert "--apply-hp" in caught.value.remedy
-    assert project.target.read_text() == edited
-    assert project.retrain(force=True).params == GOOD
-    assert assert_consistent(project) == 3
+    assert deployed.target.read_text() == edited
+    assert deployed.retrain(force=True).params == GOOD
+    assert assert_consistent(deployed) == 3
 
 
-def test_an_edit_elsewhere_in_the_target_stays(project: Project) -> None:
-    project.apply(GOOD)
-    edited = project.target.read_text().replace("return ALPHA", "return 2 * ALPHA")
-    project.target.write_text(edited)
-    project.pipeline = Ridge(code="2")
-    project.retrain()
-    assert project.target.read_text() == edited
-    project.apply(BETTER)
-    assert "return 2 * ALPHA" in project.target.read_text()
+def test_an_edit_elsewhere_in_the_target_stays(deployed: Project) -> None:
+    edited = deployed.target.read_text().replace("return ALPHA", "return 2 * ALPHA")
+    deployed.target.write_text(edited)
+    deployed.pipeline = Ridge(code="2")
+    deployed.retrain()
+    assert deployed.target.read_text() == edited
+    deployed.apply(BETTER)
+    assert "return 2 * ALPHA" in deployed.target.read_text()
 
 
 def test_what_is_in_production_is_fitted_also_when_the_space_moved_on(tmp_path: Path) -> None:

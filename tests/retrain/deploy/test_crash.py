@@ -7,7 +7,7 @@ import pytest
 
 import retrain.deploy
 from retrain.deploy import finish_pending
-from tests.retrain.deploy.project import BETTER, GOOD, MODULE, Project, assert_consistent, existing, run
+from tests.retrain.deploy.project import BETTER, GOOD, MODULE, Project, assert_consistent, run
 
 APPLY_POINTS = [
     "apply.before_lock",
@@ -54,48 +54,32 @@ def test_every_crash_point_of_the_source_is_listed() -> None:
     assert points == {*APPLY_POINTS, "apply.after_rename"}  # the last one is an example in a docstring
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("base")
-    Project(root).apply(GOOD)
-    return root
-
-
-@pytest.fixture
-def project(base: Path, tmp_path: Path) -> Project:
-    """A copy of a project with versions 1 and 2, version 2 active."""
-    import shutil
-
-    shutil.copytree(base, tmp_path / "copy", ignore=shutil.ignore_patterns("*owners*"))
-    return existing(tmp_path / "copy")
-
-
 @pytest.mark.parametrize("point", APPLY_POINTS)
-def test_apply_killed(point: str, project: Project) -> None:
-    before = project.target.read_bytes()
-    assert run(project.root, "apply", BETTER, crash=point) == KILLED
+def test_apply_killed(point: str, deployed: Project) -> None:
+    before = deployed.target.read_bytes()
+    assert run(deployed.root, "apply", BETTER, crash=point) == KILLED
     committed = APPLY_POINTS.index(point) >= COMMIT
-    assert settle(project) == (3 if committed else 2)
+    assert settle(deployed) == (3 if committed else 2)
     if not committed:
-        assert project.target.read_bytes() == before
+        assert deployed.target.read_bytes() == before
     # The same command again ends where it would have ended.
-    assert run(project.root, "apply", BETTER) == 0
-    assert_consistent(project)
-    project.rollback()
-    assert project.target.read_bytes() == before
+    assert run(deployed.root, "apply", BETTER) == 0
+    assert_consistent(deployed)
+    deployed.rollback()
+    assert deployed.target.read_bytes() == before
 
 
 @pytest.mark.parametrize("point", ROLLBACK_POINTS)
 @pytest.mark.parametrize("edited", [False, True])
-def test_rollback_killed(point: str, edited: bool, project: Project) -> None:
+def test_rollback_killed(point: str, edited: bool, deployed: Project) -> None:
     if edited:
-        project.target.write_text("# edited\n" + project.target.read_text())
-    assert run(project.root, "rollback", crash=point) == KILLED
+        deployed.target.write_text("# edited\n" + deployed.target.read_text())
+    assert run(deployed.root, "rollback", crash=point) == KILLED
     committed = APPLY_POINTS.index(point) >= COMMIT
-    assert settle(project) == (1 if committed else 2)
-    assert project.target.read_text().startswith("# edited\n") == edited
+    assert settle(deployed) == (1 if committed else 2)
+    assert deployed.target.read_text().startswith("# edited\n") == edited
     if committed and not edited:
-        assert project.target.read_text() == MODULE
+        assert deployed.target.read_text() == MODULE
 
 
 @pytest.mark.parametrize("nth", [1, 2])
@@ -118,31 +102,31 @@ def test_the_first_apply_killed(point: str, nth: int, tmp_path: Path) -> None:
         project.rollback()
 
 
-def test_killed_while_cleaning_up_after_a_kill(project: Project) -> None:
-    assert run(project.root, "apply", BETTER, crash="switch.after_commit") == KILLED
-    assert run(project.root, "apply", BETTER, crash="pointer.before_replace") == KILLED
-    assert run(project.root, "apply", BETTER, crash="target.before_replace") == KILLED
-    assert settle(project) == 3
+def test_killed_while_cleaning_up_after_a_kill(deployed: Project) -> None:
+    assert run(deployed.root, "apply", BETTER, crash="switch.after_commit") == KILLED
+    assert run(deployed.root, "apply", BETTER, crash="pointer.before_replace") == KILLED
+    assert run(deployed.root, "apply", BETTER, crash="target.before_replace") == KILLED
+    assert settle(deployed) == 3
 
 
-def test_an_edit_by_hand_between_the_kill_and_the_next_command_is_kept(project: Project) -> None:
-    assert run(project.root, "apply", BETTER, crash="switch.after_commit") == KILLED
-    edited = project.target.read_text().replace("0.01", "0.07")
-    project.target.write_text(edited)
-    with project.registry() as registry:
-        notes = finish_pending(project.config, registry)
+def test_an_edit_by_hand_between_the_kill_and_the_next_command_is_kept(deployed: Project) -> None:
+    assert run(deployed.root, "apply", BETTER, crash="switch.after_commit") == KILLED
+    edited = deployed.target.read_text().replace("0.01", "0.07")
+    deployed.target.write_text(edited)
+    with deployed.registry() as registry:
+        notes = finish_pending(deployed.config, registry)
     assert any("edited by hand" in note for note in notes)
-    assert project.target.read_text() == edited
+    assert deployed.target.read_text() == edited
 
 
-def test_an_edit_by_hand_without_any_kill_is_kept_and_said(project: Project) -> None:
+def test_an_edit_by_hand_without_any_kill_is_kept_and_said(deployed: Project) -> None:
     """Also back to what an earlier version held: somebody may have mended production in a hurry."""
     for content in (MODULE, MODULE.replace("0.50", "0.07"), "ALPHA = (\n"):
-        project.target.write_text(content)
-        with project.registry() as registry:
-            (note,) = finish_pending(project.config, registry)
+        deployed.target.write_text(content)
+        with deployed.registry() as registry:
+            (note,) = finish_pending(deployed.config, registry)
         assert "model.py" in note
-        assert project.target.read_text() == content
+        assert deployed.target.read_text() == content
 
 
 def test_nothing_to_finish_makes_no_folder(tmp_path: Path) -> None:
@@ -152,9 +136,9 @@ def test_nothing_to_finish_makes_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "versions").exists()
 
 
-def test_a_pointer_that_was_damaged_is_rebuilt_and_others_in_it_stay(project: Project) -> None:
-    pointer = project.root / "versions" / "current.json"
+def test_a_pointer_that_was_damaged_is_rebuilt_and_others_in_it_stay(deployed: Project) -> None:
+    pointer = deployed.root / "versions" / "current.json"
     for content in ("", "[]", "{", '{"other": {"version": 9}}'):
         pointer.write_text(content)
-        assert settle(project) == 2
+        assert settle(deployed) == 2
         assert ('"other"' in pointer.read_text()) == ("other" in content)

@@ -19,11 +19,6 @@ from tuner.registry import open_registry
 from tuner.registry.base import Limits, Registry, StudySpec
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Config, Registry]]:
     """One project for all input that must leave it as it is."""

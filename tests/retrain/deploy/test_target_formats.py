@@ -200,7 +200,7 @@ configs = st.dictionaries(
 )
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", ["hp.json", "hp.toml", "hp.yaml", "hp.py"])
 @pytest.mark.parametrize("section", [None, "model", "a.b"])
 @settings(deadline=None, max_examples=25, phases=[Phase.explicit, Phase.generate])
 @given(first=configs, second=configs)
