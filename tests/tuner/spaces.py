@@ -248,8 +248,7 @@ def _keeps(constraint: Constraint, config: Mapping[str, Any]) -> bool:
         return True
     values = [config[name] for name in constraint.names]
     if isinstance(constraint, Sum):
-        largest = max(1.0, abs(constraint.equals), *(abs(value) for value in values))
-        return bool(abs(math.fsum(values) - constraint.equals) <= 1e-9 * largest)
+        return bool(abs(math.fsum(values) - constraint.equals) <= 1e-9 * max(1.0, abs(constraint.equals)))
     return all(one < other for one, other in pairwise(values))
 
 

@@ -27,7 +27,7 @@ def _checked_names(what: str, names: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Sum:
-    """The parameters `names` add up to `equals`, within 1e-9 (relative where total or bounds exceed 1).
+    """The parameters `names` add up to `equals`, within 1e-9 (relative where the total exceeds 1).
 
     Raises:
         SpaceError: fewer than two names, one twice, or a total that is no finite number.

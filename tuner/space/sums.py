@@ -19,6 +19,7 @@ from tuner.space.values import exact
 __all__ = ["SumGroup"]
 
 _TOLERANCE = 1e-9
+_ROUNDING = 1e-15
 
 
 class SumGroup(Group):
@@ -58,7 +59,8 @@ class SumGroup(Group):
         self._caps = [float(param.high - param.low) for param in self._free]
         self._base = math.fsum(param.low for param in self._free)
         largest = max(abs(bound) for param in params for bound in (param.low, param.high))
-        self._tolerance = _TOLERANCE * max(1.0, abs(self._equals), largest)
+        rounding = len(self.params) * _ROUNDING * largest  # of members that are large beside their sum
+        self._tolerance = max(_TOLERANCE * max(1.0, abs(self._equals)), rounding)
         self._check_bounds()
         self._weights: list[int] = []
         self._lattice = self._build_lattice() if self._stepped else None

@@ -72,6 +72,12 @@ def test_total_is_exact_for_ints_far_beyond_floats() -> None:
         assert space.repair({**config, "a": 5}) == space.repair(space.repair({**config, "a": 5}))
 
 
+@pytest.mark.parametrize(("off", "holds"), [(9e-10, True), (2e-9, False)])
+def test_a_given_sum_may_be_off_by_rounding_only(off: float, holds: bool) -> None:
+    space = SearchSpace([FloatParam(n, 0.0, 1e5) for n in "ab"], [Sum(["a", "b"], 1.0)])
+    assert space.contains({"a": 0.25, "b": 0.75 + off}) == holds
+
+
 def test_default_weights_share_what_the_given_ones_leave() -> None:
     names = ["a", "b", "c"]
     space = SearchSpace(
