@@ -211,6 +211,7 @@ class Driver:
 
     def _propose(self, n: int | None) -> None:
         assert self._propose_new is not None
+        n_rows = self._n_rows()
         new = self._insist(partial(self._propose_new, n))
         self._n_waiting += len(new)
         if n is None:
@@ -218,10 +219,13 @@ class Driver:
             return
         assert self._n_to_propose is not None
         self._n_to_propose -= len(new)
-        # A method that learns may find fewer than asked for in one round and more in the next.
-        if not new or (len(new) < n and not self._limits.learns):
-            self.exhausted = self._n_to_propose > 0
+        # Nothing new, but not exhausted, where another orchestrator wrote the very same at this moment.
+        if not new and self._n_rows() == n_rows:
+            self.exhausted = True
             self._n_to_propose = 0
+
+    def _n_rows(self) -> int:
+        return sum(self._insist(lambda: self._registry.counts(self._study)).values())
 
     def _claim(self, n: int) -> None:
         rights = self._insist(lambda: self._registry.claim(self._study, n))

@@ -227,6 +227,24 @@ def test_an_exhausted_space_ends_the_run(bench: Bench, learns: bool) -> None:
     assert bench.states() == {State.COMPLETE: 3}
 
 
+@pytest.mark.parametrize("learns", [True, False])
+def test_another_orchestrator_that_writes_the_same_at_the_same_time(bench: Bench, learns: bool) -> None:
+    """Both draw from one seed and one history; what the other wrote first is not new, and not the end."""
+    asked: list[int | None] = []
+    alone = proposer(bench, asked)
+
+    def propose(n: int | None) -> Sequence[Experiment]:
+        if len(asked) < 3:
+            alone(n)  # the other one was faster
+            return []
+        return alone(n)  # type: ignore[no-any-return]
+
+    driver = bench.driver(bench.pool(ok), propose=propose, n_to_propose=4, learns=learns)
+    driver.run()
+    assert not driver.exhausted
+    assert bench.states() == {State.COMPLETE: sum(n or 0 for n in asked[:3]) + 4}
+
+
 # ---- failures
 
 
