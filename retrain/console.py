@@ -1,5 +1,6 @@
 """The two streams of a command: results on stdout, everything else on stderr; pipes, encodings, colour."""
 
+import errno
 import os
 import select
 import sys
@@ -60,8 +61,8 @@ def flush(stream: TextIO) -> None:
     """Flush; nobody reading any more is not an error."""
     try:
         stream.flush()
-    except BrokenPipeError:
-        _to_nowhere(stream)
+    except OSError as error:
+        _forgive(error, stream)
 
 
 def has_no_reader(stream: TextIO) -> bool:
@@ -78,8 +79,15 @@ def _write(text: str, stream: TextIO) -> None:
     try:
         stream.write(f"{text}\n")
         stream.flush()
-    except BrokenPipeError:
-        _to_nowhere(stream)
+    except OSError as error:
+        _forgive(error, stream)
+
+
+def _forgive(error: OSError, stream: TextIO) -> None:
+    """Go on without a reader: one who left a pipe, or a terminal that was closed."""
+    if error.errno not in (errno.EPIPE, errno.EIO):
+        raise error
+    _to_nowhere(stream)
 
 
 def _to_nowhere(stream: TextIO) -> None:

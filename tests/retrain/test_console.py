@@ -288,6 +288,20 @@ def test_errors_on_a_terminal_are_coloured_unless_asked_not_to() -> None:
     assert "\x1b" not in in_a_terminal("wrong", TERM="dumb")
 
 
+def test_a_terminal_that_was_closed_is_no_error() -> None:
+    """Its end of the line answers every write with EIO."""
+    import pty
+
+    controller, terminal = pty.openpty()
+    os.close(controller)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "many"], stdout=terminal, stderr=subprocess.PIPE, env=env, timeout=60
+    )
+    os.close(terminal)
+    assert (done.returncode, done.stderr) == (0, b"worked to the end\n")
+
+
 def test_completion_knows_commands_and_options() -> None:
     variables = {"_TOOL_COMPLETE": "bash_complete", "COMP_WORDS": "tool ma", "COMP_CWORD": "1"}
     assert spawn(environment=variables)[:2] == (0, "plain,many\n")
