@@ -1,17 +1,22 @@
 """From a study's history to new candidate rows: the one place where a generator and the registry meet."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from tuner.experiment import Experiment, Observation, Outcome, Params, Provenance, State, Study, Suggestion
 from tuner.generators import make_generator
 from tuner.registry.base import Registry, Run, StudySpec
-from tuner.space import SearchSpace
+from tuner.space import SearchSpace, config_key
 
 __all__ = ["open_study", "propose"]
 
 _NOT_THE_CONFIGURATION = (Outcome.WORKER_LOST, Outcome.CANCELLED)
 """Ends that say nothing about the configuration: a lost machine, a user who stopped."""
+
+_N_ROUNDS = 10
+"""How often to propose anew what other processes wrote at the same moment."""
 
 
 def open_study(registry: Registry, spec: StudySpec, deployed: Params | None = None) -> Study:
@@ -20,15 +25,17 @@ def open_study(registry: Registry, spec: StudySpec, deployed: Params | None = No
     Args:
         registry: where it is stored.
         spec: its definition.
-        deployed: the configuration in production, valid in the space, or None.
+        deployed: the configuration in production, or None.
 
     Raises:
         MismatchError: the study is stored with another definition.
+        ParamsError: what is deployed is not in the space. Nothing was written.
     """
-    study = registry.open_study(spec)
-    first = [Suggestion(SearchSpace.from_dict(study.space).defaults(), "default")]
+    space = SearchSpace.from_dict(spec.space)
+    first = [Suggestion(space.defaults(), "default")]
     if deployed is not None:
-        first.append(Suggestion(deployed, "deployed"))
+        first.append(Suggestion(space.validate(deployed), "deployed"))
+    study = registry.open_study(spec)
     registry.add(study, first)  # what the study already has is skipped
     return study
 
@@ -45,6 +52,9 @@ def propose(
 ) -> list[Experiment]:
     """Let a generator learn from the study, and write up to `n` new candidates as WAITING rows.
 
+    A configuration whose results were all scored on other data, code or metric counts as new: when it is
+    proposed, it is written as a repeat.
+
     Args:
         registry: where the study is.
         study: the study.
@@ -60,28 +70,65 @@ def propose(
     Raises:
         UsageError: unknown method or option.
     """
-    rows = registry.experiments(study)
-    if provenance is None:
-        known = registry.provenances(study)
-        provenance = known[0][0] if known else None
-    generator = make_generator(
-        method,
-        SearchSpace.from_dict(study.space),
-        seed=study.seed,
-        direction=study.direction,
-        baseline=study.baseline,
-        n_asked=len(rows),
-        **options,
-    )
-    generator.tell(_observations(rows, provenance), [row.params for row in rows if not row.state.finished])
-    wanted = generator.default_n() if n is None else n
-    return registry.add(study, generator.ask(wanted), run=run) if wanted else []
+    space = SearchSpace.from_dict(study.space)
+    written: list[Experiment] = []
+    for _ in range(_N_ROUNDS):
+        rows = registry.experiments(study)
+        history = _history(rows, provenance or _latest(registry, study))
+        generator = make_generator(
+            method,
+            space,
+            seed=study.seed,
+            direction=study.direction,
+            baseline=study.baseline,
+            n_asked=len(rows),
+            **options,
+        )
+        generator.tell(history.finished, history.held)
+        wanted = generator.default_n() if n is None else n - len(written)
+        suggestions = generator.ask(wanted) if wanted else []
+        new = _write(registry, study, suggestions, history, run)
+        written += new
+        if len(new) == len(suggestions):
+            break
+    return written
 
 
-def _observations(rows: Sequence[Experiment], provenance: Provenance | None) -> list[Observation]:
-    return [
-        row.observation()
-        for row in rows
-        if (row.state is State.COMPLETE and row.provenance == provenance)
-        or (row.state is State.FAILED and row.outcome not in _NOT_THE_CONFIGURATION)
-    ]
+@dataclass(frozen=True)
+class _History:
+    """What a generator is told: results, and what not to propose; and the keys of what is out of date."""
+
+    finished: list[Observation]
+    held: list[Params]
+    outdated: set[str]
+
+
+def _history(rows: Sequence[Experiment], provenance: Provenance | None) -> _History:
+    finished: list[Observation] = []
+    held: list[Params] = []
+    outdated: list[Params] = []
+    for row in rows:
+        if row.state is State.COMPLETE and row.provenance != provenance:
+            outdated.append(row.params)
+        elif row.state is State.COMPLETE or (
+            row.state is State.FAILED and row.outcome not in _NOT_THE_CONFIGURATION
+        ):
+            finished.append(row.observation())
+        else:
+            held.append(row.params)
+    present = {config_key(params) for params in [*held, *(one.params for one in finished)]}
+    return _History(finished, held, {config_key(params) for params in outdated} - present)
+
+
+def _latest(registry: Registry, study: Study) -> Provenance | None:
+    known = registry.provenances(study)
+    return known[0][0] if known else None
+
+
+def _write(
+    registry: Registry, study: Study, suggestions: Sequence[Suggestion], history: _History, run: Run | None
+) -> list[Experiment]:
+    rows: list[Experiment] = []
+    for again, some in groupby(suggestions, key=lambda one: config_key(one.params) in history.outdated):
+        rows += registry.add(study, list(some), run=run, repeat=again)
+    return rows

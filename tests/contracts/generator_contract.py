@@ -101,7 +101,7 @@ class GeneratorContract:
 
     # ---- what a suggestion is
 
-    @settings(PROPERTY, max_examples=25)
+    @settings(PROPERTY, max_examples=15)
     @given(space=search_spaces(), seed=seeds, data=st.data())
     def test_suggestions_are_valid_plain_and_new(
         self, space: SearchSpace, seed: int, data: st.DataObject

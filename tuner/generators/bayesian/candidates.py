@@ -54,11 +54,13 @@ def _moved(param: Param, value: Value, step: float, pick: float) -> Value:
     if isinstance(param, CategoricalParam):
         return param.from_unit(pick)
     assert isinstance(value, int | float)
-    if param.log:
-        moved = exp(log(value) + step * log(param.high / param.low))
-    else:
-        moved = value + step * (param.high - param.low)
-    nearest: Value = param.clip(moved)
-    if nearest == value and param.n_values is not None:
-        nearest = param.clip(param.above(value) if step > 0 else param.below(value))
-    return nearest
+    for shift in (step, -step):  # at a bound there is only one way to go
+        if param.log:
+            moved = param.clip(exp(log(value) + shift * log(param.high / param.low)))
+        else:
+            moved = param.clip(value + shift * (param.high - param.low))
+        if moved == value and param.n_values is not None:
+            moved = param.clip(param.above(value) if shift > 0 else param.below(value))
+        if moved != value:
+            break
+    return moved  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import float_info
 
 import numpy as np
 
@@ -11,6 +12,7 @@ __all__ = ["Targets", "scaled"]
 
 _N_FOR_LIMIT = 4
 _N_SPREADS = 2.0
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,20 @@ def scaled(losses: Sequence[float | None]) -> Targets:
     A loss far above the median counts as the limit: how bad a bad one is says nothing about where the best
     lies, and one outlier must not flatten all the rest. A failure (None) counts as the worst that remains.
     """
-    # In units of the largest, so that no float is too large or too small for its square.
-    unit = max(abs(loss) for loss in losses if loss is not None) or 1.0
-    known = np.array([loss / unit for loss in losses if loss is not None])
+    # An eighth of each, so that no sum or difference of the largest floats overflows.
+    eighths = [None if loss is None else loss / 8 for loss in losses]
+    known = np.array([loss for loss in eighths if loss is not None])
     limit = _limit(known)
     worst = min(limit, float(known.max()))
-    drawn_in = np.array([worst if loss is None else min(loss / unit, limit) for loss in losses])
-    center, scale = float(drawn_in.mean()), float(drawn_in.std())
-    if not scale > 1e-12:
-        return Targets(np.zeros(len(drawn_in)), center * unit, unit)
-    return Targets((drawn_in - center) / scale, center * unit, scale * unit)
+    drawn_in = np.array([worst if loss is None else min(loss, limit) for loss in eighths])
+    center = float((drawn_in / len(drawn_in)).sum())
+    offsets = drawn_in - center
+    reach = float(np.abs(offsets).max())
+    if reach <= max(_ROUNDING * float(np.abs(drawn_in).max()), float_info.min):
+        return Targets(np.zeros(len(drawn_in)), 8 * center, 1.0)
+    y = offsets / reach
+    deviation = float(y.std())
+    return Targets(y / deviation, 8 * center, 8 * reach * deviation)
 
 
 def _limit(known: Array) -> float:

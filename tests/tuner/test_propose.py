@@ -1,0 +1,269 @@
+"""Where a generator and the registry meet."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tuner.generators.recommender import RECOMMENDER
+from tuner import propose as module
+from tuner.errors import ParamsError, UsageError
+from tuner.experiment import (
+    Direction,
+    Evaluation,
+    Experiment,
+    Failure,
+    Observation,
+    Outcome,
+    Params,
+    Provenance,
+    State,
+    Study,
+    Suggestion,
+)
+from tuner.generators import Generator, make_generator
+from tuner.propose import open_study, propose
+from tuner.registry import open_registry
+from tuner.registry.base import Limits, Registry, StudySpec
+from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, config_key
+
+SPACE = SearchSpace(
+    [FloatParam("rate", 0.0, 1.0), IntParam("depth", 1, 9), CategoricalParam("kind", ["a", "b"])]
+)
+TINY = SearchSpace([IntParam("depth", 1, 6)])
+OLD, NEW = Provenance("data 1"), Provenance("data 2")
+
+
+def spec(space: SearchSpace = SPACE, name: str = "study") -> StudySpec:
+    return StudySpec(name, space.to_dict(), "roc_auc", Direction.MAXIMIZE, space.defaults(), seed=5)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with open_registry(tmp_path / "experiments.db", create=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def study(registry: Registry) -> Study:
+    return open_study(registry, spec())
+
+
+def finish(registry: Registry, study: Study, provenance: Provenance = OLD, n: int = 100) -> list[Experiment]:
+    """Complete what waits."""
+    return [
+        registry.complete(claim, Evaluation(float(claim.experiment.id)), provenance)
+        for claim in registry.claim(study, n)
+    ]
+
+
+def keys(rows: Sequence[Experiment | Suggestion]) -> list[str]:
+    return [config_key(row.params) for row in rows]
+
+
+class Spy:
+    """A generator that notes what it is told; stands in for `make_generator` too."""
+
+    def __init__(self) -> None:
+        self.finished: list[Observation] = []
+        self.pending: list[Params] = []
+        self.n_asked = -1
+
+    def __call__(self, method: str, space: SearchSpace, *, n_asked: int, **others: Any) -> Generator:
+        self.n_asked = n_asked
+        generator = make_generator(method, space, n_asked=n_asked, **others)
+        tell = generator.tell
+
+        def noted(finished: Sequence[Observation], pending: Sequence[Params] = ()) -> None:
+            self.finished, self.pending = list(finished), list(pending)
+            tell(finished, pending)
+
+        generator.tell = noted  # type: ignore[method-assign, assignment]
+        return generator
+
+
+@pytest.fixture
+def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
+    spy = Spy()
+    monkeypatch.setattr(module, "make_generator", spy)
+    return spy
+
+
+# ---- the first rows
+
+
+def test_a_study_starts_with_the_defaults_and_what_is_deployed(registry: Registry) -> None:
+    deployed: Params = {"rate": 1, "depth": 4.0, "kind": "b"}
+    for _ in range(2):
+        study = open_study(registry, spec(), deployed)
+    rows = registry.experiments(study)
+    assert [row.method for row in rows] == ["default", "deployed"]
+    assert [dict(row.params) for row in rows] == [SPACE.defaults(), {"rate": 1.0, "depth": 4, "kind": "b"}]
+
+
+@pytest.mark.parametrize("deployed", [None, SPACE.defaults()])
+def test_the_defaults_are_written_once_where_they_are_deployed(
+    registry: Registry, deployed: Params | None
+) -> None:
+    study = open_study(registry, spec(), deployed)
+    assert [row.method for row in registry.experiments(study)] == ["default"]
+
+
+def test_a_deployed_configuration_outside_the_space_writes_nothing(registry: Registry) -> None:
+    with pytest.raises(ParamsError):
+        open_study(registry, spec(), {"rate": 2.0, "depth": 4, "kind": "b"})
+    assert registry.studies() == []
+
+
+# ---- new rows
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "bayesian"])
+def test_candidates_become_waiting_rows_with_their_reasons(
+    registry: Registry, study: Study, method: str
+) -> None:
+    run = registry.start_run(study, method=method, n_wanted=6, seed=5, info={})
+    rows = propose(registry, study, method, 6, run=run)
+    assert len(set(keys(rows))) == 6
+    assert rows == registry.experiments(study, run=run)
+    assert {(row.state, row.method, row.run_id) for row in rows} == {(State.WAITING, method, run.id)}
+    assert all(row.reason["design"] and SPACE.contains(row.params) for row in rows)
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "bayesian"])
+def test_the_same_study_gets_the_same_candidates_however_it_was_interrupted(
+    tmp_path: Path, method: str
+) -> None:
+    found = []
+    for name in ("one", "other"):
+        with open_registry(tmp_path / f"{name}.db", create=True) as registry:
+            study = open_study(registry, spec())
+        for n in (4, 4, 3):  # each in a new opening, as a new process would
+            with open_registry(tmp_path / f"{name}.db", create=False) as registry:
+                propose(registry, study, method, n)
+                finish(registry, study)
+        with open_registry(tmp_path / f"{name}.db", create=False) as registry:
+            found.append(keys(registry.experiments(study)))
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 12
+
+
+def test_the_bayesian_method_learns_from_what_is_finished(registry: Registry, study: Study) -> None:
+    propose(registry, study, "random", 5)
+    assert propose(registry, study, "bayesian", 1)[0].reason["design"] == "initial"
+    finish(registry, study)
+    assert propose(registry, study, "bayesian", 1)[0].reason["design"] == "model"
+
+
+def test_a_grid_without_a_number_is_its_whole_design_and_then_nothing(registry: Registry) -> None:
+    study = open_study(registry, spec(RECOMMENDER))
+    first = propose(registry, study, "grid", 20)
+    rest = propose(registry, study, "grid", None)
+    assert 50 <= len(first) + len(rest) <= 80
+    assert propose(registry, study, "grid", None) == []
+
+
+def test_a_method_without_a_number_of_its_own_writes_20(registry: Registry, study: Study) -> None:
+    assert len(propose(registry, study, "random", None)) == 20
+
+
+def test_options_reach_the_generator(registry: Registry, study: Study) -> None:
+    rows = propose(registry, study, "grid", None, radius=0.5)
+    assert min(row.params["rate"] for row in rows) == 0.25  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [("grdi", {}), ("grid", {"radios": 1}), ("grid", {"radius": 9})]
+)
+def test_a_bad_request_writes_nothing(
+    registry: Registry, study: Study, method: str, options: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        propose(registry, study, method, 5, **options)
+    assert len(registry.experiments(study)) == 1
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "bayesian"])
+def test_an_exhausted_space_gives_fewer(registry: Registry, method: str) -> None:
+    study = open_study(registry, spec(TINY))
+    assert len(propose(registry, study, method, 4)) == 4
+    finish(registry, study)
+    assert len(propose(registry, study, method, 4)) == 1
+    assert propose(registry, study, method, 4) == []
+
+
+# ---- what is told
+
+
+def test_what_the_configuration_is_not_to_blame_for_is_not_held_against_it(
+    registry: Registry, study: Study, spy: Spy
+) -> None:
+    propose(registry, study, "random", 6)
+    ends = [None, Outcome.ERROR, Outcome.OUT_OF_MEMORY, Outcome.WORKER_LOST, Outcome.CANCELLED]
+    claims = registry.claim(study, 6)
+    for claim, outcome in zip(claims[1:], ends, strict=True):
+        if outcome is None:
+            registry.complete(claim, Evaluation(0.5), OLD)
+        else:
+            registry.fail(claim, Failure(outcome, "ended"), Limits(failures=1, deaths=1))
+    propose(registry, study, "random", 1)
+    rows = registry.experiments(study)
+    assert spy.n_asked == 7
+    assert spy.finished == [
+        Observation(rows[1].params, 0.5),
+        Observation(rows[2].params, None),
+        Observation(rows[3].params, None),
+    ]
+    # Running, waiting, and what there is nothing to learn from: not to be proposed again.
+    assert [config_key(params) for params in spy.pending] == keys([rows[0], rows[4], rows[5], rows[6]])
+
+
+def test_results_on_other_data_are_not_learned_from(registry: Registry, study: Study, spy: Spy) -> None:
+    propose(registry, study, "random", 3)
+    finish(registry, study, OLD, n=2)
+    finish(registry, study, NEW, n=1)
+    rows = registry.experiments(study)
+    propose(registry, study, "random", 1, provenance=OLD)
+    assert keys(spy.finished) == keys(rows[:2])  # type: ignore[arg-type]
+    propose(registry, study, "random", 1)  # the latest
+    assert keys(spy.finished) == keys([rows[2]])  # type: ignore[arg-type]
+
+
+def test_on_new_data_a_configuration_may_be_tried_again(registry: Registry, study: Study) -> None:
+    before = propose(registry, study, "grid", None)
+    finish(registry, study, OLD)
+    assert propose(registry, study, "grid", None, provenance=OLD) == []
+    again = propose(registry, study, "grid", None, provenance=NEW)
+    assert keys(again) == keys(before)
+    assert {row.repeat for row in again} == {1}
+    assert propose(registry, study, "grid", None, provenance=NEW) == []
+    finish(registry, study, NEW)
+    assert propose(registry, study, "grid", None, provenance=NEW) == []
+
+
+# ---- two at once
+
+
+def test_what_another_process_wrote_at_the_same_moment_is_replaced(
+    registry: Registry, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = registry.add
+    before: list[list[Experiment]] = []
+
+    def beaten(study: Study, suggestions: Sequence[Suggestion], **more: Any) -> list[Experiment]:
+        if not before:
+            before.append(add(study, suggestions[:3]))  # the other one was quicker with three of them
+        return add(study, suggestions, **more)
+
+    monkeypatch.setattr(registry, "add", beaten)
+    rows = propose(registry, study, "random", 5)
+    assert len(rows) == 5
+    assert not set(keys(rows)) & set(keys(before[0]))
+
+
+def test_who_is_always_beaten_gives_up(
+    registry: Registry, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "add", lambda *args, **more: [])
+    assert propose(registry, study, "random", 5) == []
