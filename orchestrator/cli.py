@@ -153,7 +153,7 @@ def _ls(
 @common_options
 @pass_common
 def _show(common: Common, /, experiment: str) -> None:
-    """Show all about one EXPERIMENT: its id, or the start of it."""
+    """Show all about one EXPERIMENT: its id, the start of it, or best."""
     from orchestrator.looking import describe
 
     emit(describe(common.load_config(), experiment, common.output, colour=common.colour))
@@ -165,7 +165,7 @@ def _show(common: Common, /, experiment: str) -> None:
 @common_options
 @pass_common
 def _diff(common: Common, /, first: str, second: str) -> None:
-    """Show in what two experiments differ, and what it was worth."""
+    """Show in what two experiments differ, and what it was worth. Either may be best."""
     from orchestrator.looking import compare
 
     emit(compare(common.load_config(), first, second, common.output, colour=common.colour))

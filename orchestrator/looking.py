@@ -6,6 +6,7 @@ from pathlib import Path
 from orchestrator import report
 from retrain.config import Config
 from retrain.improvement import folds_of, get_study
+from tuner.errors import NotFoundError
 from tuner.experiment import State
 from tuner.registry import open_registry
 from tuner.registry.base import Registry
@@ -47,13 +48,14 @@ def list_experiments(
 def describe(config: Config, prefix: str, output: str, *, colour: bool) -> str:
     """All there is to know about one experiment."""
     with _reading(config) as registry:
-        return report.show(registry, prefix, output=output, colour=colour)
+        return report.show(registry, _id_of(registry, config, prefix), output=output, colour=colour)
 
 
 def compare(config: Config, first: str, second: str, output: str, *, colour: bool) -> str:
     """In what two experiments differ, and how much that was worth."""
     with _reading(config) as registry:
-        return report.diff(registry, first, second, folds=folds_of(config), output=output, colour=colour)
+        ids = [_id_of(registry, config, each) for each in (first, second)]
+        return report.diff(registry, *ids, folds=folds_of(config), output=output, colour=colour)
 
 
 def back_up(config: Config, path: Path) -> str:
@@ -62,6 +64,19 @@ def back_up(config: Config, path: Path) -> str:
 
     with _reading(config) as registry:
         return str(backup(registry, path))
+
+
+def _id_of(registry: Registry, config: Config, word: str) -> str:
+    """The id that a word on the command line stands for: `best`, or an id or the start of one as it is."""
+    if word != "best":
+        return word
+    best = registry.best(get_study(registry, config.study_name))
+    if not best:
+        raise NotFoundError(
+            f"No experiment of study {config.study_name!r} is complete, so there is no best one.",
+            "orchestrator",
+        )
+    return best[0].public_id
 
 
 def _reading(config: Config) -> Registry:

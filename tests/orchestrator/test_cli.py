@@ -229,6 +229,13 @@ def test_show_and_diff(run: Run, ids: list[str]) -> None:
     assert err.startswith("error: ")
 
 
+def test_best_stands_for_the_best_of_the_study(run: Run, ids: list[str]) -> None:
+    with open_registry("experiments.db", create=False, read_only=True) as registry:
+        best = registry.best(registry.studies()[0])[0].public_id
+    assert run("show", "best")[1] == run("show", best)[1] != ""
+    assert run("diff", "best", ids[1])[1] == run("diff", best, ids[1])[1] != ""
+
+
 def test_backup_is_a_registry_and_replaces_nothing(run: Run, ids: list[str]) -> None:
     code, out, _ = run("backup", "copy.db")
     assert (code, Path(out.strip())) == (0, Path("copy.db").absolute())
