@@ -91,7 +91,7 @@ def deciding_order(params: Mapping[str, Param], conditions: Conditions) -> list[
                 continue
             entered[name] = None
             _refuse_circle(entered, waiting)
-            stack.extend(reversed(waiting))
+            stack.extend(waiting)
     return list(order)
 
 

@@ -118,7 +118,7 @@ class CountedLattice:
         return drawn
 
     def nearest(self, target: Sequence[float]) -> list[int]:
-        """Exchange single steps where all are equal, else minimise by dynamic programming."""
+        """Round the projection where all steps are equal, else minimise by dynamic programming."""
         if set(self.weights) == {1} and not any(self.holes):
             return _nearest_equal(target, self.n_steps, self.goal)
         # costs[s]: the least squared distance of the members from here on, given the sum so far.
@@ -196,40 +196,27 @@ class FineLattice:
         return _nearest_equal(point, self.n_steps, (total, total))
 
     def nearest(self, target: Sequence[float]) -> list[int]:
-        """Exchange single steps."""
+        """Round the projection."""
         return _nearest_equal(target, self.n_steps, self.goal)
 
 
 def _nearest_equal(target: Sequence[float], n_steps: Sequence[int], goal: tuple[int, int]) -> list[int]:
     """Return the lattice point nearest to `target` whose plain sum lies in the goal.
 
-    Round the projection, then exchange single steps while that comes nearer. The squared distance is
-    separable convex and the points form the bases of an integral polymatroid, so no better exchange means
-    no better point.
+    That is the projection, rounded, with what rounding left given where it costs least: the projection is off
+    its target by the same amount everywhere between the bounds, so no exchange of steps comes nearer.
     """
     bounded = math.fsum(min(max(t, 0.0), n) for t, n in zip(target, n_steps, strict=True))
     total = min(max(math.floor(bounded + 0.5), goal[0], 0), goal[1], sum(n_steps))
     real = simplex.project(target, [float(n) for n in n_steps], float(total))
     found = [min(max(math.floor(r + 0.5), 0), n) for r, n in zip(real, n_steps, strict=True)]
     missing = total - sum(found)
-    members = range(len(found))
-
-    def up(i: int) -> float:
-        return found[i] - target[i] if found[i] < n_steps[i] else math.inf
-
-    def down(i: int) -> float:
-        return target[i] - found[i] if found[i] > 0 else math.inf
-
     while missing > 0:
-        found[min(members, key=up)] += 1
+        roomy = (i for i, n in enumerate(n_steps) if found[i] < n)
+        found[min(roomy, key=lambda i: found[i] - target[i])] += 1
         missing -= 1
     while missing < 0:
-        found[min(members, key=down)] -= 1
+        positive = (i for i, k in enumerate(found) if k > 0)
+        found[max(positive, key=lambda i: found[i] - target[i])] -= 1
         missing += 1
-    while True:
-        i, j = min(members, key=up), min(members, key=down)
-        # A step up costs 2 * up + 1, a step down 2 * down + 1: together they gain when up + down < -1.
-        if i == j or not up(i) + down(j) < -1 - 1e-9:
-            return found
-        found[i] += 1
-        found[j] -= 1
+    return found

@@ -42,7 +42,8 @@ class IncreasingGroup(Group):
             == (first.kind, first.low, first.high, first.step, first.log)
             for p in self.params
         )
-        self._shifts = self._gapped_shifts()
+        # How far repair keeps each member above the first, where there is room.
+        self._shifts = [0.0, *accumulate(_gap(one, other) for one, other in pairwise(self.params))]
 
     def _narrowed(self) -> tuple[list[float], list[float]]:
         """Return the least and most each member can be with all others still to be placed."""
@@ -60,16 +61,6 @@ class IncreasingGroup(Group):
                 "Widen the bounds or refine the steps.",
             )
         return lows, highs
-
-    def _gapped_shifts(self) -> list[float]:
-        """Return how far each member must stay above the first in repair, at least; all 0 without room."""
-        shifts = [0.0, *accumulate(_gap(one, other) for one, other in pairwise(self.params))]
-        low = -math.inf
-        for param, shift in zip(self.params, shifts, strict=True):
-            low = max(low, param.low - shift)
-            if low > param.high - shift:
-                return [0.0] * len(shifts)
-        return shifts
 
     def with_params(self, params: Sequence[NumericParam]) -> "IncreasingGroup":
         """Build the same order over these."""

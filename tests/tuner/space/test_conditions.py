@@ -90,6 +90,9 @@ def test_a_wrong_parent_does_not_blame_its_children() -> None:
     with pytest.raises(ParamsError) as caught:
         SearchSpace(NESTED).validate({"on": "yes", "depth": 3, "limit": 7})
     assert [problem.split(" ")[0] for problem in caught.value.problems] == ["'on'", "'limit'"]
+    with pytest.raises(ParamsError) as caught:
+        SearchSpace(NESTED).validate({"on": "yes", "depth": 3})  # limit may be needed, or not
+    assert [problem.split(" ")[0] for problem in caught.value.problems] == ["'on'"]
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_more_forbids_than_the_recursion_limit() -> None:
 
 
 def test_unrelated_parameters_do_not_multiply_the_search() -> None:
-    # Between the two parameters that exclude each other stand twenty that have no part in it.
-    middle = [IntParam(f"m{i}", 1, 50) for i in range(20)]
+    # Between the two parameters that exclude each other stand sixty that have no part in it.
+    middle = [IntParam(f"m{i}", 1, 50) for i in range(60)]
     involved = [Forbid({m.name: 7, "last": 9}) for m in middle]
     wall = [Forbid({"first": v, "last": list(range(50))}) for v in range(49)]
     params: list[Param] = [IntParam("first", 0, 49), *middle, IntParam("last", 0, 49)]
@@ -169,6 +169,29 @@ def test_forbidden_steps_of_a_sum_are_left() -> None:
     assert space.defaults() == space.sample(rng()) == dict.fromkeys(names, 0.05)
     space = SearchSpace(params, [Sum(names, 1.0), Forbid({"w19": [v / 20 for v in range(21) if v != 14]})])
     assert {space.sample(rng(seed))["w19"] for seed in range(5)} == {0.7}
+
+
+def test_a_member_that_others_force_is_settled_before_its_sum_is_used_up() -> None:
+    names = [f"w{i}" for i in range(20)]
+    params: list[Param] = [FloatParam(name, 0.0, 1.0, step=0.05) for name in names]
+    wrong = [v / 20 for v in range(21) if v != 14]
+    space = SearchSpace(
+        [*params, CategoricalParam("only", ["choice"])],
+        [Sum(names, 1.0), Forbid({"w19": wrong, "only": "choice"})],
+    )
+    assert {space.sample(rng(seed))["w19"] for seed in range(5)} == {0.7}
+
+
+def test_a_child_without_an_allowed_value_switches_its_parent_off() -> None:
+    params: list[Param] = [
+        CategoricalParam("on", [True, False]),
+        CategoricalParam("child", ["x", "y"], when={"on": True}),
+        IntParam("free", 0, 9),
+    ]
+    space = SearchSpace(params, [Forbid({"child": ["x", "y"], "free": list(range(10))})])
+    assert space.defaults() == {"on": False, "free": 5}
+    assert space.repair({"on": True, "child": "y", "free": 3}) == {"on": False, "free": 3}
+    assert space.size() == 10
 
 
 def test_what_is_not_in_use_never_matches() -> None:

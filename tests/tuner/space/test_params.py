@@ -62,6 +62,11 @@ def test_an_int_takes_whole_numbers_only(given_value: object, expected: int | No
     assert expected is None or type(value) is int
 
 
+def test_zero_has_no_sign() -> None:
+    value, _ = FloatParam("x", -1.0, 1.0).check(-0.0)
+    assert math.copysign(1.0, value) == 1.0
+
+
 def test_a_number_that_python_cannot_write_is_refused_in_words() -> None:
     for param in (FloatParam("x", 0.0, 1.0), IntParam("x", 0, 1), CategoricalParam("x", [1])):
         assert "but got a whole number of thousands of digits" in param.check(HUGE)[1]

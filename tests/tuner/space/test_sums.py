@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.tuner.spaces import is_valid, seeds
 from tuner.errors import SpaceError
 from tuner.space import CategoricalParam, FloatParam, IntParam, Param, SearchSpace, Sum, simplex
-from tuner.space.lattice import FineLattice
+from tuner.space.lattice import CountedLattice, FineLattice
 
 
 def weights(n: int, low: float, high: float, step: float | None = None) -> SearchSpace:
@@ -76,6 +76,26 @@ def test_total_is_exact_for_ints_far_beyond_floats() -> None:
 def test_a_given_sum_may_be_off_by_rounding_only(off: float, holds: bool) -> None:
     space = SearchSpace([FloatParam(n, 0.0, 1e5) for n in "ab"], [Sum(["a", "b"], 1.0)])
     assert space.contains({"a": 0.25, "b": 0.75 + off}) == holds
+
+
+def test_a_total_with_rounding_dust_is_met_by_clean_steps() -> None:
+    params = [FloatParam(n, 0.0, 1.0, step=0.1) for n in "ab"]
+    assert SearchSpace(params, [Sum(["a", "b"], 0.1 + 0.2)]).size() == 4
+
+
+def test_the_step_of_a_constant_does_not_matter() -> None:
+    params = [FloatParam("c", 0.5, 0.5, step=1e-6), *(FloatParam(n, 0.0, 9.0, step=0.25) for n in "ab")]
+    assert SearchSpace(params, [Sum(["a", "b", "c"], 2.0)]).size() == 7
+
+
+def test_values_forbidden_on_their_own_are_holes_in_the_lattice() -> None:
+    lattice = CountedLattice([1, 1, 2], [4, 4, 2], (4, 4), [{0, 2}, set(), {1}])
+    ways = [w for w in product((1, 3, 4), range(5), (0, 2)) if w[0] + w[1] + 2 * w[2] == 4]
+    rng = np.random.default_rng(0)
+    assert lattice.n_ways == len(ways)
+    assert {tuple(lattice.draw(rng)) for _ in range(200)} == set(ways)
+    assert list(lattice.allowed(0, 0)) == [1, 3, 4]
+    assert lattice.nearest([2.2, 1.8, 0.0]) == [3, 1, 0]
 
 
 def test_default_weights_share_what_the_given_ones_leave() -> None:
