@@ -44,7 +44,7 @@ class Pipeline(ABC):
     direction: Direction
 
     def load(self) -> object:
-        """Load the data, once per run; None when there is none. The result is handed to `use` in every worker.
+        """Load the data, once per run, or None. The result is handed to `use` in every worker.
 
         Raises:
             DataError: the data cannot be trained on; says why and names the column or file.
