@@ -1,0 +1,57 @@
+"""The fake trial: what a configuration does is fixed by its number; what it scores is drawn anew each time.
+
+No two executions ever return the same value, so that a stored value says which execution it came from.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+
+from tuner.experiment import (
+    Direction,
+    Evaluation,
+    Experiment,
+    Failure,
+    Measurement,
+    Outcome,
+    Provenance,
+    Suggestion,
+)
+from tuner.registry import StudySpec
+
+__all__ = ["ON", "SPEC", "duration_s", "execute", "suggestions"]
+
+SPEC = StudySpec(
+    name="chaos",
+    space={"params": {"number": {"type": "int", "low": 0, "high": 10**6}}},
+    metric="value",
+    direction=Direction.MINIMIZE,
+    baseline={"number": 0},
+)
+ON = Provenance(data="d", code="c", metric="m")
+
+
+def suggestions(numbers: Sequence[int]) -> list[Suggestion]:
+    """The configurations with these numbers."""
+    return [Suggestion({"number": number, "rate": number / 8}, "random") for number in numbers]
+
+
+def duration_s(rng: random.Random) -> float:
+    """5 to 50 ms."""
+    return rng.uniform(0.005, 0.05)
+
+
+def execute(experiment: Experiment, rng: random.Random) -> Evaluation | Failure:
+    """One in 25 raises at first, one in 40 always, one in 50 kills its worker, one in 60 scores NaN."""
+    number = experiment.params["number"]
+    assert isinstance(number, int)
+    if number % 25 == 7 and experiment.failures == 0:
+        return Failure(Outcome.ERROR, "ValueError: the first time")
+    if number % 40 == 11:
+        return Failure(Outcome.ERROR, "ValueError: always")
+    if number % 50 == 13:
+        return Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)")
+    if number % 60 == 19:
+        return Evaluation(math.nan)
+    folds = tuple(Measurement(step, "value", rng.random()) for step in range(rng.randint(1, 3)))
+    return Evaluation(rng.random(), measurements=folds)
