@@ -1,0 +1,77 @@
+"""The README keeps up with the commands: its options exist, theirs are in it, its snippets are accepted."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from orchestrator.cli import cli as orchestrator_cli
+from retrain.cli import cli as retrain_cli
+from retrain.config import load_config
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text("utf-8")
+INDENTED = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
+
+
+def options(command: click.Command) -> set[str]:
+    """Every option of a command and of its subcommands."""
+    found = {name for p in command.params if isinstance(p, click.Option) for name in p.opts}
+    if isinstance(command, click.Group):
+        found |= {name for child in command.commands.values() for name in options(child)}
+    return found
+
+
+def test_every_option_is_in_the_readme_and_every_option_there_exists() -> None:
+    table = README[README.index("## All options") : README.index("## What holds when things break")]
+    written = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", table))
+    real = options(retrain_cli) | options(orchestrator_cli) | {"-h"}  # click adds it on its own
+    missing = {name for name in real if name.startswith("--")} - written
+    assert not missing - {"--help", "--quiet", "--verbose"}, "not in the README's tables"
+    assert not written - real, "in the README's tables, but no command has it"
+
+
+@pytest.mark.parametrize("name", ["retrain", "orchestrator"])
+def test_every_subcommand_is_in_the_readme(name: str) -> None:
+    group = {"retrain": retrain_cli, "orchestrator": orchestrator_cli}[name]
+    assert isinstance(group, click.Group)
+    assert [each for each in group.commands if f"`{name} {each}" not in README] == []
+
+
+def toml_snippets() -> list[str]:
+    """Indented blocks that hold a table of a retrain.toml, their program text left out."""
+    blocks = []
+    for block in INDENTED:
+        lines = [line[4:] for line in block.splitlines()]
+        starts = [i for i, line in enumerate(lines) if line.startswith("[")]
+        if starts and lines[starts[0]].rstrip().endswith("]"):
+            blocks.append("\n".join(lines[starts[0] :]))
+    return blocks
+
+
+def test_the_snippets_of_configuration_are_accepted(tmp_path: Path) -> None:
+    snippets = toml_snippets()
+    assert len(snippets) >= 4
+    whole = 0
+    for number, text in enumerate(snippets):
+        document: dict[str, Any] = tomllib.loads(text)
+        if "pipeline" not in document:
+            continue
+        whole += 1
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text)
+        load_config(path)
+    assert whole >= 3
+
+
+def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    block = next(block for block in INDENTED if "from orchestrator import tune" in block)
+    code = "\n".join(line[4:] for line in block.splitlines()).replace("configs=30", "configs=3")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert "{'lr':" in capsys.readouterr().out
+    parts = next(block for block in INDENTED if "make_generator(" in block)
+    exec("\n".join(line[4:] for line in parts.splitlines()), names)
+    assert len(names["s"]) == 4
