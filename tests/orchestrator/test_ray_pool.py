@@ -2,8 +2,8 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator import ray_pool
 from orchestrator.pool import Task, WorkerPool
+from orchestrator.processes import session_members
 from orchestrator.ray_pool import RayPool
 from tests.contracts.pool_contract import PoolContract, StartPool, StartProgram, run, until_free, until_gone
 from tests.contracts.scripted_pipeline import Scripted, until
@@ -48,10 +49,12 @@ class TestRayPool(PoolContract):
 
 def _processes(pool: RayPool, name: str) -> list[int]:
     """Pids of a private cluster's processes whose command line holds `name`."""
-    done = subprocess.run(
-        ["ps", "-s", str(pool._host.pid), "-o", "pid=,args="], capture_output=True, text=True, check=False
-    )
-    return [int(line.split()[0]) for line in done.stdout.splitlines() if name in line]
+    found = []
+    for pid in session_members(pool._host.pid):
+        with suppress(OSError):  # it ended meanwhile
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found += [pid] if name in line else []
+    return found
 
 
 class TestPrivateCluster:
