@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -112,6 +111,8 @@ def _store(context: click.Context, parameter: click.Parameter, value: Any) -> No
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if not asked:
         return
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         number = version("retrain")
     except PackageNotFoundError:

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import tabulate
-
 __all__ = [
     "FORMATS",
     "WIDTH",
@@ -33,7 +31,6 @@ FORMATS = ("table", "json", "csv", "markdown")
 WIDTH = 80
 """Columns of the narrowest terminal that reports are made for."""
 
-tabulate.MIN_PADDING = 0  # the default widens every column by two, which 80 columns cannot afford
 _LONGEST_CELL = 44
 _MOST_DECIMALS = 8
 _GAP = 2
@@ -180,6 +177,9 @@ def _short(text: str) -> str:
 def _table(
     rows: list[dict[str, Any]], columns: Sequence[str], keys: Sequence[str], width: int, digits: int
 ) -> str:
+    import tabulate  # here, since `--help` has no tables
+
+    tabulate.MIN_PADDING = 0  # the default widens every column by two, which 80 columns cannot afford
     cells = {name: [_short(_cell(row[name], digits)) for row in rows] for name in columns}
     right = {name for name in columns if _is_numeric(row[name] for row in rows)}
     shown = {name: _short(printable(name)) for name in columns}

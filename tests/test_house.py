@@ -150,6 +150,16 @@ def test_all_equals_the_public_names(name: str) -> None:
     assert not absent, f"{name}.__all__ names {absent}, which do not exist"
 
 
+@pytest.mark.parametrize("module", ["retrain.cli", "orchestrator.cli"])
+def test_help_needs_no_more_than_click(module: str) -> None:
+    unneeded = ("numpy", "sqlalchemy", "pydantic", "tabulate", "rich", *HEAVY)
+    code = (
+        f"import sys, {module}; print(sorted({{m.split('.')[0] for m in sys.modules}} & set({unneeded!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]", f"import {module} pulls in {done.stdout.strip()}"
+
+
 @pytest.mark.parametrize(
     "module",
     [

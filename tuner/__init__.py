@@ -1,13 +1,13 @@
 """What to try, and what was tried: a pure library of search spaces, generators and the registry."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tuner.experiment import Direction, Observation, Suggestion
-from tuner.space import CategoricalParam, FloatParam, Forbid, Increasing, IntParam, SearchSpace, Sum
-
 if TYPE_CHECKING:
+    from tuner.experiment import Direction, Observation, Suggestion
     from tuner.generators import make_generator
     from tuner.registry import open_registry
+    from tuner.space import CategoricalParam, FloatParam, Forbid, Increasing, IntParam, SearchSpace, Sum
 
 __all__ = [
     "CategoricalParam",
@@ -24,18 +24,19 @@ __all__ = [
     "open_registry",
 ]
 
+_ELSEWHERE = {
+    "Direction": "tuner.experiment",
+    "Observation": "tuner.experiment",
+    "Suggestion": "tuner.experiment",
+    "make_generator": "tuner.generators",
+    "open_registry": "tuner.registry",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # These two bring engines and a database with them; whoever only declares a space should not wait for
-    # that.
-    if name == "make_generator":
-        from tuner.generators import make_generator
-
-        return make_generator
-    if name == "open_registry":
-        from tuner.registry import open_registry
-
-        return open_registry
+    """Load what is exported when it is first used: both commands import `tuner.errors` only to print help."""
+    if name in __all__:
+        return getattr(import_module(_ELSEWHERE.get(name, "tuner.space")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
