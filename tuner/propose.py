@@ -106,18 +106,17 @@ class _History:
 def _history(rows: Sequence[Experiment], provenance: Provenance | None) -> _History:
     finished: list[Observation] = []
     held: list[Params] = []
-    outdated: list[Params] = []
+    outdated: set[str] = set()
     for row in rows:
         if row.state is State.COMPLETE and row.provenance != provenance:
-            outdated.append(row.params)
+            outdated.add(config_key(row.params))
         elif row.state is State.COMPLETE or (
             row.state is State.FAILED and row.outcome not in _NOT_THE_CONFIGURATION
         ):
             finished.append(row.observation())
         else:
             held.append(row.params)
-    present = {config_key(params) for params in [*held, *(one.params for one in finished)]}
-    return _History(finished, held, {config_key(params) for params in outdated} - present)
+    return _History(finished, held, outdated)
 
 
 def _latest(registry: Registry, study: Study) -> Provenance | None:

@@ -1,5 +1,6 @@
 """The grid around the baseline."""
 
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -79,11 +80,14 @@ def test_a_weight_moves_by_the_radius_and_the_others_make_room_in_proportion() -
     assert first["rating_weight"] == pytest.approx(0.30 * 0.56 / 0.60)
 
 
-def test_the_corners_are_balanced() -> None:
+def test_the_corners_are_balanced_and_any_two_parameters_are_crossed() -> None:
     corners = [one.params for one in design(RECOMMENDER) if one.reason["design"] == "corner"]
-    for name in ("accuracy_threshold", "boost_high", "threshold_low"):
-        at = RECOMMENDER.defaults()[name]
-        assert sum(params[name] > at for params in corners) == len(corners) / 2  # type: ignore[operator]
+    assert len(corners) == 32
+    some = ("accuracy_threshold", "boost_high", "threshold_low", "cast_middle")
+    up = {name: [params[name] > RECOMMENDER.defaults()[name] for params in corners] for name in some}  # type: ignore[operator]
+    for one, other in combinations(some, 2):
+        assert sum(up[one]) == 16
+        assert sum(a and b for a, b in zip(up[one], up[other], strict=True)) == 8
 
 
 # ---- how many
@@ -200,8 +204,10 @@ def test_categories_move_to_each_alternative() -> None:
 
 
 def test_choices_that_look_alike_are_told_apart() -> None:
-    space = SearchSpace([CategoricalParam("kind", [True, 1, 1.0], default=1), FloatParam("x", 0.0, 1.0)])
-    assert {type(value) for value in values(design(space), "kind")} == {bool, int, float}
+    floats = [FloatParam(f"x{i}", 0.0, 1.0) for i in range(8)]
+    space = SearchSpace([CategoricalParam("kind", [True, 1, 1.0], default=1), *floats])
+    alone = [one for one in design(space) if one.reason.get("moved") == ["kind"]]
+    assert [type(value) for value in values(alone, "kind")] == [float, bool]
 
 
 def test_a_move_that_activates_a_parameter_brings_its_default() -> None:

@@ -1,0 +1,48 @@
+"""What a generator remembers."""
+
+from random import Random
+
+from tests.contracts.generator_contract import SMALL, a_value, keys
+from tuner.experiment import Direction, Observation
+from tuner.generators.history import History
+from tuner.space import config_key
+
+EVERY = list(SMALL.enumerate())
+
+
+def test_it_hands_out_the_same_lists_in_whatever_order_it_was_told() -> None:
+    histories = []
+    for seed in range(3):
+        history = History(SMALL)
+        finished = [Observation(params, a_value(params)) for params in EVERY[:15]]
+        # Values whose sum depends on the order of addition.
+        finished += [Observation(EVERY[0], value) for value in (1e16, 1.0, -1e16, 3.0)]
+        pending = EVERY[15:20]
+        Random(seed).shuffle(finished)
+        Random(seed).shuffle(pending)
+        history.tell(finished[:7], [])
+        history.tell(finished[7:], pending)
+        histories.append(history)
+    for one in histories[1:]:
+        assert one.losses(Direction.MAXIMIZE) == histories[0].losses(Direction.MAXIMIZE)
+        assert one.pending() == histories[0].pending()
+        assert one.known() == histories[0].known()
+
+
+def test_repeats_are_averaged_and_failures_among_them_left_out() -> None:
+    history = History(SMALL)
+    one, other = EVERY[:2]
+    told = [Observation(one, None), Observation(one, 1.0), Observation(one, 2.0), Observation(other, None)]
+    history.tell(told, [])
+    params, losses = history.losses(Direction.MAXIMIZE)
+    assert dict(zip(keys(params), losses, strict=True)) == {config_key(one): -1.5, config_key(other): None}
+    assert len(history) == 2
+
+
+def test_what_has_a_result_is_not_pending() -> None:
+    history = History(SMALL)
+    history.ask(EVERY[0])
+    history.ask(EVERY[1])
+    history.tell([Observation(EVERY[0], 1.0)], pending=[EVERY[0], EVERY[2]])
+    assert sorted(keys(history.pending())) == sorted(keys(EVERY[1:3]))
+    assert len(history) == 3
