@@ -21,10 +21,10 @@ from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
 from retrain.pipeline import Pipeline
 from tuner.errors import NotFoundError, PoolError
-from tuner.experiment import Experiment, Params, Provenance, State, Study
-from tuner.propose import open_study, propose
+from tuner.experiment import Experiment, Provenance, State, Study
+from tuner.propose import propose
 from tuner.registry import open_registry
-from tuner.registry.base import Registry, Run, StudySpec
+from tuner.registry.base import Registry, Run
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -43,8 +43,8 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         PoolError: the workers cannot be started, or were lost.
         StorageError: the registry cannot be used.
     """
-    from retrain.deploy.deployed import find_deployed
     from retrain.pipelines import load_pipeline
+    from retrain.tuning import open_configured_study
 
     request = request.settled()
     n_open = _n_open(config, request)
@@ -58,15 +58,7 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         start_pool(request, pipeline, data, n_workers) as pool,
         open_registry(config.db, create=True) as registry,
     ):
-        found = find_deployed(config, registry, pipeline.space)
-        known = found.source != "defaults" and pipeline.space.contains(found.params)
-        study = _open_study(
-            registry,
-            pipeline,
-            name=config.study_name,
-            seed=config.study.seed if request.seed is None else request.seed,
-            deployed=found.params if known else None,
-        )
+        study = open_configured_study(config, registry, pipeline, seed=request.seed)
         if request.seed not in (None, study.seed):
             display.note(f"study {study.name!r} keeps the seed it was made with, {study.seed}")
         return conduct(registry, study, pipeline, pool, request, display=display, stop=stop)
@@ -180,20 +172,6 @@ def _n_open(config: "Config", request: Request) -> int:
             f"orchestrator --method bayesian --configs 20{request.flags}",
         )
     return n_open
-
-
-def _open_study(
-    registry: Registry, pipeline: Pipeline, *, name: str, seed: int, deployed: Params | None
-) -> Study:
-    spec = StudySpec(
-        name=name,
-        space=pipeline.space.to_dict(),
-        metric=pipeline.metric,
-        direction=pipeline.direction,
-        baseline=deployed or pipeline.space.defaults(),
-        seed=seed,
-    )
-    return open_study(registry, spec, deployed)
 
 
 def _start_run(

@@ -4,15 +4,23 @@ from dataclasses import dataclass
 
 from retrain.config import Config
 from retrain.deploy.deployed import find_deployed
+from retrain.pipeline import Pipeline
 from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Experiment, State, Study
 from tuner.generators import METHODS
 from tuner.propose import open_study, propose
 from tuner.registry import open_registry
-from tuner.registry.base import StudySpec
+from tuner.registry.base import Registry, StudySpec
 
-__all__ = ["DEFAULT_CONFIGS", "DEFAULT_METHOD", "Written", "write_candidates", "written_text"]
+__all__ = [
+    "DEFAULT_CONFIGS",
+    "DEFAULT_METHOD",
+    "Written",
+    "open_configured_study",
+    "write_candidates",
+    "written_text",
+]
 
 DEFAULT_METHOD = "bayesian"
 DEFAULT_CONFIGS = 20
@@ -27,6 +35,34 @@ class Written:
     candidates: tuple[Experiment, ...]
     n_wanted: int | None
     n_waiting: int
+
+
+def open_configured_study(
+    config: Config, registry: Registry, pipeline: Pipeline, *, seed: int | None = None
+) -> Study:
+    """Create or find the configured study, its first rows being the defaults and what is deployed.
+
+    Args:
+        config: names the study, its seed, and where the deployed hyperparameters are.
+        registry: writable.
+        pipeline: gives space, metric and direction; its data are not needed.
+        seed: of a new study, instead of the configured one.
+
+    Raises:
+        MismatchError: the study is stored with another space, metric or direction.
+    """
+    found = find_deployed(config, registry, pipeline.space)
+    known = found.source != "defaults" and pipeline.space.contains(found.params)
+    deployed = found.params if known else None
+    spec = StudySpec(
+        name=config.study_name,
+        space=pipeline.space.to_dict(),
+        metric=pipeline.metric,
+        direction=pipeline.direction,
+        baseline=deployed or pipeline.space.defaults(),
+        seed=config.study.seed if seed is None else seed,
+    )
+    return open_study(registry, spec, deployed)
 
 
 def write_candidates(config: Config, *, method: str | None = None, n: int | None = None) -> Written:
@@ -53,19 +89,7 @@ def write_candidates(config: Config, *, method: str | None = None, n: int | None
     n_wanted = DEFAULT_CONFIGS if n is None and method != "grid" else n
     pipeline = load_pipeline(config)
     with open_registry(config.db, create=True) as registry:
-        found = find_deployed(config, registry, pipeline.space)
-        deployed = (
-            found.params if found.source != "defaults" and pipeline.space.contains(found.params) else None
-        )
-        spec = StudySpec(
-            name=config.study_name,
-            space=pipeline.space.to_dict(),
-            metric=pipeline.metric,
-            direction=pipeline.direction,
-            baseline=deployed or pipeline.space.defaults(),
-            seed=config.study.seed,
-        )
-        study = open_study(registry, spec, deployed)
+        study = open_configured_study(config, registry, pipeline)
         candidates = propose(registry, study, method, n_wanted)
         return Written(study, method, tuple(candidates), n_wanted, registry.counts(study)[State.WAITING])
 
