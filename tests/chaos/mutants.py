@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
 
 from tuner.errors import ClaimLostError
 from tuner.experiment import Evaluation, Experiment, Provenance, State, Study
@@ -46,8 +46,8 @@ class Mutant:
 
 
 def _no_fence(_: Reach) -> None:
-    def any_claim(held: Claim) -> ColumnElement[bool]:
-        return experiments.c.id == held.experiment.id
+    def any_claim() -> ColumnElement[bool]:
+        return experiments.c.id == bindparam("held_id")
 
     claims._fence = any_claim
 

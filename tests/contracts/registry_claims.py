@@ -10,9 +10,11 @@ from tests.contracts.registry_fixtures import RegistryFixtures
 from tuner.errors import ClaimLostError, UsageError
 from tuner.experiment import (
     Evaluation,
+    Experiment,
     Failure,
     Measurement,
     Outcome,
+    Provenance,
     State,
     Study,
 )
@@ -216,6 +218,105 @@ class ClaimsContract(RegistryFixtures):
         assert (waiting.state, waiting.interruptions, waiting.failures) == (State.WAITING, 1, 0)
         assert [a.ending for a in other.attempts(waiting)] == ["released"]
         assert registry.release([second]) == 0
+
+    # ---- many ends in one transaction
+
+    def test_many_ends_are_what_each_alone_would_be(
+        self, registry: Registry, other: Registry, study: Study, clock: Clock
+    ) -> None:
+        registry.add(study, some(3))
+        held = registry.claim(study, 3)
+        clock.now += 5
+        measured = (Measurement(0, "auc", 0.7),)
+        ended = registry.finish(
+            [
+                (held[0], Evaluation(0.5, 0.1, {"f1": 0.25}, measured, 4.5)),
+                (held[1], Failure(Outcome.ERROR, "ValueError: no", "Traceback ...")),
+                (held[2], Evaluation(0.75)),
+            ],
+            ON,
+        )
+        first, second, third = ended
+        assert isinstance(first, Experiment)
+        assert isinstance(second, Experiment)
+        assert isinstance(third, Experiment)
+        assert (first.state, first.value, first.std_error, first.metrics) == (
+            State.COMPLETE,
+            0.5,
+            0.1,
+            {"f1": 0.25},
+        )
+        assert (first.provenance, first.finished_at, first.duration_s) == (ON, START + 5, 4.5)
+        assert (second.state, second.failures, second.error) == (State.WAITING, 1, "ValueError: no")
+        assert (third.state, third.value, third.provenance) == (State.COMPLETE, 0.75, ON)
+        assert other.experiments(study) == ended
+        assert other.measurements(first) == list(measured)
+        assert [other.attempts(one)[0].ending for one in (first, second, third)] == [
+            "complete",
+            "failed",
+            "complete",
+        ]
+        assert other.provenances(study) == [(ON, 2)]
+        assert other.best(study)[0] == third
+        assert registry.finish([], ON) == []
+
+    def test_each_of_many_ends_is_fenced_on_its_own(
+        self, registry: Registry, other: Registry, study: Study
+    ) -> None:
+        registry.add(study, some(5))
+        ended, taken_back, mine, twice = registry.claim(study, 4)
+        [theirs] = other.claim(study)
+        registry.complete(ended, Evaluation(0.9), ON)
+        registry.release([taken_back])
+        stolen = Claim(theirs.experiment, registry.owner)
+        later = Provenance("d2")
+        answers = registry.finish(
+            [
+                (ended, Evaluation(0.1, measurements=(Measurement(0, "auc", 0.1),))),
+                (taken_back, Failure(Outcome.ERROR, "stale")),
+                (stolen, Evaluation(0.2)),
+                (mine, Evaluation(0.3)),
+                (twice, Evaluation(0.4)),
+                (twice, Failure(Outcome.CANCELLED, "again")),
+            ],
+            later,
+        )
+        lost = [isinstance(one, ClaimLostError) for one in answers]
+        assert lost == [True, True, True, False, False, True]
+        assert "attempt 1 has already ended" in str(answers[0])
+        assert "attempt 1 was taken back" in str(answers[1])
+        stored = {one.id: one for one in other.experiments(study)}
+        values = [stored[one.experiment.id].value for one in (ended, taken_back, theirs, mine, twice)]
+        assert values == [0.9, None, None, 0.3, 0.4]
+        assert stored[theirs.experiment.id] == theirs.experiment
+        assert other.measurements(ended.experiment) == []
+        assert other.provenances(study) == [(later, 2), (ON, 1)]
+
+    def test_many_lost_claims_leave_no_trace(self, registry: Registry, other: Registry, study: Study) -> None:
+        registry.add(study, some(2))
+        held = registry.claim(study, 2)
+        registry.release(held)
+        before = other.experiments(study)
+        answers = registry.finish([(one, Evaluation(0.5)) for one in held], ON)
+        assert all(isinstance(one, ClaimLostError) for one in answers)
+        assert other.experiments(study) == before
+        assert other.provenances(study) == []
+
+    def test_one_value_that_is_not_finite_refuses_the_whole_batch(
+        self, registry: Registry, other: Registry, study: Study
+    ) -> None:
+        registry.add(study, some(2))
+        good, bad = registry.claim(study, 2)
+        with pytest.raises(UsageError):
+            registry.finish([(good, Evaluation(0.5)), (bad, Evaluation(float("nan")))], ON)
+        assert other.experiments(study) == [good.experiment, bad.experiment]
+        assert other.provenances(study) == []
+
+    def test_the_limits_hold_for_many_failures(self, registry: Registry, study: Study) -> None:
+        registry.add(study, some(2))
+        broken = [(one, Failure(Outcome.ERROR, "x")) for one in registry.claim(study, 2)]
+        ended = registry.finish(broken, ON, Limits(failures=1))
+        assert [one.state for one in ended if isinstance(one, Experiment)] == [State.FAILED] * 2
 
     # ---- dead owners
 

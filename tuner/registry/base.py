@@ -4,7 +4,7 @@ Protocol of one experiment, safe under several processes that may die or stall a
 
     add      a suggestion becomes a WAITING row; a configuration already in the study is left as it is
     claim    one statement in one immediate transaction: WAITING -> RUNNING, attempt + 1, owner set
-    finish   `complete` or `fail`, fenced by (owner, attempt): only the present claim can write
+    finish   `complete`, `fail` or many at once, fenced by (owner, attempt): only the present claim can write
     release  RUNNING -> WAITING by its owner: an interruption, not held against the experiment
     recover  RUNNING -> WAITING where the owner is dead: by a kernel lock on this host, else by its lease
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from tuner.errors import ClaimLostError
 from tuner.experiment import (
     Direction,
     Evaluation,
@@ -285,6 +286,22 @@ class Registry(ABC):
 
         Raises:
             ClaimLostError: the claim is no longer the present one; nothing was written.
+        """
+
+    @abstractmethod
+    def finish(
+        self,
+        results: Sequence[tuple[Claim, Evaluation | Failure]],
+        provenance: Provenance,
+        limits: Limits | None = None,
+    ) -> list[Experiment | ClaimLostError]:
+        """`complete` or `fail` each claim, in order and in one transaction: a commit serves them all.
+
+        Each is fenced on its own. One that was lost writes nothing and leaves the others as they are; its
+        error stands in its place of what is returned. Nothing is stored before this returns.
+
+        Raises:
+            UsageError: a value is not finite; nothing was written of any.
         """
 
     @abstractmethod

@@ -1,13 +1,16 @@
 """From claim to end: every write is fenced by (owner, attempt). Functions of an open connection."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     Update,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -32,36 +35,64 @@ from tuner.registry.base import Claim, Limits, Recovered
 from tuner.registry.owners import Owner, read_owners
 from tuner.registry.schema import attempts, experiments, measurements, owners, provenances
 
-__all__ = ["claim", "complete", "fail", "measure", "recover", "release"]
+__all__ = ["claim", "finish", "measure", "recover", "release"]
+
+# Statements are built once: building one costs many times what SQLite takes to carry it out.
+_OLDEST = (
+    select(experiments.c.id)
+    .where(
+        experiments.c.study_id == bindparam("of_study"),
+        experiments.c.state == State.WAITING.value,
+        experiments.c.value.is_(None),  # for the index
+    )
+    .order_by(experiments.c.id)
+    .limit(bindparam("n"))
+)
+_CLAIM = (
+    update(experiments)
+    .where(experiments.c.id.in_(_OLDEST))
+    .values(
+        state=State.RUNNING.value,
+        attempt=experiments.c.attempt + 1,
+        owner_id=bindparam("by_owner"),
+        started_at=bindparam("at"),
+    )
+    .returning(experiments.c.id, experiments.c.attempt)
+)
+_OPEN_ATTEMPTS = insert(attempts)
+_FORGET_MEASUREMENTS = delete(measurements).where(
+    measurements.c.experiment_id.in_(bindparam("of_experiments", expanding=True))
+)
+_CLOSE_ATTEMPT = (
+    update(attempts)
+    .where(
+        attempts.c.experiment_id == bindparam("of_experiment"), attempts.c.number == bindparam("of_number")
+    )
+    .values(ended_at=bindparam("at"), ending=bindparam("as_ending"), message=bindparam("as_message"))
+)
+_WHAT_BECAME = select(experiments.c.state, experiments.c.attempt).where(
+    experiments.c.id == bindparam("of_experiment")
+)
+_UPSERT = upsert(measurements)
+_MEASURE = _UPSERT.on_conflict_do_update(
+    index_elements=["experiment_id", "metric", "step"], set_={"value": _UPSERT.excluded.value}
+)
+_NEWEST_TURN = select(func.max(provenances.c.turn)).where(provenances.c.study_id == bindparam("of_study"))
+_FIND_PROVENANCE = select(provenances.c.id, provenances.c.turn).where(
+    provenances.c.study_id == bindparam("of_study"),
+    provenances.c.data == bindparam("on_data"),
+    provenances.c.code == bindparam("on_code"),
+    provenances.c.metric == bindparam("on_metric"),
+)
 
 
 def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], now: float) -> list[Claim]:
     """See `Registry.claim`. `owner`: row id and token of who claims."""
-    oldest = (
-        select(experiments.c.id)
-        .where(
-            experiments.c.study_id == study.id,
-            experiments.c.state == State.WAITING.value,
-            experiments.c.value.is_(None),  # for the index
-        )
-        .order_by(experiments.c.id)
-        .limit(n)
-    )
-    taken = connection.execute(
-        update(experiments)
-        .where(experiments.c.id.in_(oldest))
-        .values(
-            state=State.RUNNING.value,
-            attempt=experiments.c.attempt + 1,
-            owner_id=owner[0],
-            started_at=now,
-        )
-        .returning(experiments.c.id, experiments.c.attempt)
-    ).all()
+    taken = connection.execute(_CLAIM, {"of_study": study.id, "n": n, "by_owner": owner[0], "at": now}).all()
     if not taken:
         return []
     connection.execute(
-        insert(attempts),
+        _OPEN_ATTEMPTS,
         [
             {"experiment_id": row.id, "number": row.attempt, "owner_id": owner[0], "started_at": now}
             for row in taken
@@ -69,7 +100,7 @@ def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], 
     )
     again = [row.id for row in taken if row.attempt > 1]
     if again:  # what the lost attempt had reported is not part of this one
-        connection.execute(delete(measurements).where(measurements.c.experiment_id.in_(again)))
+        connection.execute(_FORGET_MEASUREMENTS, {"of_experiments": again})
     return [
         Claim(experiment, owner[1]) for experiment in queries.by_ids(connection, [row.id for row in taken])
     ]
@@ -81,17 +112,43 @@ def measure(connection: Connection, held: Claim, given: Sequence[Measurement]) -
     _store_measurements(connection, held, given)
 
 
-def complete(
-    connection: Connection, held: Claim, evaluation: Evaluation, provenance: Provenance, now: float
-) -> Experiment:
-    """See `Registry.complete`."""
-    _check_held(connection, held)  # before a provenance is written for it
+def finish(
+    connection: Connection,
+    results: Sequence[tuple[Claim, Evaluation | Failure]],
+    provenance: Provenance | None,
+    limits: Limits,
+    now: float,
+) -> list[Experiment | ClaimLostError]:
+    """See `Registry.finish`. The `provenance` is needed as soon as there is an Evaluation."""
+    scored_on: dict[int, int] = {}
+    lost: dict[int, ClaimLostError] = {}
+    for place, (held, result) in enumerate(results):
+        try:
+            if isinstance(result, Failure):
+                _fail(connection, held, result, limits, now)
+                continue
+            study_id = held.experiment.study_id
+            if study_id not in scored_on:
+                _check_held(connection, held)  # before a provenance is written for it
+                assert provenance is not None
+                scored_on[study_id] = _provenance(connection, study_id, provenance)
+            _complete(connection, held, result, scored_on[study_id], now)
+        except ClaimLostError as error:
+            lost[place] = error
+    written = [held.experiment.id for place, (held, _) in enumerate(results) if place not in lost]
+    stored = {one.id: one for one in queries.by_ids(connection, written)} if written else {}
+    return [lost.get(place) or stored[held.experiment.id] for place, (held, _) in enumerate(results)]
+
+
+def _complete(
+    connection: Connection, held: Claim, evaluation: Evaluation, provenance_id: int, now: float
+) -> None:
     values = {
         "state": State.COMPLETE.value,
         "value": codec.finite("`value` of an Evaluation", evaluation.value),
         "std_error": None if evaluation.std_error is None else _std_error(evaluation.std_error),
         "metrics": _metrics(evaluation),
-        "provenance_id": _provenance(connection, held.experiment.study_id, provenance),
+        "provenance_id": provenance_id,
         "error": None,
         "traceback": None,
         "finished_at": now,
@@ -99,11 +156,9 @@ def complete(
     }
     _end(connection, held, values, ending="complete", message=None, now=now)
     _store_measurements(connection, held, evaluation.measurements)
-    return queries.by_ids(connection, [held.experiment.id])[0]
 
 
-def fail(connection: Connection, held: Claim, failure: Failure, limits: Limits, now: float) -> Experiment:
-    """See `Registry.fail`."""
+def _fail(connection: Connection, held: Claim, failure: Failure, limits: Limits, now: float) -> None:
     failures, deaths = held.experiment.failures, held.experiment.deaths
     if failure.outcome.is_worker_death:
         deaths += 1
@@ -128,15 +183,13 @@ def fail(connection: Connection, held: Claim, failure: Failure, limits: Limits, 
     _end(connection, held, values, ending="failed", message=message, now=now)
     # What a broken experiment reported may be broken too; recording the failure comes first.
     _store_measurements(connection, held, filter(_is_storable, failure.measurements))
-    return queries.by_ids(connection, [held.experiment.id])[0]
 
 
 def release(connection: Connection, held: Iterable[Claim], now: float) -> int:
     """See `Registry.release`."""
     n = 0
     for one in held:
-        values = {"state": State.WAITING.value, "interruptions": experiments.c.interruptions + 1}
-        if connection.execute(_fenced_update(one, values)).rowcount:
+        if connection.execute(_fenced_update(()), _named(one)).rowcount:
             _close_attempt(connection, one, "released", None, now)
             n += 1
     return n
@@ -169,24 +222,40 @@ def recover(connection: Connection, is_dead: Callable[[Owner], bool], now: float
     ]
 
 
-def _fence(held: Claim) -> ColumnElement[bool]:
-    """True for the claimed row as long as this claim is the present one."""
-    owner = select(owners.c.id).where(owners.c.token == held.owner).scalar_subquery()
+def _fence() -> ColumnElement[bool]:
+    """True for the claimed row as long as the claim of `_named` is the present one."""
+    owner = select(owners.c.id).where(owners.c.token == bindparam("held_by")).scalar_subquery()
     return and_(
-        experiments.c.id == held.experiment.id,
+        experiments.c.id == bindparam("held_id"),
         experiments.c.state == State.RUNNING.value,
-        experiments.c.attempt == held.attempt,
+        experiments.c.attempt == bindparam("held_attempt"),
         experiments.c.owner_id == owner,
     )
 
 
+def _named(held: Claim) -> dict[str, Any]:
+    """What `_fence` asks for."""
+    return {"held_id": held.experiment.id, "held_attempt": held.attempt, "held_by": held.owner}
+
+
+@cache
+def _find_held() -> Select[tuple[int]]:
+    return select(experiments.c.id).where(_fence()).with_for_update()
+
+
+@cache
+def _fenced_update(columns: tuple[str, ...]) -> Update:
+    """Ends a claim: sets these columns to parameters called `new_<column>`; to give it back, none."""
+    values: Mapping[str, Any] = {column: bindparam(f"new_{column}") for column in columns} or {
+        "state": State.WAITING.value,
+        "interruptions": experiments.c.interruptions + 1,
+    }
+    return update(experiments).where(_fence()).values(owner_id=None, **values)
+
+
 def _check_held(connection: Connection, held: Claim) -> None:
-    if connection.execute(select(experiments.c.id).where(_fence(held)).with_for_update()).first() is None:
+    if connection.execute(_find_held(), _named(held)).first() is None:
         raise _lost(connection, held)
-
-
-def _fenced_update(held: Claim, values: dict[str, Any]) -> Update:
-    return update(experiments).where(_fence(held)).values(owner_id=None, **values)
 
 
 def _end(
@@ -198,23 +267,19 @@ def _end(
     message: str | None,
     now: float,
 ) -> None:
-    if not connection.execute(_fenced_update(held, values)).rowcount:
+    new = {f"new_{column}": value for column, value in values.items()}
+    if not connection.execute(_fenced_update(tuple(values)), new | _named(held)).rowcount:
         raise _lost(connection, held)
     _close_attempt(connection, held, ending, message, now)
 
 
 def _close_attempt(connection: Connection, held: Claim, ending: str, message: str | None, now: float) -> None:
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.experiment_id == held.experiment.id, attempts.c.number == held.attempt)
-        .values(ended_at=now, ending=ending, message=message)
-    )
+    which = {"of_experiment": held.experiment.id, "of_number": held.attempt}
+    connection.execute(_CLOSE_ATTEMPT, which | {"at": now, "as_ending": ending, "as_message": message})
 
 
 def _lost(connection: Connection, held: Claim) -> ClaimLostError:
-    row = connection.execute(
-        select(experiments.c.state, experiments.c.attempt).where(experiments.c.id == held.experiment.id)
-    ).one_or_none()
+    row = connection.execute(_WHAT_BECAME, {"of_experiment": held.experiment.id}).one_or_none()
     if row is None:
         became = "is not in this registry"
     elif row.attempt > held.attempt:
@@ -258,15 +323,8 @@ def _store_measurements(connection: Connection, held: Claim, given: Iterable[Mea
         }
         for one in given
     ]
-    if not rows:
-        return
-    statement = upsert(measurements)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["experiment_id", "metric", "step"], set_={"value": statement.excluded.value}
-        ),
-        rows,
-    )
+    if rows:
+        connection.execute(_MEASURE, rows)
 
 
 def _step(measurement: Measurement) -> int:
@@ -277,15 +335,10 @@ def _step(measurement: Measurement) -> int:
 
 def _provenance(connection: Connection, study_id: int, given: Provenance) -> int:
     """The row id of a provenance, written where it is new, and now the latest of its study."""
-    of_study = provenances.c.study_id == study_id
-    newest = connection.execute(select(func.max(provenances.c.turn)).where(of_study)).scalar() or 0
+    newest = connection.execute(_NEWEST_TURN, {"of_study": study_id}).scalar() or 0
     stored = connection.execute(
-        select(provenances.c.id, provenances.c.turn).where(
-            of_study,
-            provenances.c.data == given.data,
-            provenances.c.code == given.code,
-            provenances.c.metric == given.metric,
-        )
+        _FIND_PROVENANCE,
+        {"of_study": study_id, "on_data": given.data, "on_code": given.code, "on_metric": given.metric},
     ).one_or_none()
     if stored is None:
         values = {"data": given.data, "code": given.code, "metric": given.metric, "turn": newest + 1}

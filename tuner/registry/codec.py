@@ -1,9 +1,11 @@
 """Rows to values and back: the only place that knows how a column spells what `tuner.experiment` names."""
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any, TypeVar
 
 from sqlalchemy import Row
@@ -22,12 +24,12 @@ from tuner.experiment import (
 )
 from tuner.registry.base import Attempt, Deployment, Event, ModelVersion, Run
 from tuner.space import config_key
-from tuner.space.values import plain
+from tuner.space.values import brief, plain
 
 __all__ = [
     "clean_text",
-    "config_hash",
     "dump",
+    "encode_params",
     "finite",
     "plain_params",
     "read",
@@ -55,7 +57,7 @@ def dump(value: Any) -> str:
         return _encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"What is stored must be JSON with finite numbers, but got {value!r}: {error}."
+            f"What is stored must be JSON with finite numbers, but got {brief(value)}: {error}."
         ) from None
 
 
@@ -84,9 +86,45 @@ def _unpack(name: str, value: object) -> Value:
     return unpacked
 
 
-def config_hash(params: Params) -> bytes:
-    """16 bytes that tell this configuration from any other."""
-    return bytes.fromhex(config_key(params))[:16]
+def encode_params(params: dict[str, Value]) -> tuple[str, bytes]:
+    """The JSON array of the values, and the 16 bytes that tell this configuration from any other.
+
+    The bytes are the first of `config_key`. Writing a float takes longer than all else here, so each is
+    written once for both.
+
+    Raises:
+        UsageError: a value is not finite.
+        ParamsError: a value is no JSON scalar.
+    """
+    try:
+        texts = [_TEXTS[value.__class__](value) for value in params.values()]
+    except (KeyError, ValueError):
+        texts = []
+    if len(texts) != len(params) or not _ODD.isdisjoint(texts):
+        return dump(list(params.values())), bytes.fromhex(config_key(params))[:_HASH_BYTES]
+    order = _sorted_keys(tuple(params))
+    canonical = "{" + ",".join([key + texts[place] for place, key in order]) + "}"
+    digest = hashlib.sha256(canonical.encode("ascii")).digest()
+    return "[" + ",".join(texts) + "]", digest[:_HASH_BYTES]
+
+
+_HASH_BYTES = 16
+_ODD = frozenset({"-0.0", "nan", "inf", "-inf"})
+"""What `config_key` writes otherwise, or refuses."""
+
+_TEXTS: dict[type, Callable[[Any], str]] = {
+    float: float.__repr__,
+    int: int.__repr__,
+    str: encode_basestring_ascii,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): lambda _: "null",
+}
+
+
+@lru_cache(maxsize=256)
+def _sorted_keys(names: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
+    """Where each name stands in `names`, with its key as JSON writes it, in the order of the names."""
+    return tuple((names.index(name), f"{encode_basestring_ascii(name)}:") for name in sorted(names))
 
 
 def finite(name: str, value: object) -> float:

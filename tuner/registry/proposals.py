@@ -3,89 +3,143 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from tuner.errors import UsageError
-from tuner.experiment import Experiment, State, Study, Suggestion
+from tuner.experiment import Experiment, State, Study, Suggestion, Value
 from tuner.registry import codec
 from tuner.registry.base import Run
-from tuner.registry.queries import starts_with
+from tuner.registry.bulk import insert_rows
+from tuner.registry.queries import LAST_CHARACTER
 from tuner.registry.schema import experiments, shapes
 
-__all__ = ["add"]
+__all__ = ["Candidate", "add", "prepare"]
+
+_COLUMNS = (
+    "id",
+    "public_id",
+    "study_id",
+    "run_id",
+    "parent_id",
+    "method",
+    "shape_id",
+    "params",
+    "config_hash",
+    "repeat",
+    "seed",
+    "reason",
+    "created_at",
+)
+_LAST_ID = select(func.max(experiments.c.id))
+_HIGHEST_REPEATS = (
+    select(experiments.c.config_hash, func.max(experiments.c.repeat))
+    .where(
+        experiments.c.study_id == bindparam("of_study"),
+        experiments.c.config_hash.in_(bindparam("keys", expanding=True)),
+    )
+    .group_by(experiments.c.config_hash)
+)
+_FIND_SHAPE = select(shapes.c.id).where(shapes.c.names == bindparam("as_names"))
+_N_NUMBERED = select(func.count()).where(
+    experiments.c.public_id.between(bindparam("first"), bindparam("last"))
+)
 
 _BATCH = 500
 """How many values stand in one IN (...)."""
 
 
+class Candidate(NamedTuple):
+    """A suggestion as it is stored: `values` is a JSON array, `key` the hash of its content (16 bytes)."""
+
+    params: dict[str, Value]
+    values: str
+    key: bytes
+    method: str
+    reason: dict[str, Any]
+    parent: str | None
+
+
+def prepare(suggestions: Iterable[Suggestion]) -> list[Candidate]:
+    """Do ahead of the transaction what needs no database, so that others wait for less.
+
+    Raises:
+        UsageError: a parameter is not a finite number, string, bool or None.
+    """
+    return [
+        Candidate(params, *codec.encode_params(params), one.method, dict(one.reason), one.parent)
+        for one in suggestions
+        for params in (codec.plain_params(one.params),)
+    ]
+
+
 def add(
     connection: Connection,
     study: Study,
-    suggestions: Sequence[Suggestion],
+    candidates: Sequence[Candidate],
     *,
     run: Run | None,
     repeat: bool,
     now: float,
 ) -> list[Experiment]:
     """See `Registry.add`. The transaction is immediate: what is read here stays true until it is written."""
-    hashed = [
-        (codec.config_hash(params), params, suggestion)
-        for suggestion in suggestions
-        for params in (codec.plain_params(suggestion.params),)
-    ]
-    numbers = _next_repeats(connection, study, {key for key, _, _ in hashed})
+    numbers = _next_repeats(connection, study, {one.key for one in candidates})
     numbering = _Numbering(connection, now)
-    shape_ids = _shapes(connection, {tuple(params) for _, params, _ in hashed})
-    parents = _parents(connection, {s.parent for s in suggestions if s.parent is not None})
-    next_id = (connection.execute(select(func.max(experiments.c.id))).scalar() or 0) + 1
+    shape_ids = _shapes(connection, {tuple(one.params) for one in candidates})
+    parents = _parents(connection, {one.parent for one in candidates if one.parent is not None})
+    next_id = (connection.execute(_LAST_ID).scalar() or 0) + 1
+    run_id = None if run is None else run.id
 
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     written: list[Experiment] = []
-    for key, params, suggestion in hashed:
-        number = numbers.get(key, 0)
+    for one in candidates:
+        number = numbers.get(one.key, 0)
         if number and not repeat:
             continue
-        numbers[key] = number + 1
+        numbers[one.key] = number + 1
         experiment = Experiment(
             id=next_id + len(rows),
-            public_id=numbering.next(suggestion.method),
+            public_id=numbering.next(one.method),
             study_id=study.id,
-            params=params,
-            method=suggestion.method,
+            params=one.params,
+            method=one.method,
             state=State.WAITING,
             attempt=0,
             created_at=now,
-            reason=dict(suggestion.reason),
-            parent=suggestion.parent,
-            run_id=None if run is None else run.id,
+            reason=one.reason,
+            parent=one.parent,
+            run_id=run_id,
             seed=study.seed,
             repeat=number,
         )
-        rows.append(_row(experiment, key, shape_ids[tuple(params)], parents))
+        parent_id = None if one.parent is None else parents[one.parent]
+        rows.append(_row(experiment, one, shape_ids[tuple(one.params)], parent_id))
         written.append(experiment)
     if rows:
-        connection.execute(insert(experiments), rows)
+        insert_rows(connection, experiments, _COLUMNS, rows)
     return written
 
 
-def _row(experiment: Experiment, key: bytes, shape_id: int, parents: dict[str, int]) -> dict[str, Any]:
-    return {
-        "id": experiment.id,
-        "public_id": experiment.public_id,
-        "study_id": experiment.study_id,
-        "run_id": experiment.run_id,
-        "parent_id": None if experiment.parent is None else parents[experiment.parent],
-        "method": experiment.method,
-        "shape_id": shape_id,
-        "params": codec.dump(list(experiment.params.values())),
-        "config_hash": key,
-        "repeat": experiment.repeat,
-        "seed": experiment.seed,
-        "reason": codec.dump(experiment.reason) if experiment.reason else None,
-        "created_at": experiment.created_at,
-    }
+def _row(
+    experiment: Experiment, written_as: Candidate, shape_id: int, parent_id: int | None
+) -> tuple[Any, ...]:
+    """The values of `_COLUMNS`."""
+    return (
+        experiment.id,
+        experiment.public_id,
+        experiment.study_id,
+        experiment.run_id,
+        parent_id,
+        experiment.method,
+        shape_id,
+        written_as.values,
+        written_as.key,
+        experiment.repeat,
+        experiment.seed,
+        codec.dump(experiment.reason) if experiment.reason else None,
+        experiment.created_at,
+    )
 
 
 def _batches(values: Iterable[Any]) -> Iterable[list[Any]]:
@@ -98,11 +152,7 @@ def _next_repeats(connection: Connection, study: Study, keys: set[bytes]) -> dic
     """For each configuration that the study has: the number that its next row would get."""
     found: dict[bytes, int] = {}
     for batch in _batches(keys):
-        rows = connection.execute(
-            select(experiments.c.config_hash, func.max(experiments.c.repeat))
-            .where(experiments.c.study_id == study.id, experiments.c.config_hash.in_(batch))
-            .group_by(experiments.c.config_hash)
-        )
+        rows = connection.execute(_HIGHEST_REPEATS, {"of_study": study.id, "keys": batch})
         found.update((key, highest + 1) for key, highest in rows)
     return found
 
@@ -112,7 +162,7 @@ def _shapes(connection: Connection, wanted: set[tuple[str, ...]]) -> dict[tuple[
     found: dict[tuple[str, ...], int] = {}
     for names in wanted:
         text = codec.dump(names)
-        stored = connection.execute(select(shapes.c.id).where(shapes.c.names == text)).scalar()
+        stored = connection.execute(_FIND_SHAPE, {"as_names": text}).scalar()
         found[names] = (
             stored
             if stored is not None
@@ -148,9 +198,7 @@ class _Numbering:
         prefix = f"{method}_{self._stamp}_"
         if prefix not in self._used:
             # Rows are never deleted, so the number of rows is the highest number in use.
-            column = experiments.c.public_id
-            self._used[prefix] = self._connection.execute(
-                select(func.count()).where(starts_with(column, prefix))
-            ).scalar_one()
+            named = {"first": prefix, "last": prefix + LAST_CHARACTER}
+            self._used[prefix] = self._connection.execute(_N_NUMBERED, named).scalar_one()
         self._used[prefix] += 1
         return f"{prefix}{self._used[prefix]:03d}"

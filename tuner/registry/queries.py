@@ -1,10 +1,10 @@
 """Reading experiments. Functions of an open connection."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, union_all
 
 from tuner.errors import NotFoundError
 from tuner.experiment import Direction, Experiment, Measurement, Provenance, State, Study
@@ -14,6 +14,7 @@ from tuner.registry.schema import attempts, experiments, measurements, owners, p
 
 __all__ = [
     "EXPERIMENTS",
+    "LAST_CHARACTER",
     "attempts_of",
     "best",
     "by_ids",
@@ -43,22 +44,29 @@ EXPERIMENTS: Select[Any] = (
     .outerjoin(provenances, provenances.c.id == experiments.c.provenance_id)
 )
 
-_LAST_CHARACTER = chr(0x10FFFF)
+LAST_CHARACTER = chr(0x10FFFF)
+"""Ends every prefix search: nothing sorts after it."""
 _ALL = "all"
 
 
 def starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     """A prefix search that uses the column's index and knows no wildcards."""
-    return column.between(prefix, prefix + _LAST_CHARACTER)
+    return column.between(prefix, prefix + LAST_CHARACTER)
 
 
-def _read(connection: Connection, query: Select[Any]) -> list[Experiment]:
-    return [codec.read(codec.to_experiment, row) for row in connection.execute(query).all()]
+# Built once, since it is asked at each claim and end.
+_BY_IDS = EXPERIMENTS.where(experiments.c.id.in_(bindparam("ids", expanding=True))).order_by(experiments.c.id)
+
+
+def _read(
+    connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
+) -> list[Experiment]:
+    return [codec.read(codec.to_experiment, row) for row in connection.execute(query, parameters).all()]
 
 
 def by_ids(connection: Connection, ids: Sequence[int]) -> list[Experiment]:
     """The experiments with these ids, in the order of writing."""
-    return _read(connection, EXPERIMENTS.where(experiments.c.id.in_(ids)).order_by(experiments.c.id))
+    return _read(connection, _BY_IDS, {"ids": ids})
 
 
 def get_experiment(connection: Connection, prefix: str) -> Experiment:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tuner.errors import StorageError, UsageError
+from tuner.errors import ClaimLostError, StorageError, UsageError
 from tuner.experiment import (
     Evaluation,
     Experiment,
@@ -102,8 +102,9 @@ class SqliteRegistry(Registry):
         run: Run | None = None,
         repeat: bool = False,
     ) -> list[Experiment]:
+        candidates = proposals.prepare(suggestions)
         with self.database.write() as connection:
-            return proposals.add(connection, study, suggestions, run=run, repeat=repeat, now=self._clock())
+            return proposals.add(connection, study, candidates, run=run, repeat=repeat, now=self._clock())
 
     def claim(self, study: Study, n: int = 1) -> list[Claim]:
         if n < 0:
@@ -116,13 +117,24 @@ class SqliteRegistry(Registry):
         with self.database.write() as connection:
             claims.measure(connection, claim, measurements)
 
+    def finish(
+        self,
+        results: Sequence[tuple[Claim, Evaluation | Failure]],
+        provenance: Provenance,
+        limits: Limits | None = None,
+    ) -> list[Experiment | ClaimLostError]:
+        with self.database.write() as connection:
+            return claims.finish(connection, results, provenance, limits or Limits(), self._clock())
+
     def complete(self, claim: Claim, evaluation: Evaluation, provenance: Provenance) -> Experiment:
         with self.database.write() as connection:
-            return claims.complete(connection, claim, evaluation, provenance, self._clock())
+            done = claims.finish(connection, [(claim, evaluation)], provenance, Limits(), self._clock())
+        return _only(done)
 
     def fail(self, claim: Claim, failure: Failure, limits: Limits | None = None) -> Experiment:
         with self.database.write() as connection:
-            return claims.fail(connection, claim, failure, limits or Limits(), self._clock())
+            done = claims.finish(connection, [(claim, failure)], None, limits or Limits(), self._clock())
+        return _only(done)
 
     def release(self, claims_: Sequence[Claim]) -> int:
         with self.database.write() as connection:
@@ -263,3 +275,10 @@ class SqliteRegistry(Registry):
     def _is_dead(self, now: float) -> Callable[[owners.Owner], bool]:
         folder = owners.lock_folder(self.database.path)
         return lambda owner: owner.token != self.owner and owners.is_dead(owner, folder, now)
+
+
+def _only(ended: Sequence[Experiment | ClaimLostError]) -> Experiment:
+    [one] = ended
+    if isinstance(one, ClaimLostError):
+        raise one
+    return one

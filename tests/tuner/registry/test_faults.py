@@ -39,6 +39,8 @@ class Scene:
 
 EVALUATION = Evaluation(0.5, 0.1, {"f1": 0.5}, (Measurement(0, "auc", 0.5), Measurement(1, "auc", 0.6)))
 
+FAILURE = Failure(Outcome.ERROR, "x", "y", EVALUATION.measurements)
+
 WRITES: dict[str, Callable[[Scene], object]] = {
     "open_study": lambda s: s.registry.open_study(StudySpec("new", {}, "m", SPEC.direction, {})),
     "start_run": lambda s: s.registry.start_run(s.study, method="x", n_wanted=1, seed=0, info={}),
@@ -48,7 +50,8 @@ WRITES: dict[str, Callable[[Scene], object]] = {
     "claim": lambda s: s.registry.claim(s.study, 3),
     "measure": lambda s: s.registry.measure(s.claim, EVALUATION.measurements),
     "complete": lambda s: s.registry.complete(s.claim, EVALUATION, ON),
-    "fail": lambda s: s.registry.fail(s.claim, Failure(Outcome.ERROR, "x", "y", EVALUATION.measurements)),
+    "fail": lambda s: s.registry.fail(s.claim, FAILURE),
+    "finish": lambda s: s.registry.finish([(s.claim, EVALUATION), (s.second, FAILURE)], ON),
     "release": lambda s: s.registry.release([s.claim, s.second]),
     "heartbeat": lambda s: s.registry.heartbeat(),
     "recover": lambda s: s.registry.recover(),
@@ -104,7 +107,7 @@ def test_every_transaction_is_immediate_or_one_statement(scene: Scene, name: str
     assert begun
 
 
-@pytest.mark.parametrize("name", ["add", "claim", "complete", "fail", "recover", "activate"])
+@pytest.mark.parametrize("name", ["add", "claim", "complete", "fail", "finish", "recover", "activate"])
 def test_an_interrupt_at_any_step_leaves_all_or_nothing(scene: Scene, path: Path, name: str) -> None:
     """SQLite is stopped at its 10th, 12th, 14th, ... instruction until the write gets through."""
     before = content(path)

@@ -40,6 +40,9 @@ def plans(registry: Registry, act: Callable[[], object]) -> list[str]:
 OFTEN: dict[str, Callable[[Registry, Study, Run], object]] = {
     "claim": lambda registry, study, run: registry.claim(study, 2),
     "complete": lambda registry, study, run: registry.complete(registry.claim(study)[0], Evaluation(0.5), ON),
+    "finish": lambda registry, study, run: registry.finish(
+        [(one, Evaluation(0.5)) for one in registry.claim(study, 2)], ON
+    ),
     "counts": lambda registry, study, run: registry.counts(study),
     "counts of a run": lambda registry, study, run: registry.counts(study, run),
     "best": lambda registry, study, run: registry.best(study),
