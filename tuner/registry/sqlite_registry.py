@@ -258,7 +258,8 @@ class SqliteRegistry(Registry):
         with self._registering:
             if self._owner_id is None:
                 with self.database.write() as connection:
-                    self._owner_id = self._register(connection)
+                    owner_id = self._register(connection)
+                self._owner_id = owner_id  # not before it is committed
             return self._owner_id
 
     def _register(self, connection: Connection) -> int:

@@ -90,6 +90,23 @@ def test_every_write_is_seen_by_others_once_and_not_at_all_when_rolled_back(
     assert content(path) != before
 
 
+def test_an_owner_whose_row_was_not_committed_is_written_again(connect: Connect) -> None:
+    registry = connect()
+    study = registry.open_study(SPEC)
+    registry.add(study, some(1))
+
+    def refuse(connection: object) -> None:
+        raise KeyboardInterrupt
+
+    engine = database_of(registry).engine
+    event.listen(engine, "commit", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        registry.claim(study)
+    event.remove(engine, "commit", refuse)
+    [claim] = registry.claim(study)
+    assert registry.complete(claim, Evaluation(0.5), ON).value == 0.5
+
+
 @pytest.mark.parametrize("name", WRITES)
 def test_every_transaction_is_immediate_or_one_statement(scene: Scene, name: str) -> None:
     """A deferred transaction that turns to writing can fail at it; ours never do."""
