@@ -3,8 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 PATH="$BIN:$PATH"
-RETRAIN_DB="sqlite:///$PWD/experiments.db"
-export PATH RETRAIN_DB
+export PATH
 
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 if [ -n "${NO_COLOR-}" ] || [ ! -t 1 ]; then
@@ -13,8 +12,13 @@ fi
 
 mkdir -p demo
 cd demo
-[ -f retrain.toml ] || say retrain init --example breast_cancer
+if [ ! -f retrain.toml ]; then
+    say retrain init --example breast_cancer
+    # The registry stands at the top of the repository, for whoever opens it there.
+    { echo 'db = "sqlite:///../experiments.db"'; cat retrain.toml; } > with_db && mv with_db retrain.toml
+fi
 say orchestrator --method random --configs 8
 say orchestrator --method bayesian --configs 12
 say orchestrator --summary
 say retrain --apply-hp best --dry-run
+printf '\nGo on from here: cd demo && . ../.venv/bin/activate && orchestrator ls\n'

@@ -51,19 +51,21 @@ def toml_snippets() -> list[str]:
     return blocks
 
 
+FUNCTION = (
+    '[pipeline]\nkind = "mine:train"\nmetric = "roc_auc"\n[space.params.x]\ntype = "int"\nlow = 1\nhigh = 9\n'
+)
+
+
 def test_the_snippets_of_configuration_are_accepted(tmp_path: Path) -> None:
     snippets = toml_snippets()
-    assert len(snippets) >= 4
-    whole = 0
+    assert len(snippets) == 5
     for number, text in enumerate(snippets):
         document: dict[str, Any] = tomllib.loads(text)
-        if "pipeline" not in document:
-            continue
-        whole += 1
         path = tmp_path / f"{number}.toml"
-        path.write_text(text)
-        load_config(path)
-    assert whole >= 3
+        path.write_text(text if "pipeline" in document else FUNCTION + text)
+        config = load_config(path)
+        assert config.search_space().defaults()
+        assert len(config.gate) == len(document.get("gate", []))
 
 
 def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
