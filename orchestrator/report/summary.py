@@ -2,11 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from retrain.improvement import Improvement, find_configuration, improvement
-from tuner.errors import NotFoundError
+from retrain.improvement import Improvement, improvement
+from tuner.errors import NotFoundError, ParamsError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.registry.base import Registry
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
@@ -99,25 +99,33 @@ def summarize(
     Raises:
         NotFoundError: the study has no experiments yet.
     """
-    experiments = registry.experiments(study)
-    if not experiments:
+    counts = registry.counts(study)
+    if not sum(counts.values()):
         raise NotFoundError(
             f"Study {study.name!r} has no experiments yet.", "orchestrator --method random --configs 20"
         )
     best = tuple(registry.best(study, top))
     provenance = best[0].provenance if best else None
-    compared = [e for e in experiments if e.state is State.COMPLETE and e.provenance == provenance]
-    baseline = find_configuration(compared, study.baseline) or _of_method(compared, "default")
-    in_use = find_configuration(compared, deployed) if deployed else _of_method(compared, "deployed")
+    provenances = registry.provenances(study)
+    baseline = in_use = None
+    if provenance is not None:
+        baseline = _scored(registry, study, provenance, study.baseline) or registry.find_scored(
+            study, provenance, method="default"
+        )
+        in_use = (
+            _scored(registry, study, provenance, deployed)
+            if deployed
+            else registry.find_scored(study, provenance, method="deployed")
+        )
     if in_use is not None and baseline is not None and in_use.id == baseline.id:
         in_use = None
     references = [(name, row) for name, row in (("baseline", baseline), ("deployed", in_use)) if row]
-    finished = [e for e in experiments if e.state.finished]
+    effort = registry.effort(study)
     return Summary(
         study=study,
-        counts=registry.counts(study),
+        counts=counts,
         provenance=provenance,
-        n_compared=len(compared),
+        n_compared=sum(n for each, n in provenances if each == provenance),
         top=best,
         baseline=baseline,
         deployed=in_use,
@@ -128,19 +136,20 @@ def summarize(
             if row.id != best[0].id
         ),
         bounds=tuple(_bounds_hit(study, best[0])) if best else (),
-        failures=tuple(_failures(experiments)),
-        excluded=tuple(_excluded(registry.provenances(study), provenance)),
-        experiments_s=sum(e.duration_s or 0.0 for e in finished),
-        wall_s=_covered(
-            (e.started_at, e.finished_at)
-            for e in finished
-            if e.started_at is not None and e.finished_at is not None
-        ),
+        failures=tuple(_failures(registry.experiments(study, states=[State.FAILED]))),
+        excluded=tuple(_excluded(provenances, provenance)),
+        experiments_s=effort.experiments_s,
+        wall_s=effort.wall_s,
     )
 
 
-def _of_method(experiments: Sequence[Experiment], method: str) -> Experiment | None:
-    return next((e for e in reversed(experiments) if e.method == method), None)
+def _scored(registry: Registry, study: Study, provenance: Provenance, params: Params) -> Experiment | None:
+    """The latest of this provenance that ran exactly these parameters, as the study's space spells them."""
+    try:
+        spelt = SearchSpace.from_dict(study.space).validate(params)
+    except ParamsError:  # of another space: its rows may be there all the same
+        spelt = dict(params)
+    return registry.find_scored(study, provenance, params=spelt)
 
 
 def _is_in_use(best: Experiment, deployed: Params | None, reference: Experiment | None) -> bool:
@@ -169,14 +178,11 @@ def _position(parameter: FloatParam | IntParam, value: float) -> float:
     return (here - low) / (high - low) if high > low else 0.5
 
 
-def _failures(experiments: Iterable[Experiment]) -> list[FailureGroup]:
+def _failures(failed: Iterable[Experiment]) -> list[FailureGroup]:
     groups: dict[tuple[Outcome | None, str], list[Experiment]] = {}
-    for each in experiments:
-        if each.state is State.FAILED:
-            cause = re.sub(
-                r"0x[0-9a-f]+|\d+", "#", _first_line(each)
-            )  # numbers vary where the cause does not
-            groups.setdefault((each.outcome, cause), []).append(each)
+    for each in failed:
+        cause = re.sub(r"0x[0-9a-f]+|\d+", "#", _first_line(each))  # numbers vary where the cause does not
+        groups.setdefault((each.outcome, cause), []).append(each)
     ordered = sorted(groups.values(), key=len, reverse=True)
     return [FailureGroup(g[-1].outcome, _first_line(g[-1]), len(g), g[-1].public_id) for g in ordered]
 
@@ -193,12 +199,3 @@ def _excluded(
             names = ("data", "code", "metric")
             differs = tuple(n for n in names if getattr(other, n) != getattr(compared, n))
             yield Excluded(count, differs, other)
-
-
-def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Length of the union of time spans: seconds that at least one of them covers."""
-    total, until = 0.0, -math.inf
-    for start, end in sorted(spans):
-        total += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return total

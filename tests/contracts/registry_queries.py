@@ -15,7 +15,7 @@ from tuner.experiment import (
     State,
     Study,
 )
-from tuner.registry.base import Limits, Registry, StudySpec, VersionState
+from tuner.registry.base import Effort, Limits, Registry, StudySpec, VersionState
 
 __all__ = ["QueriesContract"]
 
@@ -128,6 +128,71 @@ class QueriesContract(RegistryFixtures):
         registry.fail(registry.claim(study)[0], Failure(Outcome.NON_FINITE, "NaN"), Limits(failures=1))
         assert registry.best(study) == []
         assert registry.provenances(study) == []
+
+    def test_what_was_scored_is_found_by_its_parameters_or_its_method(
+        self, registry: Registry, other: Registry, study: Study
+    ) -> None:
+        newer = Provenance(data="d2")
+        [default] = registry.add(study, some(1, method="default"))
+        old = registry.complete(registry.claim(study)[0], Evaluation(0.1), ON)
+        [first, second] = self.score(registry, study, [0.2, 0.3], newer)
+        registry.add(study, some(1, method="default"), repeat=True)
+        again = registry.complete(registry.claim(study)[0], Evaluation(0.4), newer)
+        registry.add(study, some(1, first=9, method="default_2"))
+        longer = registry.complete(registry.claim(study)[0], Evaluation(0.5), newer)
+        assert other.find_scored(study, ON, method="default") == old
+        assert other.find_scored(study, newer, method="default") == again
+        assert other.find_scored(study, newer, method="default_2") == longer
+        assert other.find_scored(study, newer, method="random") == second
+        assert other.find_scored(study, ON, params=default.params) == old
+        assert other.find_scored(study, newer, params=dict(default.params)) == again
+        assert other.find_scored(study, newer, params=first.params, method="random") == first
+        assert other.find_scored(study, newer, params=first.params, method="default") is None
+        assert other.find_scored(study, ON, params=first.params) is None
+        assert other.find_scored(study, newer, params={"depth": 1.0, "rate": 0.125}) is None
+        assert other.find_scored(study, Provenance("d3"), method="default") is None
+
+    def test_what_was_scored_is_of_its_own_study_and_has_a_value(
+        self, registry: Registry, study: Study
+    ) -> None:
+        second = registry.open_study(StudySpec("b", SPEC.space, SPEC.metric, SPEC.direction, SPEC.baseline))
+        [written] = registry.add(study, some(1))
+        assert registry.find_scored(study, ON, params=written.params) is None
+        registry.complete(registry.claim(study)[0], Evaluation(0.1), ON)
+        assert registry.find_scored(second, ON, params=written.params) is None
+        assert registry.find_scored(second, ON, method="random") is None
+
+    def test_effort_counts_parallel_experiments_once_and_pauses_not_at_all(
+        self, registry: Registry, study: Study, clock: Clock
+    ) -> None:
+        assert registry.effort(study) == Effort(0.0, 0.0)
+        registry.add(study, some(5))
+        first, second = registry.claim(study, 2)
+        clock.now += 10
+        registry.complete(first, Evaluation(0.5, duration_s=9.0), ON)
+        [third] = registry.claim(study)
+        clock.now += 2
+        registry.fail(third, Failure(Outcome.CANCELLED, "x", duration_s=2.0))
+        clock.now += 3
+        registry.complete(second, Evaluation(0.5), ON)
+        assert registry.effort(study) == Effort(11.0, 15.0)
+        clock.now += 1000
+        [fourth] = registry.claim(study)
+        registry.claim(study)
+        clock.now += 4
+        registry.complete(fourth, Evaluation(0.5, duration_s=4.0), ON)
+        assert registry.effort(study) == Effort(15.0, 19.0)
+
+    def test_a_clock_set_back_takes_no_effort_away(
+        self, registry: Registry, study: Study, clock: Clock
+    ) -> None:
+        registry.add(study, some(2))
+        first, second = registry.claim(study, 2)
+        clock.now -= 100
+        registry.complete(first, Evaluation(0.5, duration_s=1.0), ON)
+        clock.now += 107
+        registry.complete(second, Evaluation(0.5, duration_s=7.0), ON)
+        assert registry.effort(study) == Effort(8.0, 7.0)
 
     # ---- versions, ledger, events
 

@@ -35,6 +35,7 @@ __all__ = [
     "Attempt",
     "Claim",
     "Deployment",
+    "Effort",
     "Event",
     "Limits",
     "ModelVersion",
@@ -94,6 +95,19 @@ class Attempt:
     ended_at: float | None
     ending: str | None  # complete, pruned, failed, released or lost; a retry is "failed" with its message
     message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What the finished experiments of a study took.
+
+    Attributes:
+        experiments_s: seconds of all of them together.
+        wall_s: seconds during which at least one of them ran (its last attempt, where there were several).
+    """
+
+    experiments_s: float
+    wall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +366,24 @@ class Registry(ABC):
 
         Ties go to the older one. Empty when there is none.
         """
+
+    @abstractmethod
+    def find_scored(
+        self,
+        study: Study,
+        provenance: Provenance,
+        *,
+        params: Params | None = None,
+        method: str | None = None,
+    ) -> Experiment | None:
+        """The last written COMPLETE experiment of this provenance with these parameters, or by this method.
+
+        Parameters are the same where value and type are: 1 and 1.0 differ. With both given, both must hold.
+        """
+
+    @abstractmethod
+    def effort(self, study: Study) -> Effort:
+        """How long its finished experiments took."""
 
     @abstractmethod
     def measurements(self, experiment: Experiment) -> list[Measurement]:

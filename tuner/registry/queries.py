@@ -4,12 +4,24 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+    union_all,
+)
 
 from tuner.errors import NotFoundError
-from tuner.experiment import Direction, Experiment, Measurement, Provenance, State, Study
+from tuner.experiment import Direction, Experiment, Measurement, Params, Provenance, State, Study
 from tuner.registry import codec
-from tuner.registry.base import Attempt, Run
+from tuner.registry.base import Attempt, Effort, Run
 from tuner.registry.schema import attempts, experiments, measurements, owners, provenances, shapes
 
 __all__ = [
@@ -19,6 +31,8 @@ __all__ = [
     "best",
     "by_ids",
     "counts",
+    "effort",
+    "find_scored",
     "get_experiment",
     "list_experiments",
     "measurements_of",
@@ -117,6 +131,8 @@ def list_experiments(
         query = query.where(experiments.c.study_id == study.id)
     if states is not None:
         query = query.where(experiments.c.state.in_([state.value for state in states]))
+        if State.COMPLETE not in states:
+            query = query.where(experiments.c.value.is_(None))  # for the index
     if run is not None:
         query = query.where(experiments.c.run_id == run.id)
     order = experiments.c.id.desc() if newest_first else experiments.c.id
@@ -160,27 +176,75 @@ def provenances_of(connection: Connection, study: Study) -> list[tuple[Provenanc
 
 def best(connection: Connection, study: Study, n: int, provenance: Provenance | None) -> list[Experiment]:
     """See `Registry.best`."""
-    wanted = select(provenances.c.id).where(provenances.c.study_id == study.id)
-    if provenance is None:
-        wanted = wanted.order_by(provenances.c.turn.desc()).limit(1)
-    else:
-        wanted = wanted.where(
-            provenances.c.data == provenance.data,
-            provenances.c.code == provenance.code,
-            provenances.c.metric == provenance.metric,
-        )
+    wanted = _provenance_id(study, provenance)
     value = experiments.c.value
     order = value.desc() if study.direction is Direction.MAXIMIZE else value
     return _read(
         connection,
         EXPERIMENTS.where(
             experiments.c.study_id == study.id,
-            experiments.c.provenance_id == wanted.scalar_subquery(),
+            experiments.c.provenance_id == wanted,
             value.is_not(None),
         )
         .order_by(order, experiments.c.id)
         .limit(n),
     )
+
+
+def _provenance_id(study: Study, provenance: Provenance | None) -> ScalarSelect[int]:
+    """The row id of a provenance; of the latest, where it is None."""
+    wanted = select(provenances.c.id).where(provenances.c.study_id == study.id)
+    if provenance is None:
+        return wanted.order_by(provenances.c.turn.desc()).limit(1).scalar_subquery()
+    return wanted.where(
+        provenances.c.data == provenance.data,
+        provenances.c.code == provenance.code,
+        provenances.c.metric == provenance.metric,
+    ).scalar_subquery()
+
+
+def find_scored(
+    connection: Connection,
+    study: Study,
+    provenance: Provenance,
+    *,
+    params: Params | None,
+    method: str | None,
+) -> Experiment | None:
+    """See `Registry.find_scored`."""
+    # A plus keeps SQLite from an index: left to itself it would walk through the whole study, as if in luck.
+    query = EXPERIMENTS.where(
+        literal_column("+experiments.provenance_id") == _provenance_id(study, provenance),
+        experiments.c.value.is_not(None),
+    )
+    if params is not None:
+        _, key = codec.encode_params(codec.plain_params(params))
+        query = query.where(experiments.c.study_id == study.id, experiments.c.config_hash == key)
+    if method is not None:  # each public id starts with it, and has an index
+        of_method = starts_with(experiments.c.public_id, f"{method}_")
+        query = query.where(of_method, experiments.c.method == method)
+    found = _read(connection, query.order_by(literal_column("+experiments.id").desc()).limit(1))
+    return found[0] if found else None
+
+
+def effort(connection: Connection, study: Study) -> Effort:
+    """See `Registry.effort`."""
+    started, ended = experiments.c.started_at, experiments.c.finished_at
+    spans = (
+        select(
+            started,
+            ended,
+            experiments.c.duration_s,
+            func.max(ended).over(order_by=started, rows=(None, -1)).label("until"),
+        )
+        .where(experiments.c.study_id == study.id, ended.is_not(None))
+        .subquery()
+    )
+    # Of each span, what no earlier one covers; a clock that was set back makes none of it negative.
+    since = case((spans.c.until > spans.c.started_at, spans.c.until), else_=spans.c.started_at)
+    fresh = case((spans.c.finished_at > since, spans.c.finished_at - since), else_=0.0)
+    row = connection.execute(select(func.sum(spans.c.duration_s), func.sum(fresh))).one()
+    return Effort(row[0] or 0.0, row[1] or 0.0)
 
 
 def measurements_of(connection: Connection, experiment: Experiment) -> list[Measurement]:

@@ -24,6 +24,7 @@ from tuner.registry.base import (
     Attempt,
     Claim,
     Deployment,
+    Effort,
     Event,
     Limits,
     ModelVersion,
@@ -184,6 +185,21 @@ class SqliteRegistry(Registry):
     def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
         with self.database.read() as connection:
             return queries.best(connection, study, n, provenance)
+
+    def find_scored(
+        self,
+        study: Study,
+        provenance: Provenance,
+        *,
+        params: Params | None = None,
+        method: str | None = None,
+    ) -> Experiment | None:
+        with self.database.read() as connection:
+            return queries.find_scored(connection, study, provenance, params=params, method=method)
+
+    def effort(self, study: Study) -> Effort:
+        with self.database.read() as connection:
+            return queries.effort(connection, study)
 
     def measurements(self, experiment: Experiment) -> list[Measurement]:
         with self.database.read() as connection:

@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from tests.contracts.registry_cases import ON, SPEC, some
 from tests.tuner.registry.reading import database_of
-from tuner.experiment import Evaluation, Study
+from tuner.experiment import Evaluation, State, Study
 from tuner.registry import Registry, Run
 
 
@@ -49,6 +49,7 @@ OFTEN: dict[str, Callable[[Registry, Study, Run], object]] = {
     "recover": lambda registry, study, run: registry.recover(),
     "get_experiment": lambda registry, study, run: registry.get_experiment("random_20231114_221320_007"),
     "add": lambda registry, study, run: registry.add(study, some(3)),
+    "failed": lambda registry, study, run: registry.experiments(study, states=[State.FAILED]),
     "latest": lambda registry, study, run: registry.experiments(study, limit=5, newest_first=True),
 }
 
@@ -61,3 +62,13 @@ def test_no_question_reads_every_experiment(registry: Registry, study: Study, na
     whole = [plan for plan in found if plan.startswith("SCAN experiments") and "USING" not in plan]
     assert not whole
     assert "USE TEMP B-TREE FOR ORDER BY" not in found[-1]
+
+
+@pytest.mark.parametrize("known", [{"params": {"depth": 1, "rate": 0.125}}, {"method": "default"}], ids=str)
+def test_what_was_scored_is_found_by_its_own_index(
+    registry: Registry, study: Study, known: dict[str, Any]
+) -> None:
+    """Not by walking through all experiments of the study or of the provenance."""
+    found = plans(registry, lambda: registry.find_scored(study, ON, **known))
+    [way] = [plan for plan in found if plan.startswith(("SEARCH experiments", "SCAN experiments"))]
+    assert "config_hash=?" in way or "public_id>?" in way
