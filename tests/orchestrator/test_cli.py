@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from retrain.cli import run_command
 from tests.orchestrator.fakes import FakeClock, FakePool, failed, scored
 from tuner.errors import PoolError
 from tuner.registry import open_registry
+from tuner.registry.engine import dbapi
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -242,6 +244,25 @@ def test_backup_is_a_registry_and_replaces_nothing(run: Run, ids: list[str]) -> 
     with open_registry("copy.db", create=False, read_only=True) as registry:
         assert [each.public_id for each in registry.experiments()] == ids
     assert run("backup", "copy.db")[0] == 2
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+@pytest.mark.parametrize("in_use", [True, False])
+def test_backup_of_a_registry_that_runs_or_rests(run: Run, project: Path, mode: str, in_use: bool) -> None:
+    """At rest in WAL mode there is no -wal file, and it is opened for reading in another way."""
+    run("--method", "random", "--configs", "3", "-q")
+    with closing(dbapi().connect("experiments.db")) as raw:
+        assert raw.execute(f"PRAGMA journal_mode={mode}").fetchone() == (mode,)
+    before = Path("experiments.db").read_bytes()
+    with ExitStack() as stack:
+        if in_use:
+            raw = stack.enter_context(closing(dbapi().connect("experiments.db")))
+            raw.execute("BEGIN IMMEDIATE")  # as a run that is just committing a result
+        code, out, err = run("backup", "copy.db")
+    assert (code, err) == (0, "")
+    with open_registry(out.strip(), create=False, read_only=True) as registry:
+        assert len(registry.experiments()) == 4
+    assert Path("experiments.db").read_bytes() == before
 
 
 @pytest.mark.parametrize("arguments", [["--summary"], ["ls"], ["show", "x"], ["backup", "copy.db"]])

@@ -2,8 +2,11 @@
 
 import os
 import secrets
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from tuner.errors import StorageError, UsageError
 from tuner.registry.base import Registry
@@ -39,7 +42,7 @@ def copy_database(source: Database, target: Path) -> None:
     """Copy the latest commit of `source` to `target`, which appears whole or not at all."""
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with source.read() as connection:
+        with source.read() as connection, _allowed_to_copy(connection):
             connection.exec_driver_sql("VACUUM INTO ?", (str(fresh),))
         if is_sound(dbapi().sqlite_version_info):
             with sqlite_errors(target), closing(connect(fresh, "rw")) as copied:
@@ -52,6 +55,17 @@ def copy_database(source: Database, target: Path) -> None:
     finally:
         for left in ("", "-journal", "-wal", "-shm"):
             fresh.with_name(fresh.name + left).unlink(missing_ok=True)
+
+
+@contextmanager
+def _allowed_to_copy(connection: Connection) -> Iterator[None]:
+    """Lift `query_only` for a while: it also forbids VACUUM INTO, which writes nothing to its source."""
+    before = connection.exec_driver_sql("PRAGMA query_only").scalar_one()
+    connection.exec_driver_sql("PRAGMA query_only=OFF")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA query_only={before}")
 
 
 def _sync(path: Path) -> None:
