@@ -1,12 +1,15 @@
 """What a study stands on: results scored on other data, code or metric are kept, and never compared."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from orchestrator.progress import Display
-from tuner.experiment import Provenance, Study, Suggestion
+from tuner.experiment import Experiment, Params, Provenance, State, Study, Suggestion
 from tuner.registry.base import Registry
+from tuner.space import config_key
 
-__all__ = ["renew_baseline"]
+__all__ = ["is_outdated", "renew_references"]
 
-_REFERENCES = ("default", "deployed")
 _PARTS = {
     "data": "other data",
     "code": "other code",
@@ -14,26 +17,66 @@ _PARTS = {
 }
 
 
-def renew_baseline(registry: Registry, study: Study, provenance: Provenance, display: Display) -> None:
-    """Have the reference rows of a study scored again where none of its results can be compared any more.
+def is_outdated(experiment: Experiment, provenance: Provenance) -> bool:
+    """Whether its result came from other data, code or metric than those of now."""
+    return experiment.state is State.COMPLETE and experiment.provenance != provenance
 
-    Nothing is written while there are no results, some of them are of this provenance, or those rows wait.
+
+def renew_references(
+    registry: Registry, study: Study, provenance: Provenance, deployed: Params | None, display: Display
+) -> None:
+    """Have defaults, baseline and what is deployed scored again where their results cannot be compared.
+
+    Each is written once as a repeat: not where it waits, or has a result of this provenance. One that failed
+    is tried again only while the study has no result of this provenance.
     """
     known = registry.provenances(study)
-    if not known or any(each == provenance for each, _ in known):
+    if not known:
         return
-    n_results = sum(count for _, count in known)
+    fresh = all(each != provenance for each, _ in known)
+    again = _to_score(registry.experiments(study), study, provenance, deployed, failed_too=fresh)
     what = _difference(known[0][0], provenance)
-    display.note(
-        f"{n_results} earlier result{'s' if n_results > 1 else ''} of study {study.name!r} came from {what}: "
-        "kept, but not compared; the baseline is scored again"
-    )
-    rows = [e for e in registry.experiments(study) if e.method in _REFERENCES]
-    pending = {e.method for e in rows if not e.state.finished}
-    again = {e.method: Suggestion(e.params, e.method) for e in rows if e.method not in pending}
+    if fresh:
+        n = sum(count for _, count in known)
+        display.note(
+            f"{n} earlier result{'s' if n > 1 else ''} of study {study.name!r} came from {what}: "
+            f"kept, but not compared; {_references(len(again))} scored again"
+        )
+    elif again:
+        display.note(f"{_references(len(again))} scored again, to be compared with what is scored now")
     if again:
-        registry.add(study, list(again.values()), repeat=True)
-        registry.log("provenance", f"study {study.name!r} goes on with {what}")
+        registry.add(study, again, repeat=True)
+        if fresh:
+            registry.log("provenance", f"study {study.name!r} goes on with {what}")
+
+
+def _to_score(
+    rows: Sequence[Experiment],
+    study: Study,
+    provenance: Provenance,
+    deployed: Params | None,
+    *,
+    failed_too: bool,
+) -> list[Suggestion]:
+    references = [Suggestion(row.params, "default") for row in rows if row.method == "default"][:1]
+    references += [Suggestion(params, "deployed") for params in (study.baseline, deployed) if params]
+    by_key: dict[str, list[Experiment]] = defaultdict(list)
+    for row in rows:
+        by_key[config_key(row.params)].append(row)
+
+    def lacks(tried: Sequence[Experiment]) -> bool:
+        if not tried or any(not e.state.finished or e.provenance == provenance for e in tried):
+            return False
+        return failed_too or tried[-1].state is State.COMPLETE
+
+    unique: dict[str, Suggestion] = {}
+    for each in references:
+        unique.setdefault(config_key(each.params), each)
+    return [each for key, each in unique.items() if lacks(by_key[key])]
+
+
+def _references(n: int) -> str:
+    return "the baseline is" if n < 2 else "the baseline and what is deployed are"
 
 
 def _difference(old: Provenance, new: Provenance) -> str:

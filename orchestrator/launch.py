@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.driver import Driver, recovery_lines
-from orchestrator.ground import renew_baseline
+from orchestrator.ground import is_outdated, renew_references
 from orchestrator.heartbeat import Heartbeat
 from orchestrator.plan import RunLimits, StopReason
 from orchestrator.pool import WorkerPool
@@ -21,7 +21,7 @@ from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
 from retrain.pipeline import Pipeline
 from tuner.errors import NotFoundError, PoolError
-from tuner.experiment import Experiment, Provenance, State, Study
+from tuner.experiment import Experiment, Params, Provenance, State, Study
 from tuner.propose import propose
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, Run
@@ -61,7 +61,10 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         study = open_configured_study(config, registry, pipeline, seed=request.seed)
         if request.seed not in (None, study.seed):
             display.note(f"study {study.name!r} keeps the seed it was made with, {study.seed}")
-        return conduct(registry, study, pipeline, pool, request, display=display, stop=stop)
+        deployed = _deployed(config, registry, pipeline)
+        return conduct(
+            registry, study, pipeline, pool, request, deployed=deployed, display=display, stop=stop
+        )
 
 
 def conduct(
@@ -71,12 +74,14 @@ def conduct(
     pool: WorkerPool,
     request: Request,
     *,
+    deployed: Params | None = None,
     display: Display,
     stop: StopRequest,
 ) -> RunResult:
     """Run a study with a pipeline whose data are in use, on a pool that may still be starting.
 
-    The caller opened registry and pool, and closes them; the request is settled.
+    The caller opened registry and pool, and closes them; the request is settled. `deployed` is what is in
+    production now, where it is in the space: it is scored again where its result cannot be compared.
 
     Raises:
         PoolError: the workers cannot be started, or were lost.
@@ -85,8 +90,8 @@ def conduct(
     for line in recovery_lines(registry.recover()):
         display.note(line)
     provenance = pipeline.provenance()
-    renew_baseline(registry, study, provenance, display)
-    run, n_left = _start_run(registry, study, request, display)
+    renew_references(registry, study, provenance, deployed, display)
+    run, n_left = _start_run(registry, study, request, provenance, display)
     n_waiting = registry.counts(study)[State.WAITING]
     if n_waiting:
         display.note(f"{_count(n_waiting, 'experiment')} waiting in study {study.name!r}")
@@ -174,20 +179,36 @@ def _n_open(config: "Config", request: Request) -> int:
     return n_open
 
 
+def _deployed(config: "Config", registry: Registry, pipeline: Pipeline) -> Params | None:
+    """What is in production, or None where it is the defaults or not in the space."""
+    from retrain.deploy.deployed import find_deployed
+
+    found = find_deployed(config, registry, pipeline.space)
+    if found.source == "defaults" or not pipeline.space.contains(found.params):
+        return None
+    return pipeline.space.validate(found.params)
+
+
 def _start_run(
-    registry: Registry, study: Study, request: Request, display: Display
+    registry: Registry, study: Study, request: Request, provenance: Provenance, display: Display
 ) -> tuple[Run, int | None]:
-    """Start a run, or take over the unfinished one of the same command; and how many candidates it lacks."""
+    """Start a run, or take over the unfinished one of the same command; and how many candidates it lacks.
+
+    What it scored on other data, code or metric has to be scored again, and so is lacking.
+    """
     n_wanted = request.n_configs or 0
     run = registry.start_run(
         study, method=request.method, n_wanted=n_wanted, seed=study.seed, info=run_info(request.command)
     )
-    n_written = sum(registry.counts(study, run).values())
-    if n_written:
+    rows = registry.experiments(study, run=run)
+    n_outdated = sum(is_outdated(each, provenance) for each in rows)
+    n_written = len(rows) - n_outdated
+    if rows:
         of = "" if request.n_configs is None else f" of {n_wanted}"
-        display.note(f"continuing run {run.id}: {n_written}{of} candidates are written")
+        besides = f"; {n_outdated} more cannot be compared any more" if n_outdated else ""
+        display.note(f"continuing run {run.id}: {n_written}{of} candidates are written{besides}")
     if request.method is not None and request.n_configs is None:
-        return run, 0 if n_written else None
+        return run, 0 if rows and not n_outdated else None
     return run, max(0, n_wanted - n_written)
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +327,70 @@ def test_the_baseline_is_scored_again_once(toy: Toy, data: Versioned) -> None:
     toy.launch()
     toy.launch()
     assert sum(bool(e.repeat) for e in toy.experiments()) == 1
+
+
+def deploy(toy: Toy, **params: float) -> None:
+    with open_registry(toy.folder / "experiments.db", create=True) as registry:
+        version = registry.stage_version("toy", params, manifest={})
+        registry.activate(version, action="apply", who="me", reason="")
+
+
+def test_what_is_deployed_is_scored_again_once_however_it_was_found(toy: Toy, data: Versioned) -> None:
+    data("old")
+    toy.launch()
+    found = toy.experiments()[2]
+    deploy(toy, **found.params)  # type: ignore[arg-type]
+    now = data("new")
+    for _ in range(2):
+        toy.launch()
+    again = [e for e in toy.experiments() if e.repeat and e.method != "random"]
+    assert [(e.method, e.params, e.provenance) for e in again] == [
+        ("default", {"x": 0.5}, now),
+        ("deployed", found.params, now),
+    ]
+
+
+def test_what_was_deployed_from_an_old_result_is_scored_again_once(toy: Toy, data: Versioned) -> None:
+    data("old")
+    toy.launch()
+    found = toy.experiments()[2]
+    now = data("new")
+    toy.launch()
+    deploy(toy, **found.params)  # type: ignore[arg-type]
+    for _ in range(2):
+        toy.launch()
+    again = [e for e in toy.experiments() if e.method == "deployed"]
+    assert [(e.params, e.provenance) for e in again] == [(found.params, now)]
+
+
+GRID = Request(method="grid", n_configs=4, n_workers=2, pool="local", command=("orchestrator",))
+
+
+def test_after_other_data_the_same_candidates_are_scored_again(toy: Toy, data: Versioned) -> None:
+    data("old")
+    toy.launch(GRID)
+    now = data("new")
+    result = toy.launch(GRID)
+    first, again = toy.experiments()[:5], toy.experiments()[5:]
+    assert [e.params for e in again] == [e.params for e in first]
+    assert {(e.repeat, e.provenance, e.state) for e in again} == {(1, now, State.COMPLETE)}
+    assert (result.n_complete, result.exhausted) == (5, False)
+
+
+@pytest.mark.parametrize("n_configs", [4, None])
+def test_a_continued_run_scores_again_what_it_scored_on_other_data(
+    toy: Toy, data: Versioned, n_configs: int | None
+) -> None:
+    grid = replace(GRID, n_configs=n_configs)
+    data("old")
+    toy.launch(grid, stop=Stopping(toy.clock, toy.clock.now + 1.0))
+    wanted = {e.params["x"] for e in toy.experiments()}
+    assert len(toy.experiments(State.COMPLETE)) == 2
+    now = data("new")
+    toy.launch(grid)
+    assert any(each.startswith("continuing run 1: ") for each in toy.display.notes)
+    scored_now = [e.params["x"] for e in toy.experiments() if e.provenance == now]
+    assert (set(scored_now), len(scored_now)) == (wanted, len(wanted))
 
 
 def test_a_baseline_that_still_waits_is_not_written_twice(toy: Toy, data: Versioned) -> None:
