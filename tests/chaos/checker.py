@@ -153,6 +153,8 @@ class _Check:
             if numbers != list(range(1, row.attempt + 1)):
                 yield f"I6 {row.id} has the attempts {numbers}, but counts {row.attempt}"
             endings = [attempt.ending for attempt in self._attempts[row.id]]
+            if "complete" in endings[:-1]:
+                yield f"I6 {row.id} was executed again after a complete attempt: {endings}"
             if row.state in _FINISHED and endings[-1:] not in ([row.state], [None]):
                 yield f"I6 {row.id} is {row.state}, but its last attempt ended as {endings[-1:]}"
             open_ = [attempt.number for attempt in self._attempts[row.id] if attempt.ending is None]

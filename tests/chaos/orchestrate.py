@@ -15,7 +15,7 @@ from tests.chaos.history import History
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.settings import Settings
 from tuner.errors import BusyError, ClaimLostError, StorageError, UsageError
-from tuner.experiment import Evaluation, Failure, Outcome, State, Study
+from tuner.experiment import Evaluation, Experiment, Failure, Outcome, State, Study
 from tuner.registry import Claim, Registry, open_registry, owners
 
 __all__ = ["BUSY_TIMEOUT_S", "Points", "add_all", "open_here", "orchestrate"]
@@ -108,7 +108,7 @@ class _Worker:
             if time.monotonic() - recovered_at >= recover_every_s:
                 self._recover()
                 recovered_at = time.monotonic()
-            n = 2 if self._rng.random() < 0.25 else 1
+            n = self._rng.choice((1, 1, 1, 2, 3))
             claims = self._insist(partial(self._registry.claim, self._study, n))
             if claims:
                 self._run(claims)
@@ -123,20 +123,20 @@ class _Worker:
             self._history.write("recovered", id=one.public_id, owner=one.owner)
 
     def _run(self, claims: list[Claim]) -> None:
-        """Execute the first; a second one is now and then given back instead."""
-        for place, claim in enumerate(claims):
-            if place and self._rng.random() < 0.5:
-                if self._insist(partial(self._registry.release, [claim])):
-                    self._told("released", claim)
-                else:
-                    self._told("fenced", claim)
-                continue
-            try:
-                self._execute(claim)
-            except ClaimLostError:
-                self._told("fenced", claim)
+        """Execute them, and record one alone, several together; the last is now and then given back."""
+        if len(claims) > 1 and self._rng.random() < 0.3:
+            last = claims.pop()
+            kept = self._insist(partial(self._registry.release, [last]))
+            self._told("released" if kept else "fenced", last)
+        results = [(claim, self._execute(claim)) for claim in claims]
+        if all(trial.always_scores(claim.experiment) for claim in claims):
+            self._points.reach("executed")
+        if len(results) == 1:
+            self._record(*results[0])
+        else:
+            self._record_all(results)
 
-    def _execute(self, claim: Claim) -> None:
+    def _execute(self, claim: Claim) -> Evaluation | Failure:
         what = {"id": claim.experiment.public_id, "attempt": claim.attempt, "owner": claim.owner}
         self._history.write("began", pid=os.getpid(), **what)
         result = trial.execute(claim.experiment, self._rng)
@@ -146,27 +146,50 @@ class _Worker:
         else:
             steps = [[one.step, one.value] for one in result.measurements]
             self._history.write("ended", value=result.value, steps=steps, **what)
-        self._points.reach("executed")
-        self._record(claim, result)
-        self._points.reach("acked")
+        return result
+
+    def _record_all(self, results: list[tuple[Claim, Evaluation | Failure]]) -> None:
+        """In one transaction; where that refuses a result for all of them, one by one."""
+        try:
+            ended = self._insist(partial(self._registry.finish, results, trial.ON))
+        except UsageError:
+            for claim, result in results:
+                self._record(claim, result)
+            return
+        self._points.reach("committed")
+        for (claim, result), done in zip(results, ended, strict=True):
+            if isinstance(done, ClaimLostError):
+                self._told("fenced", claim)
+            else:
+                self._acked(claim, done, result)
 
     def _record(self, claim: Claim, result: Evaluation | Failure) -> None:
-        if isinstance(result, Failure):
-            self._fail(claim, result)
-            return
-        if self._rng.random() < 0.25:  # reported on the way, and once more with the result
-            self._insist(partial(self._registry.measure, claim, result.measurements))
         try:
-            done = self._insist(partial(self._registry.complete, claim, result, trial.ON))
+            if isinstance(result, Failure):
+                self._fail(claim, result)
+            else:
+                self._complete(claim, result)
+        except ClaimLostError:
+            self._told("fenced", claim)
+
+    def _complete(self, claim: Claim, evaluation: Evaluation) -> None:
+        if self._rng.random() < 0.25:  # reported on the way
+            self._insist(partial(self._registry.measure, claim, evaluation.measurements[:1]))
+        try:
+            done = self._insist(partial(self._registry.complete, claim, evaluation, trial.ON))
         except UsageError as error:
             self._fail(claim, Failure(Outcome.NON_FINITE, str(error)))
-        else:
-            self._points.reach("committed")
-            self._told("acked", claim, state=done.state.value, value=done.value)
+            return
+        self._points.reach("committed")
+        self._acked(claim, done, evaluation)
+        self._points.reach("acked")
 
     def _fail(self, claim: Claim, failure: Failure) -> None:
-        done = self._insist(partial(self._registry.fail, claim, failure))
-        self._told("acked", claim, state=done.state.value, outcome=failure.outcome.value)
+        self._acked(claim, self._insist(partial(self._registry.fail, claim, failure)), failure)
+
+    def _acked(self, claim: Claim, done: Experiment, result: Evaluation | Failure) -> None:
+        outcome = result.outcome.value if isinstance(result, Failure) else None
+        self._told("acked", claim, state=done.state.value, value=done.value, outcome=outcome)
 
     def _told(self, kind: str, claim: Claim, **more: object) -> None:
         self._history.write(

@@ -19,7 +19,7 @@ from tuner.experiment import (
 )
 from tuner.registry import StudySpec
 
-__all__ = ["ON", "SPEC", "duration_s", "execute", "suggestions"]
+__all__ = ["ON", "SPEC", "always_scores", "duration_s", "execute", "suggestions"]
 
 SPEC = StudySpec(
     name="chaos",
@@ -41,6 +41,13 @@ def duration_s(rng: random.Random) -> float:
     return rng.uniform(0.005, 0.05)
 
 
+def always_scores(experiment: Experiment) -> bool:
+    """Whether every execution of this configuration returns a value."""
+    number = experiment.params["number"]
+    assert isinstance(number, int)
+    return number % 25 != 7 and number % 40 != 11 and number % 50 != 13 and number % 60 != 19
+
+
 def execute(experiment: Experiment, rng: random.Random) -> Evaluation | Failure:
     """One in 25 raises at first, one in 40 always, one in 50 kills its worker, one in 60 scores NaN."""
     number = experiment.params["number"]
@@ -53,5 +60,5 @@ def execute(experiment: Experiment, rng: random.Random) -> Evaluation | Failure:
         return Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)")
     if number % 60 == 19:
         return Evaluation(math.nan)
-    folds = tuple(Measurement(step, "value", rng.random()) for step in range(rng.randint(1, 3)))
+    folds = tuple(Measurement(step, "value", rng.random()) for step in range(rng.randint(2, 4)))
     return Evaluation(rng.random(), measurements=folds)
