@@ -20,6 +20,7 @@ from retrain.config.pipeline import PARAMS_PLACEHOLDER
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline, Report
 from retrain.pipelines.process import run_program
+from retrain.pipelines.sources import sources_digest
 from retrain.results import ResultError, check_result
 from tuner.errors import ConfigError, UsageError
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
@@ -70,7 +71,7 @@ class CommandPipeline(Pipeline):
         )
 
     def provenance(self) -> Provenance:
-        """The code is the command with the content of every file that it names."""
+        """The code is the command with every file that it names, and what Python files import beside them."""
         if not self._code:
             self._code = _code_version(self._words, self._root)
         fixed = f" with {dict(sorted(self._fixed.items()))}" if self._fixed else ""
@@ -201,7 +202,12 @@ def _code_version(words: Iterable[str], root: Path) -> str:
     for word in words:
         digest.update(word.encode() + b"\0")
         path = root / word
-        if path.is_file() and "/bin/" not in str(path):
+        own = path.resolve().is_relative_to(root.resolve())
+        if not path.is_file() or (not own and "/bin/" in str(path)):
+            continue
+        if path.suffix == ".py":
+            digest.update(bytes.fromhex(sources_digest(path, root)))
+        else:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"{' '.join(words)} {digest.hexdigest()[:16]}"

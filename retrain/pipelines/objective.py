@@ -10,6 +10,8 @@ from types import CodeType
 from typing import Any
 
 from retrain.pipeline import Pipeline, Report
+from retrain.pipelines.sources import sources_digest
+from retrain.pipelines.user_code import stdout_to_stderr, strict_report
 from retrain.results import check_result
 from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.space import SearchSpace
@@ -30,6 +32,8 @@ class ObjectivePipeline(Pipeline):
         direction: whether a smaller or larger value is better.
         name: the function's own by default.
         fixed: parameters given to every call besides the searched ones.
+        root: the project, whose files count as code where the function imports them; by default the folder
+            of the file that defines it.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class ObjectivePipeline(Pipeline):
         *,
         name: str | None = None,
         fixed: dict[str, Value] | None = None,
+        root: Path | None = None,
     ) -> None:
         if not callable(objective):
             raise TypeError(f"`objective` must be callable, but got {type(objective).__name__}")
@@ -50,11 +55,11 @@ class ObjectivePipeline(Pipeline):
         self.direction = Direction(direction)
         self.name = name or str(getattr(objective, "__name__", type(objective).__name__)).strip("<>")
         self.fixed = dict(fixed or {})
-        self._code = code_version(objective)
+        self._code = code_version(objective, root)
         self._reports = takes_report(objective)
 
     def provenance(self) -> Provenance:
-        """The code is the file that defines the function; it has no data of its own."""
+        """The code is the file that defines the function and what it imports; it has no data of its own."""
         fixed = f" with {dict(sorted(self.fixed.items()))}" if self.fixed else ""
         return Provenance(code=self._code + fixed, metric=f"{self.metric}, {self.direction.value}")
 
@@ -67,7 +72,8 @@ class ObjectivePipeline(Pipeline):
         del seed  # a plain function does its own seeding
         given = {**params, **self.fixed}
         start = time.perf_counter()
-        raw = self.objective(given, report) if self._reports else self.objective(given)
+        with stdout_to_stderr():
+            raw = self.objective(given, strict_report(report)) if self._reports else self.objective(given)
         duration_s = time.perf_counter() - start
         evaluation = check_result(raw, self.metric)
         if evaluation.duration_s is not None:
@@ -86,20 +92,26 @@ def takes_report(objective: Objective) -> bool:
     return bool(needed)
 
 
-def code_version(code: Any) -> str:
-    """A short hash of the file that defines a function or class; of its own code where it has no file."""
+def code_version(code: Any, root: Path | None = None) -> str:
+    """A short hash of the file that defines a function or class, and of what it imports from the project.
+
+    Args:
+        code: a function, a class or an instance; hashed by its own code where it has no file.
+        root: folder of the project; by default that of the file.
+    """
     inner = inspect.unwrap(code) if callable(code) else code
     while hasattr(inner, "func"):  # functools.partial
         inner = inner.func
     subject = inner if inspect.isroutine(inner) or inspect.isclass(inner) else type(inner)
     try:
         path = inspect.getsourcefile(subject)
-        source = (
-            Path(path).read_bytes() if path and Path(path).is_file() else inspect.getsource(subject).encode()
-        )
+        if path and Path(path).is_file():
+            digest = sources_digest(Path(path), root or Path(path).parent)
+        else:
+            digest = hashlib.sha256(inspect.getsource(subject).encode()).hexdigest()
     except (OSError, TypeError):
-        source = _compiled(getattr(subject, "__code__", None))
-    return f"{getattr(subject, '__qualname__', 'objective')} {hashlib.sha256(source).hexdigest()[:16]}"
+        digest = hashlib.sha256(_compiled(getattr(subject, "__code__", None))).hexdigest()
+    return f"{getattr(subject, '__qualname__', 'objective')} {digest[:16]}"
 
 
 def _compiled(code: CodeType | None) -> bytes:

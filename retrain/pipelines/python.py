@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline, Report, Scores
 from retrain.pipelines.objective import ObjectivePipeline
+from retrain.pipelines.user_code import stdout_to_stderr, strict_report
 from tuner.errors import ConfigError, RetrainError, did_you_mean
 from tuner.experiment import Direction, Evaluation, Params, Provenance
 
@@ -51,7 +52,8 @@ class Reference:
             ConfigError: no such module or attribute (names the closest), or the import itself failed.
         """
         try:
-            module = self._import()
+            with stdout_to_stderr():
+                module = self._import()
         except RetrainError:
             raise
         except (Exception, SystemExit) as error:
@@ -156,19 +158,23 @@ class ImportedPipeline(Pipeline):
 
     def load(self) -> object:
         """As the user's pipeline does; so do the others below."""
-        return self.inner.load()
+        with stdout_to_stderr():
+            return self.inner.load()
 
     def use(self, data: object) -> None:
         """Hand it the data."""
-        self.inner.use(data)
+        with stdout_to_stderr():
+            self.inner.use(data)
 
     def provenance(self) -> Provenance:
         """What it says of itself."""
-        return self.inner.provenance()
+        with stdout_to_stderr():
+            return self.inner.provenance()
 
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
         """Score the parameters and the fixed ones."""
-        return self.inner.evaluate({**params, **self._fixed}, report, seed)
+        with stdout_to_stderr():
+            return self.inner.evaluate({**params, **self._fixed}, strict_report(report), seed)
 
     @property
     def can_fit(self) -> bool:
@@ -177,15 +183,18 @@ class ImportedPipeline(Pipeline):
 
     def fit(self, params: Params, seed: int) -> Any:
         """Fit the parameters and the fixed ones."""
-        return self.inner.fit({**params, **self._fixed}, seed)
+        with stdout_to_stderr():
+            return self.inner.fit({**params, **self._fixed}, seed)
 
     def test(self, model: Any) -> Scores:
         """Test on its holdout."""
-        return self.inner.test(model)
+        with stdout_to_stderr():
+            return self.inner.test(model)
 
     def save(self, model: Any, folder: Path) -> Sequence[Path]:
         """Save in its own format."""
-        return self.inner.save(model, folder)
+        with stdout_to_stderr():
+            return self.inner.save(model, folder)
 
 
 def load_python(config: "Config") -> Pipeline:
@@ -219,6 +228,7 @@ def load_python(config: "Config") -> Pipeline:
         direction,
         name=config.name,
         fixed=dict(settings.fixed),
+        root=config.root,
     )
 
 
@@ -232,7 +242,8 @@ def _build(reference: Reference, config: "Config") -> Pipeline:
     else:
         make: Any = found
         try:
-            built = make(config) if inspect.signature(make).parameters else make()
+            with stdout_to_stderr():
+                built = make(config) if inspect.signature(make).parameters else make()
         except TypeError as error:
             raise ConfigError(f"{reference} cannot be built: {error}.") from error
     for name in ("space", "metric", "direction"):

@@ -217,6 +217,21 @@ def test_the_code_is_what_the_files_hold(tmp_path: Path) -> None:
     assert project(tmp_path, "'./train.sh'", "echo").provenance() != first
 
 
+def test_what_a_named_script_imports_and_scripts_in_bin_count_as_code(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("train.py", "bin/clean.sh", "helper.py"):
+        (tmp_path / name).write_text("import helper\n")
+
+    def code() -> str:
+        return project(tmp_path, "'python3 train.py bin/clean.sh'").provenance().code
+
+    versions = [code()]
+    for name in ("helper.py", "bin/clean.sh"):
+        (tmp_path / name).write_text("# edited\n")
+        versions.append(code())
+    assert len(set(versions)) == 3
+
+
 # ---- nothing outlives the experiment
 
 

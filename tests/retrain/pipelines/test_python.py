@@ -175,6 +175,13 @@ def test_the_space_of_the_configuration_and_what_it_fixes_win(folder: Path) -> N
     assert pipeline.fit({"x": 0.0}, 0) == 5.0
 
 
+def test_an_edit_of_what_is_imported_is_another_version_of_the_code(folder: Path) -> None:
+    before = load(folder, "mine:objective").provenance().code
+    assert load(folder, "mine:objective").provenance().code == before
+    (folder / "helper.py").write_text("OFFSET = 2.0\n")
+    assert load(folder, "mine:objective").provenance().code != before
+
+
 # ---- faults
 
 
