@@ -117,6 +117,9 @@ def written_text(written: Written, output: str = "table", *, flags: str = "") ->
         f"{n} {written.method} candidate{'' if n == 1 else 's'} written into study {written.study.name!r}.",
         f"{written.n_waiting} experiment{'' if written.n_waiting == 1 else 's'} waiting in all.",
     ]
+    radii = [float(str(each.reason["radius"])) for each in written.candidates if "radius" in each.reason]
+    if radii:
+        lines.append(f"grid: within {100 * max(radii):.0f} % of the baseline.")
     if written.n_wanted is not None and n < written.n_wanted:
         lines.append(f"{written.n_wanted} were wanted, but {written.method} has no more that are new.")
     return "\n".join([*lines, f"run them: {command}"])

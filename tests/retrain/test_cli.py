@@ -96,6 +96,13 @@ def test_tune_defaults_to_twenty_bayesian_candidates(run: Run) -> None:
     assert document["n_waiting"] == 21
 
 
+def test_grid_says_how_far_it_goes(run: Run) -> None:
+    _, out, _ = run("--tune", "--tune-method", "grid")
+    assert "grid: within 10 % of the baseline.\n" in out
+    _, out, _ = run("--tune", "--tune-method", "random")
+    assert "of the baseline" not in out
+
+
 def test_grid_has_its_own_number(run: Run) -> None:
     _, out, _ = run("--tune", "--tune-method", "grid", "--format", "json")
     assert 50 <= len(json.loads(out)["written"]) <= 80
