@@ -43,7 +43,7 @@ __all__ = [
     "to_study",
 ]
 
-_PLAIN = (float, int, str, bool, type(None))
+_PLAIN_TYPES = frozenset({float, int, str, bool, type(None)})
 _T = TypeVar("_T")
 
 
@@ -76,12 +76,15 @@ def plain_params(params: Params) -> dict[str, Value]:
     Raises:
         UsageError: a value is no JSON scalar, or not finite.
     """
-    return {name: value if type(value) in _PLAIN else _unpack(name, value) for name, value in params.items()}
+    copied = dict(params)
+    if not _PLAIN_TYPES.issuperset(map(type, copied.values())):
+        return {name: _unpack(name, value) for name, value in copied.items()}
+    return copied
 
 
 def _unpack(name: str, value: object) -> Value:
     unpacked: Value = plain(value)
-    if type(unpacked) not in _PLAIN:
+    if type(unpacked) not in _PLAIN_TYPES:
         raise UsageError(f"{name!r} must be a number, string, bool or None, but got {value!r}.")
     return unpacked
 

@@ -54,6 +54,7 @@ class Candidate(NamedTuple):
     """A suggestion as it is stored: `values` is a JSON array, `key` the hash of its content (16 bytes)."""
 
     params: dict[str, Value]
+    names: tuple[str, ...]
     values: str
     key: bytes
     method: str
@@ -68,7 +69,9 @@ def prepare(suggestions: Iterable[Suggestion]) -> list[Candidate]:
         UsageError: a parameter is not a finite number, string, bool or None.
     """
     return [
-        Candidate(params, *codec.encode_params(params), one.method, dict(one.reason), one.parent)
+        Candidate(
+            params, tuple(params), *codec.encode_params(params), one.method, dict(one.reason), one.parent
+        )
         for one in suggestions
         for params in (codec.plain_params(one.params),)
     ]
@@ -86,7 +89,7 @@ def add(
     """See `Registry.add`. The transaction is immediate: what is read here stays true until it is written."""
     numbers = _next_repeats(connection, study, {one.key for one in candidates})
     numbering = _Numbering(connection, now)
-    shape_ids = _shapes(connection, {tuple(one.params) for one in candidates})
+    shape_ids = _shapes(connection, {one.names for one in candidates})
     parents = _parents(connection, {one.parent for one in candidates if one.parent is not None})
     next_id = (connection.execute(_LAST_ID).scalar() or 0) + 1
     run_id = None if run is None else run.id
@@ -114,7 +117,7 @@ def add(
             repeat=number,
         )
         parent_id = None if one.parent is None else parents[one.parent]
-        rows.append(_row(experiment, one, shape_ids[tuple(one.params)], parent_id))
+        rows.append(_row(experiment, one, shape_ids[one.names], parent_id))
         written.append(experiment)
     if rows:
         insert_rows(connection, experiments, _COLUMNS, rows)
