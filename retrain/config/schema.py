@@ -96,6 +96,13 @@ class DeployConfig(Section):
 class GateConfig(Section):
     """What `metric` must reach before anything is deployed. At least one bound; all of them must hold.
 
+    A default gate stands besides. Other hyperparameters must not be worse than what is deployed, in the
+    study's metric, by more than one standard error of the difference; a relative bound (min_improvement or
+    max_drop) for any metric takes its place. The same hyperparameters, fitted anew, must not be worse than
+    the value recorded when they were deployed, by more than two standard errors. Relative bounds ask for
+    nothing there, so only an absolute bound on the study's metric (min, or max where less is better) takes
+    the place of that; it also lets a successor in where what is deployed cannot be scored any more.
+
     Attributes:
         metric: a metric of the holdout, `test_<name>`, or of the cross-validation.
         min, max: absolute bounds.

@@ -4,6 +4,7 @@ Scoring, and waiting for a person's answer, happen outside the deploy lock. Shou
 between, the challenger is judged again, against the new champion.
 """
 
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,10 +23,11 @@ from retrain.deploy.switch import Order, Switch
 from retrain.deploy.target import unified_diff
 from retrain.deploy.target_file import TargetFile
 from retrain.deploy.versions import VersionStore
+from retrain.improvement import folds_of
 from retrain.pipeline import Pipeline
 from tuner.errors import BusyError, MismatchError, ParamsError, RetrainError
 from tuner.experiment import Params
-from tuner.registry.base import Registry
+from tuner.registry.base import ModelVersion, Registry
 from tuner.space import config_key
 
 __all__ = ["Confirm", "apply", "retrain"]
@@ -221,7 +223,9 @@ class _Deployment:
             direction=self.pipeline.direction,
             direction_of=direction_of,
             same_params=config_key(plan.params) == config_key(plan.deployed.params),
+            recorded=_recorded(plan.deployed.version, self.pipeline.metric),
             no_champion=no_champion,
+            n_folds=folds_of(self.config),
         )
         met = all(verdict.passed for verdict in verdicts)
         return replace(
@@ -288,6 +292,8 @@ class _Deployment:
             plan.before,
             plan.after,
             partial(self.scorer.save, plan.params) if self.pipeline.can_fit else None,
+            self.pipeline.metric,
+            challenger.figures.std_error,
         )
         order = replace(self.order, gates=[verdict.to_dict() for verdict in preview.verdicts])
         version = self.switch.publish(draft, order)
@@ -300,7 +306,30 @@ class _Deployment:
         metrics = {} if champion is None else champion.metrics
         name = None if self.target is None else self.target.name
         found = Draft(
-            plan.deployed.params, None, self.config.study.seed, metrics, None, name, plan.before, plan.before
+            plan.deployed.params,
+            None,
+            self.config.study.seed,
+            metrics,
+            None,
+            name,
+            plan.before,
+            plan.before,
+            metric=self.pipeline.metric,
+            std_error=None if champion is None else champion.std_error,
         )
         reason = f"in place before the first deployment (from the {plan.deployed.source})"
         return self.switch.publish(found, Order("found", self.order.who, reason)).number
+
+
+def _recorded(version: ModelVersion | None, metric: str) -> Figures | None:
+    """What was stored when a version was deployed; None of one that was only found and never scored.
+
+    A version that was fitted, but of which the metric is not stored, has figures without it: that is refused.
+    """
+    if version is None:
+        return None
+    metrics = version.manifest.get("metrics") or {}
+    if metric not in metrics and version.manifest.get("provenance") is None:
+        return None
+    std_error = version.manifest.get("std_error")
+    return Figures(metrics.get(metric, math.nan), std_error, metrics=metrics)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,8 @@ class Draft:
         from_version: the version that it takes over from, or None.
         seed: of splits and fit.
         metrics: figures of these hyperparameters; those that are not finite are left out.
+        metric: name of the study's metric among them.
+        std_error: the standard error of its value, where known.
         provenance: what they were scored on; None for what was only found, not fitted.
         target: name of the target file, or None.
         before: content of the target file until now; None where there is no file.
@@ -45,6 +48,8 @@ class Draft:
     before: bytes | None = None
     after: bytes | None = None
     save: Callable[[Path], object] | None = None
+    metric: str | None = None
+    std_error: float | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
@@ -52,9 +57,7 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
     """Write the files of a version into a new folder, make them durable, and return the manifest."""
     folder.mkdir()
     crashpoint("version.after_mkdir")
-    metrics = {
-        name: value for name, value in draft.metrics.items() if value - value == 0
-    }  # neither NaN nor inf
+    metrics = {name: value for name, value in draft.metrics.items() if _finite(value) is not None}
     _write_json(folder / "params.json", dict(draft.params))
     _write_json(folder / "metrics.json", metrics)
     for part, data in (("target", draft.after), ("before", draft.before)):
@@ -76,6 +79,8 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
             "experiment": version.experiment,
             "seed": draft.seed,
             "metrics": metrics,
+            "metric": draft.metric,
+            "std_error": _finite(draft.std_error),
             "provenance": None if draft.provenance is None else asdict(draft.provenance),
             "from_version": draft.from_version,
             "created_at": version.created_at,
@@ -89,6 +94,10 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
         fsync_folder(inner)
     crashpoint("version.after_fsync")
     return manifest
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _target_entry(draft: Draft) -> dict[str, Any]:

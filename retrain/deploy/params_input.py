@@ -122,5 +122,6 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ParamsError(
-            f"{str(path)!r} cannot be read: {reason}.", "Write @ before the path of a file."
+            f"{str(path)!r} cannot be read: {reason}.",
+            "Check the path: a relative one starts in the present folder.",
         ) from error

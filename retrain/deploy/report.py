@@ -77,7 +77,7 @@ class ApplyReport:
     def raise_if_refused(self) -> None:
         """Raise the GateError of a dry run whose gate is not met, once the report was shown."""
         if self.outcome is ApplyOutcome.REFUSED:
-            raise gate_error(self.verdicts)
+            raise gate_error(self.verdicts, dry_run=True)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

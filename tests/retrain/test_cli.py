@@ -302,6 +302,7 @@ def test_every_fault_is_listed(run: Run) -> None:
 
 
 def test_the_best_experiment_can_be_applied_by_name_or_as_best(run: Run, project: Path) -> None:
+    (project / "retrain.toml").write_text(CONFIGURATION.replace("min = 0.8", "max_drop = 1.0"))
     run("--tune", "--tune-method", "random", "--tune-configs", "2")
     with open_registry("experiments.db", create=False) as registry:
         study = registry.studies()[0]

@@ -423,6 +423,57 @@ def test_retrain_is_asked_for_no_improvement_but_for_absolute_bounds(tmp_path: P
         project.retrain(force=True)
 
 
+def coin_flip(**options: Any) -> Ridge:
+    """The same pipeline on new data in which x says nothing about y."""
+    pipeline = Ridge(code="new data", **options)
+    pipeline.y = pipeline.y[::-1].copy()
+    return pipeline
+
+
+@pytest.mark.parametrize("gate", ["", "metric = 'test_rmse'\nmax = 9", "metric = 'rmse'\nmax_drop = 0.1"])
+@pytest.mark.parametrize("force", [False, True])
+def test_retrain_on_data_gone_bad_is_refused(gate: str, force: bool, tmp_path: Path) -> None:
+    """Challenger and champion are the same on the new data; only what was recorded tells."""
+    project = Project(tmp_path, extra=gate and f"[[gate]]\n{gate}\n")
+    project.apply(GOOD)
+    project.pipeline = coin_flip()
+    tree = project.tree()
+    with pytest.raises(GateError, match=r"worse than was recorded .*two standard errors") as caught:
+        project.retrain(force=force)
+    assert caught.value.exit_code == 3
+    assert '[[gate]] with metric = "rmse" and max' in caught.value.remedy
+    assert project.tree() == tree
+    assert project.retrain(dry_run=True, force=force).outcome is ApplyOutcome.REFUSED
+
+
+def test_harder_data_are_accepted_by_an_explicit_bound(tmp_path: Path) -> None:
+    project = Project(tmp_path, extra="[[gate]]\nmetric = 'rmse'\nmax = 9\n")
+    project.apply(GOOD)
+    project.pipeline = coin_flip()
+    assert project.retrain().outcome is ApplyOutcome.DEPLOYED
+    assert project.retrain(force=True).outcome is ApplyOutcome.DEPLOYED
+
+
+def test_a_fitted_version_without_its_recorded_value_is_refused(deployed: Project) -> None:
+    deployed.pipeline = Ridge(code="2")
+    deployed.pipeline.metric = "rmse_of_mine"
+    evaluate = deployed.pipeline.evaluate
+    deployed.pipeline.evaluate = lambda params, report, seed: evaluate(  # type: ignore[method-assign]
+        params, lambda step, metrics: report(step, {"rmse_of_mine": metrics["rmse"]}), seed
+    )
+    with pytest.raises(GateError, match="the active version has no recorded value of it"):
+        deployed.retrain()
+
+
+def test_the_first_retrain_has_nothing_recorded_and_says_so(project: Project) -> None:
+    (verdict,) = project.retrain().verdicts
+    assert (verdict.rule, verdict.passed) == ("recorded", True)
+    assert "nothing was fitted before" in verdict.why
+    manifest = json.loads((project.root / "versions" / "000002" / "manifest.json").read_text())
+    assert manifest["metric"] == "rmse"
+    assert manifest["std_error"] > 0
+
+
 def test_retrain_never_overwrites_an_edit_by_hand(deployed: Project) -> None:
     edited = deployed.target.read_text().replace("0.01", "0.02")
     deployed.target.write_text(edited)

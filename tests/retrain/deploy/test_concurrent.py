@@ -12,7 +12,7 @@ from tuner.errors import BusyError
 
 @pytest.mark.parametrize(("n_processes", "n_each"), [(2, 3), (8, 3)])
 def test_all_are_recorded_and_the_last_is_active(n_processes: int, n_each: int, tmp_path: Path) -> None:
-    project = Project(tmp_path, extra="[[gate]]\nmetric = 'rmse'\nmax = 10.0\n")
+    project = Project(tmp_path, extra="[[gate]]\nmetric = 'rmse'\nmax_drop = 10.0\n")
     processes = [in_process(tmp_path, "apply_many", seed, n_each) for seed in range(n_processes)]
     for process in processes:
         process.join(120)

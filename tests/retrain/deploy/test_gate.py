@@ -28,8 +28,8 @@ def verdicts(
 
 
 def verdict(new: Figures, old: Figures | None, *gates: dict[str, Any], **options: Any) -> Verdict:
-    (only,) = verdicts(new, old, *gates, **options)
-    return only
+    """The verdict on the one bound given, or of the default gate where none is."""
+    return verdicts(new, old, *gates, **options)[-1]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,7 @@ def test_every_entry_and_every_bound_gets_a_verdict_in_order() -> None:
         {"metric": "auc", "min": 0.5, "max": 0.95, "min_improvement": 0.01, "max_drop": 0.1},
         {"metric": "test_auc", "min": 0.9},
     )
+    assert len(verdicts(figures(0.9), figures(0.8), {"metric": "auc", "max": 1.0})) == 2
     rules = [(v.metric, v.rule, v.passed) for v in given]
     assert rules == [
         ("auc", "min", True),
@@ -121,11 +122,14 @@ def test_every_entry_and_every_bound_gets_a_verdict_in_order() -> None:
 
 def test_one_standard_error_of_the_paired_differences_is_the_edge() -> None:
     old = figures(0.8, 0.7, 0.8, 0.9)
-    # differences -0.1, -0.2, -0.3: mean -0.2, standard deviation 0.1, standard error 0.1 / sqrt(3) = 0.0577
+    # differences -0.1, -0.2, -0.3: mean -0.2, deviation 0.1, corrected standard error 0.1 sqrt(1/3 + 1/2)
     worse = verdict(figures(0.6, 0.6, 0.6, 0.6), old)
     assert not worse.passed
-    assert worse.std_error == pytest.approx(0.1 / math.sqrt(3))
-    # differences -0.3, 0, 0.25: mean -0.0167, standard error 0.159
+    assert worse.std_error == pytest.approx(0.1 * math.sqrt(1 / 3 + 1 / 2))
+    # the same three differences as one of 10 folds each: the training sets overlap more
+    of_ten = verdict(figures(0.6, 0.6, 0.6, 0.6), old, n_folds=10)
+    assert of_ten.std_error == pytest.approx(0.1 * math.sqrt(1 / 3 + 1 / 9))
+    # differences -0.3, 0, 0.25: mean -0.0167, corrected standard error 0.25
     within = verdict(figures(0.8 - 0.05 / 3, 0.4, 0.8, 1.15), old)
     assert within.passed
     assert within.improvement == pytest.approx(-0.05 / 3)
@@ -160,6 +164,84 @@ def test_one_of_two_always_may_replace_the_other(
     there, back = verdict(one, two, direction=direction), verdict(two, one, direction=direction)
     assert there.passed or back.passed
     assert there.improvement == pytest.approx(-(back.improvement or 0.0))
+
+
+def test_it_stands_beside_absolute_bounds_and_yields_to_relative_ones() -> None:
+    worse, better = figures(0.96, test_auc=0.96), figures(0.98, test_auc=0.97)
+    default, bound = verdicts(worse, better, {"metric": "test_auc", "min": 0.95})
+    assert [(default.rule, default.passed), (bound.rule, bound.passed)] == [
+        ("not_worse", False),
+        ("min", True),
+    ]
+    for rule in ("min_improvement", "max_drop"):
+        given = verdicts(worse, better, {"metric": "test_auc", rule: 0.0}, {"metric": "auc", "min": 0.5})
+        assert [v.rule for v in given] == [rule, "min"]
+
+
+def test_without_a_champion_only_a_bound_on_the_metric_itself_is_enough() -> None:
+    good = figures(0.9, test_auc=0.9)
+    assert all(v.passed for v in verdicts(good, None, {"metric": "auc", "min": 0.5}))
+    for gate in ({"metric": "test_auc", "min": 0.5}, {"metric": "auc", "max": 1.0}):
+        given = verdicts(good, None, gate)
+        assert (given[0].rule, given[0].passed) == ("not_worse", False)
+        assert '[[gate]] with metric = "auc" and min = ' in gate_error(given).remedy
+
+
+# ---- the same hyperparameters, fitted anew: only what was recorded can tell that the data went bad
+
+
+@pytest.mark.parametrize(
+    ("drop", "fresh", "stored", "passed"),
+    [
+        (0.0, None, None, True),
+        (1e-9, None, None, False),
+        (0.099, 0.03, 0.04, True),  # 2 * hypot(0.03, 0.04) = 0.1
+        (0.101, 0.03, 0.04, False),
+        (0.14, 0.05, None, True),  # not stored: the fresh one for both, 2 * 0.0707
+        (0.15, 0.05, None, False),
+        (-0.3, None, 0.0, True),
+    ],
+)
+@pytest.mark.parametrize("direction", [MAX, MIN])
+def test_the_recorded_value_is_the_measure(
+    drop: float, fresh: float | None, stored: float | None, passed: bool, direction: Direction
+) -> None:
+    new = figures(0.5 - drop if direction is MAX else 0.5 + drop, std_error=fresh)
+    recorded = figures(0.5, std_error=stored)
+    (given,) = verdicts(new, new, same_params=True, recorded=recorded, direction=direction)
+    assert (given.rule, given.passed, given.champion) == ("recorded", passed, 0.5)
+    if not passed:
+        bound = "min" if direction is MAX else "max"
+        assert f'[[gate]] with metric = "auc" and {bound} = ' in gate_error([given]).remedy
+
+
+@pytest.mark.parametrize(
+    ("gate", "stands"),
+    [
+        ({"metric": "auc", "min": 0.4}, False),
+        ({"metric": "auc", "max": 1.0}, True),
+        ({"metric": "test_auc", "min": 0.4}, True),
+        ({"metric": "auc", "max_drop": 0.0}, True),
+        ({"metric": "auc", "min_improvement": 0.0}, True),
+    ],
+)
+def test_only_a_bound_on_the_metric_itself_accepts_harder_data(gate: dict[str, Any], stands: bool) -> None:
+    new = figures(0.5, test_auc=0.5)
+    given = verdicts(new, new, gate, same_params=True, recorded=figures(0.99))
+    assert all(v.passed for v in given) is not stands
+
+
+def test_what_was_not_recorded_is_refused_but_for_what_was_never_fitted() -> None:
+    new = figures(0.9)
+    (refused,) = verdicts(new, new, same_params=True, recorded=Figures(math.nan))
+    assert not refused.passed
+    assert "no recorded value" in refused.why
+    assert "[[gate]]" in refused.remedy
+    (passed,) = verdicts(new, new, same_params=True, recorded=None)
+    assert passed.passed
+    assert "nothing was fitted before" in passed.why
+    assert not verdict(figures(math.nan), None, same_params=True, recorded=figures(0.9)).passed
+    assert not verdict(figures(math.nan), None, same_params=True, recorded=None).passed
 
 
 def test_the_error_lists_what_failed_with_numbers_and_survives_pickling() -> None:

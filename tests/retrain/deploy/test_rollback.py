@@ -21,7 +21,7 @@ FORMATS = {
 @pytest.mark.parametrize("target", FORMATS)
 def test_rollback_of_an_apply_restores_the_bytes(target: str, tmp_path: Path) -> None:
     """Invariant I13, also over several applies and whatever the spelling of the values was."""
-    project = Project(tmp_path, target, FORMATS[target], "[[gate]]\nmetric = 'rmse'\nmax = 10.0\n")
+    project = Project(tmp_path, target, FORMATS[target], "[[gate]]\nmetric = 'rmse'\nmax_drop = 10.0\n")
     contents = [project.target.read_bytes()]
     for params in (GOOD, BETTER, {**GOOD, "degree": 3}):
         project.apply(params)
