@@ -9,7 +9,7 @@ from retrain.config import Config
 from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
 from tuner.errors import NotFoundError, did_you_mean
-from tuner.experiment import Experiment, Params, Study, loss_of
+from tuner.experiment import Direction, Experiment, Params, Study, loss_of
 from tuner.registry.base import Registry
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "improvement_lines",
 ]
 
+_MAY_BE_NEGATIVE = ("r2", "explained_variance", "d2_absolute_error_score", "matthews_corrcoef")
+
 
 @dataclass(frozen=True, slots=True)
 class Improvement:
@@ -33,6 +35,8 @@ class Improvement:
         amount: how much better the candidate is, in the metric's unit; negative where it is worse, whichever
             direction the metric has.
         paired: the same fold by fold, with its interval; None where the two share no folds.
+        metric: what is compared.
+        direction: of the metric.
     """
 
     against: str
@@ -40,12 +44,36 @@ class Improvement:
     reference: Experiment
     amount: float
     paired: PairedDifference | None
+    metric: str
+    direction: Direction
 
     @property
     def relative(self) -> float | None:
-        """`amount` as a fraction of the reference's value; None where that is zero."""
+        """`amount` as a fraction of the reference's value; None where that is no share of anything.
+
+        So it is where the value is zero or less, and for metrics whose zero is no "nothing at all".
+        """
         value = self.reference.value
-        return self.amount / abs(value) if value else None
+        if value is None or value <= 0 or self.metric.startswith("neg_") or self.metric in _MAY_BE_NEGATIVE:
+            return None
+        return self.amount / value
+
+    @property
+    def change(self) -> float:
+        """Candidate minus reference, in the metric's own sign: negative where a loss got better."""
+        return self._sign * self.amount
+
+    @property
+    def change_interval(self) -> tuple[float, float] | None:
+        """The interval of `change`, in ascending order; None where there is none."""
+        if self.paired is None:
+            return None
+        ends = (self._sign * self.paired.low, self._sign * self.paired.high)
+        return min(ends), max(ends)
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.direction is Direction.MAXIMIZE else -1
 
 
 def improvement(
@@ -75,7 +103,7 @@ def improvement(
         gains = [[-loss_of(score, study.direction) for score in scores] for scores in (ours, theirs)]
         paired = paired_difference(*gains, folds=folds)
     amount = loss_of(reference.value, study.direction) - loss_of(candidate.value, study.direction)
-    return Improvement(against, candidate, reference, amount, paired)
+    return Improvement(against, candidate, reference, amount, paired, study.metric, study.direction)
 
 
 def fold_scores(registry: Registry, study: Study, experiment: Experiment) -> list[float]:
@@ -137,22 +165,27 @@ def improvement_json(each: Improvement) -> dict[str, Any]:
         "candidate": each.candidate.public_id,
         "reference": each.reference.public_id,
         "amount": each.amount,
+        "change": each.change,
         "relative": each.relative,
         "interval": interval,
     }
 
 
 def improvement_lines(each: Improvement) -> list[str]:
-    """An improvement, its interval, and what it shows or does not show."""
+    """A change in the metric's own sign, its interval, and what it shows or does not show."""
     over = {"baseline": "the baseline", "deployed": "what is deployed"}.get(each.against, each.against)
-    relative = f" ({each.relative:+.2%})" if each.relative is not None else ""
-    if each.paired is None:
+    lower = each.direction is Direction.MINIMIZE
+    share = each.relative
+    relative = "" if share is None else f" ({-share if lower else share:+.2%})"
+    compared = f"{relative} against {over}; lower is better" if lower else f"{relative} over {over}"
+    if each.paired is None or each.change_interval is None:
         return [
-            f"{each.amount:+.4g}{relative} over {over}",
+            f"{each.change:+.4g}{compared}",
             "  no interval: the two did not report scores of the same folds",
         ]
     paired = each.paired
-    low, gain, high = (signed(x, paired.std_error) for x in (paired.low, each.amount, paired.high))
+    start, end = each.change_interval
+    low, change, high = (signed(x, paired.std_error) for x in (start, each.change, end))
     if paired.includes_zero:
         shown = "includes zero: these folds do not show a real difference."
     else:
@@ -160,7 +193,7 @@ def improvement_lines(each: Improvement) -> list[str]:
             f"excludes zero: {'better' if paired.low > 0 else 'worse'} by more than the noise of the folds."
         )
     return [
-        f"{gain}{relative} over {over}",
+        f"{change}{compared}",
         f"  95 % interval [{low}, {high}] from {paired.n_folds} paired folds",
         f"  The interval {shown}",
     ]

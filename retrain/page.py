@@ -40,12 +40,14 @@ class Page:
         columns: list[str],
         keys: tuple[str, ...] = (),
         digits: int = 5,
+        note: str = "",
     ) -> None:
-        """Add a table, as `retrain.tables.render` makes it. Without rows, nothing is added."""
+        """Add a table, as `retrain.tables.render` makes it, and a note under it. Without rows, nothing."""
         if rows:
             between = "\n\n" if self.output == "markdown" else "\n"
+            text = render(rows, columns, self.output, keys=keys, digits=digits)
             self.parts.append(
-                self._title(title) + between + render(rows, columns, self.output, keys=keys, digits=digits)
+                self._title(title) + between + text + (f"{between}{printable(note)}" if note else "")
             )
 
     def verbatim(self, title: str, *lines: str) -> None:

@@ -19,6 +19,7 @@ def summary(
     top: int = 5,
     deployed: Mapping[str, Value] | None = None,
     folds: int | None = None,
+    holdout: bool = True,
     output: str = "table",
     flags: str = "",
     colour: bool = False,
@@ -29,4 +30,4 @@ def summary(
         NotFoundError: the study has no experiments yet.
     """
     facts = summarize(registry, study, top=top, deployed=deployed, folds=folds)
-    return summary_text(facts, output, flags=flags, colour=colour)
+    return summary_text(facts, output, holdout=holdout, flags=flags, colour=colour)

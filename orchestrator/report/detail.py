@@ -171,7 +171,8 @@ def diff(
     columns = ["parameter", a.public_id, b.public_id]
     gain = None if _obstacle(a, b) else improvement(registry, study, a, b, against=b.public_id, folds=folds)
     if output == "csv":
-        return render(rows, columns, "csv")
+        figures = _figures(study, a, b, gain)
+        return render([*rows, figures], [*columns, "difference", "interval_low", "interval_high"], "csv")
     if output == "json":
         return to_json(
             {
@@ -189,6 +190,19 @@ def diff(
         page.lines("Parameters", "Both have the same.")
     page.lines(study.metric, *_value_lines(a, b, gain))
     return page.text()
+
+
+def _figures(study: Study, a: Experiment, b: Experiment, gain: Improvement | None) -> dict[str, Any]:
+    """The last row of the CSV: both values, the first minus the second, and the interval of that."""
+    low, high = (gain and gain.change_interval) or (None, None)
+    return {
+        "parameter": study.metric,
+        a.public_id: a.value,
+        b.public_id: b.value,
+        "difference": gain and gain.change,
+        "interval_low": low,
+        "interval_high": high,
+    }
 
 
 def _value_lines(a: Experiment, b: Experiment, gain: Improvement | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from orchestrator.report.rows import all_names, experiment_json, parameter_columns
+from orchestrator.report.rows import PLUS_MINUS, all_names, experiment_json, parameter_columns
 from retrain.tables import plus_minus_column, render, seconds, to_json
 from tuner.experiment import Experiment, State, Study
 from tuner.registry.base import Registry
@@ -51,7 +51,10 @@ def listing(
         }
         for each, value in zip(found, values, strict=True)
     ]
-    return render(rows, columns if any(row["why"] for row in rows) else columns[:-1], output)
+    text = render(rows, columns if any(row["why"] for row in rows) else columns[:-1], output)
+    if not any("±" in value for value in values):
+        return text
+    return f"{text}\n{PLUS_MINUS}" if output == "table" else f"{text}\n\n{PLUS_MINUS}"
 
 
 def _csv(found: Sequence[Experiment]) -> str:

@@ -7,6 +7,7 @@ from retrain.tables import timestamp
 from tuner.experiment import Experiment, Params, Provenance, State, Study
 
 __all__ = [
+    "PLUS_MINUS",
     "aligned",
     "all_names",
     "count_text",
@@ -16,6 +17,9 @@ __all__ = [
     "provenance_facts",
     "provenance_json",
 ]
+
+PLUS_MINUS = "± is the standard error over folds"
+"""What stands once under a table of scores."""
 
 _MISSING = object()
 

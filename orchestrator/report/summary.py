@@ -29,7 +29,10 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True)
 class BoundHit:
-    """A parameter of the best on (`exact`) or within 1 % of an end of its range, in its own scale."""
+    """A parameter of the best on (`exact`) or within 1 % of an end of its range, in its own scale.
+
+    One that stands on its default is left out.
+    """
 
     name: str
     value: float
@@ -159,10 +162,13 @@ def _is_in_use(best: Experiment, deployed: Params | None, reference: Experiment 
 
 
 def _bounds_hit(study: Study, best: Experiment) -> Iterable[BoundHit]:
+    """Where a wider range may help. A default on a bound, such as no penalty at all, is no hit."""
     space = SearchSpace.from_dict(study.space)
     for name, value in best.params.items():
         parameter = space.params.get(name)
         if parameter is None or isinstance(parameter, CategoricalParam) or not isinstance(value, int | float):
+            continue
+        if value == parameter.default:
             continue
         position = _position(parameter, value)
         if position <= NEAR:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from orchestrator.report.rows import (
+    PLUS_MINUS,
     aligned,
     all_names,
     count_text,
@@ -31,13 +32,16 @@ _ABOUT_EXCLUDED = (
 )
 
 
-def summary_text(summary: Summary, output: str = "table", *, flags: str = "", colour: bool = False) -> str:
+def summary_text(
+    summary: Summary, output: str = "table", *, holdout: bool = True, flags: str = "", colour: bool = False
+) -> str:
     """Return a Summary as text without a final newline.
 
     Args:
         summary: the facts.
         output: "table" and "markdown" are for people; "json" holds everything at full precision; "csv" is the
             table of the best alone.
+        holdout: whether the pipeline holds rows back that no search sees.
         flags: common options to repeat in the commands that are suggested, such as " --config other.toml".
         colour: whether titles may be bold.
     """
@@ -49,7 +53,7 @@ def summary_text(summary: Summary, output: str = "table", *, flags: str = "", co
     page = Page(output, colour)
     _head(page, summary)
     _top(page, summary)
-    page.lines("Improvement of the best", *_improvement_lines(summary))
+    page.lines("Improvement of the best", *_improvement_lines(summary, holdout))
     page.lines("At a bound", *_bound_lines(summary))
     page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
     if summary.excluded:
@@ -64,8 +68,11 @@ def summary_text(summary: Summary, output: str = "table", *, flags: str = "", co
 
 
 def _apply_command(summary: Summary, flags: str = "") -> str | None:
-    """The command that deploys the best; None where it is in use already."""
+    """The command that deploys the best; None where it is in use already, or nothing is gained by it."""
     if not summary.top or summary.best_in_use:
+        return None
+    baseline = summary.baseline
+    if baseline is not None and baseline.id == summary.top[0].id and summary.deployed is None:
         return None
     return f"retrain --apply-hp {summary.top[0].public_id}{flags}"
 
@@ -93,6 +100,7 @@ def _top(page: Page, summary: Summary) -> None:
             for (rank, each), value in zip(rows, values, strict=True)
         ],
         ["#", "experiment", study.metric],
+        note=PLUS_MINUS if any("±" in value for value in values) else "",
     )
     # One row per parameter: a space of twenty still fits the screen, and the eye compares along a line.
     page.table(
@@ -115,7 +123,7 @@ def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
     return ranked + [(label, row) for label, row in references if row is not None and row.id not in listed]
 
 
-def _improvement_lines(summary: Summary) -> list[str]:
+def _improvement_lines(summary: Summary, holdout: bool) -> list[str]:
     if not summary.top:
         return []
     best = summary.top[0]
@@ -128,9 +136,9 @@ def _improvement_lines(summary: Summary) -> list[str]:
     for each in summary.improvements:
         lines += improvement_lines(each)
     if summary.improvements and summary.n_compared > 2:
+        last_word = " The holdout, which no search sees, has the last word (--dry-run)." if holdout else ""
         lines.append(
-            f"The best of {summary.n_compared} is an optimistic pick: luck helped to choose it. "
-            "The holdout, which no search sees, has the last word (--dry-run)."
+            f"The best of {summary.n_compared} is an optimistic pick: luck helped to choose it.{last_word}"
         )
     return lines
 
@@ -158,12 +166,13 @@ def _excluded_line(excluded: Excluded) -> str:
 
 def _top_csv(summary: Summary) -> str:
     rows = _ranked(summary)
-    fixed = ["rank", "experiment", "method", "value", "std_error"]
+    fixed = ["rank", "role", "experiment", "method", "value", "std_error"]
     columns = parameter_columns(all_names([e.params for _, e in rows]), fixed)
     return render(
         [
             {
                 "rank": int(rank) if rank.isdigit() else None,
+                "role": _role(summary, each),
                 "experiment": each.public_id,
                 "method": each.method,
                 "value": each.value,
@@ -175,6 +184,14 @@ def _top_csv(summary: Summary) -> str:
         [*fixed, *columns.values()],
         "csv",
     )
+
+
+def _role(summary: Summary, experiment: Experiment) -> str:
+    """What a row of the CSV is: a reference, which may be among the best, or one of the best."""
+    for role, row in (("baseline", summary.baseline), ("deployed", summary.deployed)):
+        if row is not None and row.id == experiment.id:
+            return role
+    return "best"
 
 
 def _document(summary: Summary, flags: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ random_20261121_090128_001    failed                            error
 random_20261121_090129_001    failed                            error
 random_20261121_090130_001    failed                            timeout
 bayesian_20261121_090131_001  complete  0.9340 ± 0.0080  6.5 s
-random_20261121_090137_001    waiting"""
+random_20261121_090137_001    waiting
+± is the standard error over folds"""
 
 SHOWN = """\
 Experiment bayesian_20261121_090131_001
@@ -212,7 +213,20 @@ def test_diff_across_studies_is_refused(told: Story) -> None:
 
 def test_diff_csv(told: Story) -> None:
     rows = list(csv.reader(io.StringIO(diff(told.registry, BEST, BASELINE, output="csv"))))
-    assert rows[1] == ["learning_rate", "0.3", "0.1"]
+    assert rows[0][0] == "parameter"
+    assert rows[0][3:] == ["difference", "interval_low", "interval_high"]
+    assert rows[1] == ["learning_rate", "0.3", "0.1", "", "", ""]
+    metric, *figures = rows[-1]
+    best, base, difference, low, high = map(float, figures)
+    assert metric == "roc_auc"
+    assert difference == pytest.approx(best - base)
+    assert low < difference < high
+
+
+def test_diff_csv_without_a_comparison(told: Story) -> None:
+    rows = list(csv.reader(io.StringIO(diff(told.registry, BEST, OLD, output="csv"))))
+    assert rows[-1][0] == "roc_auc"
+    assert rows[-1][3:] == ["", "", ""]
 
 
 def test_no_line_is_too_wide(told: Story) -> None:

@@ -30,6 +30,7 @@ Best 4 of 4
 2  random_20261121_090124_001    0.9260 ± 0.0049
 3  default_20261121_090116_001   0.9220 ± 0.0086
 4  random_20261121_090120_001    0.9020 ± 0.0080
+± is the standard error over folds
 
 Where they differ
 parameter      1     2       3       4
@@ -120,6 +121,7 @@ def test_json_is_the_whole_at_full_precision(told: Story) -> None:
 def test_csv_is_the_table_of_the_best(told: Story) -> None:
     rows = list(csv.DictReader(io.StringIO(summary(told.registry, told.study, output="csv", top=1))))
     assert [row["rank"] for row in rows] == ["1", ""]
+    assert [row["role"] for row in rows] == ["best", "baseline"]
     assert [row["method"] for row in rows] == ["bayesian", "default"]
     assert float(rows[0]["learning_rate"]) == 0.3
     assert rows[1]["rate_drop"] == ""
@@ -193,8 +195,57 @@ def test_what_is_deployed_may_never_have_been_scored_here(story: Story) -> None:
     elsewhere = {**best.params, "max_depth": 9}
     text = summary(story.registry, story.study, deployed=elsewhere)
     assert "The baseline is the best of 2: nothing to gain so far." in text
-    assert text.endswith(f"retrain --apply-hp {best.public_id}")
+    assert "--apply-hp" not in text
     assert "--apply-hp" not in summary(story.registry, story.study)
+
+
+def test_the_baseline_is_offered_where_what_is_deployed_is_worse(story: Story) -> None:
+    best = story.scored(BASE, "default")
+    worse = story.scored(better(BASE, -0.02), max_depth=4)
+    text = summary(story.registry, story.study, deployed=worse.params)
+    assert text.endswith(f"retrain --apply-hp {best.public_id}")
+    rows = csv.DictReader(
+        io.StringIO(summary(story.registry, story.study, deployed=worse.params, output="csv"))
+    )
+    assert [(row["rank"], row["role"]) for row in rows] == [("1", "baseline"), ("2", "deployed")]
+
+
+def test_a_change_has_the_sign_of_its_metric(tmp_path: Path) -> None:
+    story = Story(tmp_path, direction=Direction.MINIMIZE, metric="rmse")
+    story.scored([50.0, 52.0, 51.0], "default")
+    story.scored([47.0, 49.5, 48.0], max_depth=4)
+    lines = summary(story.registry, story.study).splitlines()
+    at = lines.index("Improvement of the best")
+    assert lines[at + 1] == "  -2.83 (-5.56%) against the baseline; lower is better"
+    assert lines[at + 2].startswith("    95 % interval [-3.")
+    assert "better by more than the noise" in lines[at + 3]
+    story.registry.close()
+
+
+@pytest.mark.parametrize(
+    ("metric", "base"), [("r2", 0.5), ("neg_rmse", -3.0), ("value", -3.0), ("value", 0.0)]
+)
+def test_no_percentage_where_zero_means_nothing(tmp_path: Path, metric: str, base: float) -> None:
+    story = Story(tmp_path, metric=metric)
+    story.scored([base, base], "default")
+    story.scored([base + 0.1, base + 0.1], max_depth=4)
+    text = summary(story.registry, story.study)
+    assert "+0.1 over the baseline" in text
+    (gain,) = json.loads(summary(story.registry, story.study, output="json"))["improvements"]
+    assert gain["relative"] is None
+    assert gain["change"] == pytest.approx(0.1)
+    story.registry.close()
+
+
+def test_a_default_on_a_bound_is_no_hint(tmp_path: Path) -> None:
+    space = SearchSpace([FloatParam("gamma", 0.0, 1.0, default=0.0), FloatParam("eta", 0.0, 1.0)])
+    with open_registry(tmp_path / "e.db", create=True, clock=lambda: 1.8e9) as registry:
+        study = registry.open_study(
+            StudySpec("s", space.to_dict(), "loss", Direction.MINIMIZE, space.defaults())
+        )
+        registry.add(study, [Suggestion({"gamma": 0.0, "eta": 0.0}, "random")])
+        registry.complete(registry.claim(study)[0], Evaluation(0.5), TODAY)
+        assert [hit.name for hit in summarize(registry, study).bounds] == ["eta"]
 
 
 def test_the_best_against_baseline_and_deployed(story: Story) -> None:
@@ -287,7 +338,7 @@ def test_nothing_complete_yet(story: Story) -> None:
     assert "1 x error: ValueError: no" in text
     assert "--apply-hp" not in text
     assert json.loads(summary(story.registry, story.study, output="json"))["best"] == []
-    assert summary(story.registry, story.study, output="csv") == "rank,experiment,method,value,std_error"
+    assert summary(story.registry, story.study, output="csv") == "rank,role,experiment,method,value,std_error"
 
 
 def test_an_empty_study_is_not_found(story: Story) -> None:
