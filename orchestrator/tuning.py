@@ -23,7 +23,7 @@ from tuner.space import SearchSpace
 __all__ = ["TuneResult", "tune"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TuneResult:
     """What `tune` found.
 
@@ -52,7 +52,7 @@ class TuneResult:
         """The experiments that failed."""
         return tuple(each for each in self.experiments if each.state is State.FAILED)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         counts = f"{len(self.experiments)} experiments, {len(self.failed)} failed"
         if self.best is None:
             causes = "; ".join(sorted({str(each.error) for each in self.failed})[:3])
@@ -80,7 +80,8 @@ def tune(
     """Look for the parameters with which `objective` is best.
 
     The space's defaults are tried first, then `configs` further configurations. A failing experiment is tried
-    once more and then left; it never ends the call.
+    once more and then left; it never ends the call. Ctrl-C (KeyboardInterrupt) stops the workers and returns
+    what is finished.
 
     Args:
         objective: `objective(params) -> float | dict`, or `objective(params, report)`. Any function will do,
@@ -93,7 +94,8 @@ def tune(
         db: registry to keep the study in; None keeps nothing on disk.
         study: name of the study. With `db`, calling again adds `configs` more; after an interruption it first
             finishes what was begun.
-        seed: of a new study: the same seed and results give the same candidates.
+        seed: of a new study. With workers=1 the same seed and results give the same candidates; with more
+            workers a method that learns sees results in the order in which they arrive, and may differ.
         workers: processes at a time; one per core by default.
         pool: "local", whose processes start at once, or "ray", which takes some seconds to start.
         experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
@@ -102,6 +104,7 @@ def tune(
         options: further options of the generator.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C before anything was finished.
         UsageError: an argument cannot be, or the stored study was defined otherwise.
         StorageError: the registry or the workers cannot be used.
     """
@@ -134,5 +137,13 @@ def tune(
         opened = open_study(registry, spec)
         n_open = registry.counts(opened)[State.WAITING]
         workers_ = stack.enter_context(start_pool(request, pipeline, None, request.n_workers_for(n_open)))
-        result = conduct(registry, opened, pipeline, workers_, request, display=display, stop=StopRequest())
-        return TuneResult(opened, result.best, tuple(registry.experiments(opened)))
+        try:
+            best = conduct(
+                registry, opened, pipeline, workers_, request, display=display, stop=StopRequest()
+            ).best
+        except KeyboardInterrupt:
+            workers_.close()
+            if not any(each.state.finished for each in registry.experiments(opened)):
+                raise
+            best = next(iter(registry.best(opened)), None)
+        return TuneResult(opened, best, tuple(registry.experiments(opened)))

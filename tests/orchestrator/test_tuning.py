@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import orchestrator
 from orchestrator import TuneResult, tune
+from orchestrator.pool import Finished, Progress
+from tests.orchestrator.fakes import FakeClock, FakePool, scored
 from tuner.errors import MismatchError, UsageError
 from tuner.experiment import Direction, Outcome, State
 from tuner.registry import open_registry
@@ -32,7 +35,8 @@ def test_a_closure_is_tuned(capfd: pytest.CaptureFixture[str]) -> None:
     assert result.best_value == min(e.value for e in result.experiments)  # type: ignore[type-var]
     assert result.best_params is not None
     assert result.best_value == (result.best_params["x"] - wanted) ** 2  # type: ignore[operator]
-    assert str(result).startswith(f"best value {result.best_value} with ")
+    assert repr(result).startswith(f"best value {result.best_value} with ")
+    assert str(result) == repr(result)
     assert capfd.readouterr() == ("", "")
 
 
@@ -70,6 +74,47 @@ def test_when_nothing_succeeds_the_result_says_why() -> None:
     assert (result.best, result.best_params, result.best_value) == (None, None, None)
     assert {e.state for e in result.experiments} == {State.FAILED}
     assert str(result) == "no experiment succeeded (3 experiments, 3 failed): The metric 'value' is nan."
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[FakePool]]:
+    """Ctrl-C in a notebook, once so many experiments have ended."""
+
+    def interrupt(n_ended: int) -> list[FakePool]:
+        pools: list[FakePool] = []
+
+        class Interrupted(FakePool):
+            def wait(self, timeout_s: float) -> list[Progress | Finished]:
+                if len(self.ran) > n_ended:
+                    raise KeyboardInterrupt
+                return super().wait(timeout_s)
+
+        def start_pool(*_: object) -> FakePool:
+            pools.append(Interrupted(lambda task: scored(float(len(task.params))), FakeClock(), 1))
+            return pools[0]
+
+        monkeypatch.setattr("orchestrator.tuning.start_pool", start_pool)
+        return pools
+
+    return interrupt
+
+
+def test_ctrl_c_returns_what_is_finished(interrupted_after: Callable[[int], list[FakePool]]) -> None:
+    pools = interrupted_after(3)
+    result = quiet(lambda params: 0.0)
+    assert [e.state for e in result.experiments].count(State.COMPLETE) == 3
+    assert State.RUNNING not in {e.state for e in result.experiments}
+    assert result.best_value == 2.0
+    assert pools[0].closed
+
+
+def test_ctrl_c_before_anything_is_finished_is_raised(
+    interrupted_after: Callable[[int], list[FakePool]],
+) -> None:
+    pools = interrupted_after(0)
+    with pytest.raises(KeyboardInterrupt):
+        quiet(lambda params: 0.0)
+    assert pools[0].closed
 
 
 def test_a_study_that_is_kept_goes_on(tmp_path: Path) -> None:
