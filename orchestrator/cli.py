@@ -150,25 +150,29 @@ def _ls(
 
 @cli.command("show")
 @click.argument("experiment")
+@_study
 @common_options
 @pass_common
-def _show(common: Common, /, experiment: str) -> None:
+def _show(common: Common, /, experiment: str, study: str | None) -> None:
     """Show all about one EXPERIMENT: its id, the start of it, or best."""
     from orchestrator.looking import describe
 
-    emit(describe(common.load_config(), experiment, common.output, colour=common.colour))
+    config = common.load_config({"study.name": study})
+    emit(describe(config, experiment, common.output, colour=common.colour))
 
 
 @cli.command("diff")
 @click.argument("first")
 @click.argument("second")
+@_study
 @common_options
 @pass_common
-def _diff(common: Common, /, first: str, second: str) -> None:
+def _diff(common: Common, /, first: str, second: str, study: str | None) -> None:
     """Show in what two experiments differ, and what it was worth. Either may be best."""
     from orchestrator.looking import compare
 
-    emit(compare(common.load_config(), first, second, common.output, colour=common.colour))
+    config = common.load_config({"study.name": study})
+    emit(compare(config, first, second, common.output, colour=common.colour))
 
 
 @cli.command("backup")

@@ -111,7 +111,7 @@ class Driver:
         self._started_at = self._recovered_at = self._measured_at = clock()
         self._first_claim_at: float | None = None
         self._n_waiting = 0
-        self._told_elsewhere = False
+        self._told_elsewhere = self._told_of_stop = False
         self.n_released = 0
         self.exhausted = False
 
@@ -124,7 +124,9 @@ class Driver:
         """
         try:
             while True:
-                for command in plan(self._snapshot(), self._limits):
+                snapshot = self._snapshot()
+                self._tell_of_stop(snapshot)
+                for command in plan(snapshot, self._limits):
                     if isinstance(command, Stop):
                         with suppress(PoolError):
                             self._take_in(self._pool.wait(0.0))
@@ -177,6 +179,8 @@ class Driver:
             metric=self._study.metric,
             best=best.value if best else None,
             baseline=baseline.value if baseline else None,
+            best_error=best.std_error if best else None,
+            baseline_error=baseline.std_error if baseline else None,
         )
 
     def _in_a_hurry(self) -> bool:
@@ -310,6 +314,15 @@ class Driver:
         self._tasks.clear()
 
     # ---- telling
+
+    def _tell_of_stop(self, snapshot: Snapshot) -> None:
+        if snapshot.stop_at is None or snapshot.stop_now or not snapshot.running or self._told_of_stop:
+            return
+        self._told_of_stop = True
+        n, grace = len(snapshot.running), seconds(self._limits.grace_s)
+        self._display.note(
+            f"finishing {n} running experiment{'s' if n > 1 else ''} (up to {grace}); Ctrl-C again stops now"
+        )
 
     def _tell_fenced(self, error: ClaimLostError) -> None:
         self._display.note(f"fenced: {error}")

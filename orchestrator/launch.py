@@ -93,8 +93,8 @@ def conduct(
     renew_references(registry, study, provenance, deployed, display)
     run, n_left = _start_run(registry, study, request, provenance, display)
     n_waiting = registry.counts(study)[State.WAITING]
-    if n_waiting:
-        display.note(f"{_count(n_waiting, 'experiment')} waiting in study {study.name!r}")
+    if n_waiting or n_left != 0:
+        display.note(_to_run(study, n_waiting, n_left))
     tally = Tally(study, provenance, registry.experiments(study, states=[State.COMPLETE]))
     n_failed_before = registry.counts(study, run)[State.FAILED]
     started_at = time.monotonic()
@@ -210,6 +210,15 @@ def _start_run(
     if request.method is not None and request.n_configs is None:
         return run, 0 if rows and not n_outdated else None
     return run, max(0, n_wanted - n_written)
+
+
+def _to_run(study: Study, n_waiting: int, n_new: int | None) -> str:
+    """What the run begins with, in words; `n_new` is None for a whole design."""
+    if not n_new and n_new is not None:
+        return f"{_count(n_waiting, 'experiment')} waiting in study {study.name!r}"
+    new = "a whole design of new ones" if n_new is None else f"{n_new} new"
+    total = "" if n_new is None else f"{_count(n_waiting + n_new, 'experiment')} "
+    return f"{total}to run in study {study.name!r}: {n_waiting} waiting, {new}"
 
 
 def _proposer(

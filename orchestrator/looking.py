@@ -24,6 +24,7 @@ def summarize_study(config: Config, output: str, *, top: int, flags: str, colour
             top=top,
             deployed=active.params if active is not None else None,
             folds=folds_of(config),
+            holdout=config.pipeline.kind == "tabular",
             output=output,
             flags=flags,
             colour=colour,

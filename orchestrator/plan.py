@@ -170,6 +170,9 @@ def experiment_limit(given: float | None, durations_s: Sequence[float]) -> float
 
 def plan(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
     """Return the commands to carry out now, in order, ending in one `Wait` or `Stop`."""
+    busy = snapshot.running or snapshot.n_waiting or snapshot.n_elsewhere
+    if not busy and snapshot.n_to_propose == 0:
+        return [Stop(StopReason.DONE)]  # also where the user or the clock asked to stop: nothing is left
     if snapshot.stop_now:
         return [Stop(StopReason.INTERRUPTED)]
     commands = _overdue(snapshot, limits)
@@ -181,8 +184,6 @@ def plan(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
         return [*commands, _wait(snapshot, limits, since + limits.grace_s)]
     if snapshot.now - snapshot.recovered_at >= RECOVER_EVERY_S:
         commands.append(Recover())
-    if not (snapshot.running or snapshot.n_waiting or snapshot.n_elsewhere) and snapshot.n_to_propose == 0:
-        return [*commands, Stop(StopReason.DONE)]
     return [*commands, *_work(snapshot, limits), _wait(snapshot, limits, limits.deadline)]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
-from retrain.tables import number, printable, seconds
+from retrain.tables import plus_minus_column, printable, seconds
 
 __all__ = ["PLAIN_EVERY_S", "Bar", "Display", "Plain", "Silent", "Status", "open_display"]
 
@@ -26,6 +26,7 @@ class Status:
         n_total: finished, running, waiting and still to be proposed.
         elapsed_s: seconds since the run began.
         working_s: seconds since the first claim, which the pace is taken from.
+        best_error, baseline_error: standard errors, where known; they say how many digits are shown.
     """
 
     n_done: int
@@ -37,6 +38,8 @@ class Status:
     metric: str
     best: float | None = None
     baseline: float | None = None
+    best_error: float | None = None
+    baseline_error: float | None = None
 
     @property
     def eta_s(self) -> float | None:
@@ -49,17 +52,25 @@ class Status:
         """The best so far against the baseline, or "" while there is none."""
         if self.best is None:
             return ""
-        against = "" if self.baseline is None else f" (baseline {number(self.baseline)})"
-        return f"best {self.metric} {number(self.best)}{against}"
+        pairs = [(self.best, self.best_error), (self.baseline, self.baseline_error)]
+        best, baseline = (text.partition(" ±")[0] for text in plus_minus_column(pairs))
+        return f"best {self.metric} {best}" + (f" (baseline {baseline})" if baseline else "")
+
+    def pace(self) -> str:
+        """How long it will take; before the first end a clock, as a sign of life."""
+        if self.n_done == 0:
+            passed = seconds(round(self.elapsed_s))
+            return passed if self.n_running else f"workers are starting, {passed}"
+        eta = self.eta_s
+        return f"{seconds(eta)} to go" if eta and self.n_done < self.n_total else ""
 
     def line(self) -> str:
         """All of it in one line."""
-        eta = self.eta_s
         parts = [
             f"{self.n_done}/{self.n_total} done",
             f"{self.n_failed} failed" if self.n_failed else "",
             f"{self.n_running} running" if self.n_running else "",
-            f"{seconds(eta)} to go" if eta and self.n_done < self.n_total else "",
+            self.pace() if self.n_done else "",
             self.score(),
         ]
         return ", ".join(part for part in parts if part)
@@ -143,6 +154,8 @@ class Plain(Display):
 
     def show(self, status: Status) -> None:
         """Write a status line when the last one is old enough."""
+        if not status.n_total:
+            return
         self._latest = status
         if self._every_s is not None and status.elapsed_s - self._told_at >= self._every_s:
             self._told_at = status.elapsed_s
@@ -173,13 +186,13 @@ class Bar(Display):
         self._progress = Progress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[eta]}", markup=False),
+            TextColumn("{task.fields[pace]}", markup=False),
             TextColumn("{task.fields[failed]}", style="red", markup=False),
             TextColumn("{task.fields[score]}", markup=False),
             console=self._console,
             auto_refresh=False,
         )
-        self._task = self._progress.add_task("", total=None, eta="", failed="", score="", visible=False)
+        self._task = self._progress.add_task("", total=None, pace="", failed="", score="", visible=False)
         self._started = False
 
     def note(self, text: str) -> None:
@@ -189,14 +202,15 @@ class Bar(Display):
 
     def show(self, status: Status) -> None:
         """Draw the bar."""
-        eta = status.eta_s
+        if not status.n_total:
+            return
         self._start()
         self._progress.update(
             self._task,
             completed=status.n_done,
             total=status.n_total,
             visible=True,
-            eta=f"{seconds(eta)} to go" if eta and status.n_done < status.n_total else "",
+            pace=status.pace(),
             failed=f"{status.n_failed} failed" if status.n_failed else "",
             score=printable(status.score()),
             refresh=True,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan import StopReason
-from retrain.tables import plus_minus, printable, render, seconds, to_json
+from retrain.tables import plus_minus, plus_minus_column, printable, render, seconds, to_json
 from tuner.experiment import Experiment, Study
 
 __all__ = ["RunResult", "result_text"]
@@ -99,11 +99,14 @@ def _lines(result: RunResult) -> list[str]:
     if result.exhausted:
         lines.append("every configuration of the space (or of the design) has been tried")
     if result.best is not None:
-        lines.append(_best_line(result.study.metric, result.best, result.baseline))
+        lines += _best_lines(result.study.metric, result.best, result.baseline)
     elif n_ended and n_ended == result.n_failed:
         lines.append("no experiment succeeded")
     for cause, count in result.causes[:_N_CAUSES]:
         lines.append(f"failed {count} x: {cause}")
+    n_more = len(result.causes) - _N_CAUSES
+    if n_more > 0:
+        lines.append(f"and {n_more} more cause{'s' if n_more > 1 else ''} of failure")
     if result.reason is not StopReason.DONE:
         lines.append(f"continue with: {shlex.join(result.command)}")
     elif n_ended:
@@ -111,10 +114,10 @@ def _lines(result: RunResult) -> list[str]:
     return lines
 
 
-def _best_line(metric: str, best: Experiment, baseline: Experiment | None) -> str:
-    line = f"best {metric} {plus_minus(best.value, best.std_error)} by {best.public_id}"
-    if baseline is None:
-        return line
-    if baseline.id == best.id:
-        return f"{line}, which is the baseline"
-    return f"{line}; baseline {plus_minus(baseline.value, baseline.std_error)}"
+def _best_lines(metric: str, best: Experiment, baseline: Experiment | None) -> list[str]:
+    """The best and the baseline, each on a line of its own: both with an id would not fit 80 columns."""
+    if baseline is None or baseline.id == best.id:
+        line = f"best {metric} {plus_minus(best.value, best.std_error)} by {best.public_id}"
+        return [line] if baseline is None else [line, "it is the baseline"]
+    of_best, of_baseline = plus_minus_column([(each.value, each.std_error) for each in (best, baseline)])
+    return [f"best {metric} {of_best} by {best.public_id}", f"baseline {of_baseline}"]

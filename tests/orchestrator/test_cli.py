@@ -86,7 +86,10 @@ def test_results_go_to_stdout_and_quiet_leaves_nothing_else(run: Run) -> None:
 
 def test_no_progress_keeps_what_must_be_known(run: Run) -> None:
     _, _, err = run("--method", "random", "--configs", "3", "--no-progress", "--workers", "1")
-    assert err.splitlines() == ["starting 1 Ray worker ...", "1 experiment waiting in study 'toy'"]
+    assert err.splitlines() == [
+        "starting 1 Ray worker ...",
+        "4 experiments to run in study 'toy': 1 waiting, 3 new",
+    ]
 
 
 def test_failures_are_told_by_the_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +239,22 @@ def test_best_stands_for_the_best_of_the_study(run: Run, ids: list[str]) -> None
         best = registry.best(registry.studies()[0])[0].public_id
     assert run("show", "best")[1] == run("show", best)[1] != ""
     assert run("diff", "best", ids[1])[1] == run("diff", best, ids[1])[1] != ""
+
+
+def test_best_is_that_of_the_study_that_is_named(run: Run, ids: list[str]) -> None:
+    run("--method", "random", "--configs", "2", "--study", "other", "--seed", "5", "-q")
+    with open_registry("experiments.db", create=False, read_only=True) as registry:
+        best = {study.name: registry.best(study)[0].public_id for study in registry.studies()}
+    assert best["toy"] != best["other"]
+    assert best["other"] in run("show", "best", "--study", "other")[1]
+    assert best["toy"] in run("show", "best")[1]
+    assert best["other"] in run("diff", "best", best["other"], "--study", "other")[1]
+
+
+def test_a_holdout_that_there_is_not_has_no_last_word(run: Run, ids: list[str]) -> None:
+    out = run("--summary")[1]
+    assert "optimistic pick" in out
+    assert "holdout" not in out
 
 
 def test_backup_is_a_registry_and_replaces_nothing(run: Run, ids: list[str]) -> None:

@@ -486,6 +486,7 @@ def test_the_first_signal_lets_running_ones_finish(bench: Bench) -> None:
     stop = StopAt(bench.clock, at=1005.0)
     assert bench.run(lambda task: scored(0.0, 10.0), stop=stop) is StopReason.INTERRUPTED
     assert bench.states() == {State.COMPLETE: 2, State.WAITING: 4}
+    assert bench.display.notes == ["finishing 2 running experiments (up to 30 s); Ctrl-C again stops now"]
 
 
 def test_what_does_not_finish_within_the_grace_waits_again(bench: Bench) -> None:

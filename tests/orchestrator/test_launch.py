@@ -20,7 +20,7 @@ from orchestrator.signals import StopRequest
 from retrain.config import Config, load_config
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
-from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, failed, scored
+from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, StopAt, failed, scored
 from tuner.errors import NotFoundError, PoolError, UsageError
 from tuner.experiment import Evaluation, Experiment, Outcome, Provenance, State
 from tuner.registry import open_registry
@@ -189,6 +189,8 @@ def test_what_waits_is_run_without_a_method(toy: Toy) -> None:
     result = toy.launch(WAITING)
     assert (result.exit_code, toy.states()) == (0, {"complete": 5})
     assert "5 experiments waiting in study 'toy'" in toy.display.notes
+    toy.launch(replace(RANDOM, n_configs=3))
+    assert "3 experiments to run in study 'toy': 0 waiting, 3 new" in toy.display.notes
 
 
 @pytest.mark.parametrize(
@@ -468,12 +470,36 @@ def test_workers_that_are_lost_cost_nothing(toy: Toy, monkeypatch: pytest.Monkey
 
 def test_the_end_in_few_lines(toy: Toy) -> None:
     result = toy.launch()
-    first, best, following = result_text(result).splitlines()
+    first, best, baseline, following = result_text(result).splitlines()
     assert first.startswith("done after ")
     assert first.endswith(": 5 complete, 0 failed")
     assert result.best is not None
-    assert best == f"best loss {result.best.value:.5g} by {result.best.public_id}; baseline 0.5"
+    assert best == f"best loss {result.best.value:.5g} by {result.best.public_id}"
+    assert baseline == "baseline 0.5"
     assert following == "next: orchestrator --summary"
+
+
+def test_the_end_fits_a_terminal_and_leaves_no_cause_unmentioned(toy: Toy) -> None:
+    fine = {0.5}
+
+    def behave(task: Task) -> Act:
+        x = float(task.params["x"])  # type: ignore[arg-type]
+        if len(fine) < 2 or x in fine:
+            fine.add(x)
+            return Act(Evaluation(x, std_error=x / 10))
+        return failed(message=f"ValueError: {x}")
+
+    toy.behave = behave
+    lines = result_text(toy.launch(replace(RANDOM, n_configs=6))).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len([line for line in lines if line.startswith("failed 1 x")]) == 3
+    assert lines[-2] == "and 2 more causes of failure"
+
+
+def test_a_stop_after_the_last_experiment_is_no_interruption(toy: Toy) -> None:
+    result = toy.launch(stop=StopAt(toy.clock, at=1003.0))
+    assert (result.reason, toy.states()) == (StopReason.DONE, {"complete": 5})
+    assert "continue with" not in result_text(result)
 
 
 def test_an_interrupted_run_says_how_to_go_on(toy: Toy) -> None:

@@ -130,6 +130,14 @@ def test_first_signal_finishes_what_runs_within_the_grace() -> None:
     ]
 
 
+def test_where_nothing_is_left_a_stop_is_the_end() -> None:
+    """Or the same command would be said to go on, and would find nothing to do."""
+    for asked in ({"stop_at": 5.0}, {"stop_at": 5.0, "stop_now": True}):
+        assert plan(at(6.0, n_free=2, **asked), AT_ONCE) == [Stop(StopReason.DONE)]
+    assert plan(at(6.0, n_free=2), replace(AT_ONCE, deadline=5.0)) == [Stop(StopReason.DONE)]
+    assert plan(at(6.0, n_free=2, n_elsewhere=1, stop_at=5.0), AT_ONCE) == [Stop(StopReason.INTERRUPTED)]
+
+
 def test_second_signal_stops_now() -> None:
     busy = at(5.0, running=(task(started_at=4.0),), stop_at=5.0, stop_now=True)
     assert plan(busy, AT_ONCE) == [Stop(StopReason.INTERRUPTED)]

@@ -44,6 +44,35 @@ def test_the_line_says_how_far_how_long_and_how_good() -> None:
     assert replace(nothing, n_done=4).line() == "4/4 done"
 
 
+def test_a_bar_shows_the_digits_that_the_end_will_show() -> None:
+    status = replace(STATUS, best=0.991736, best_error=0.00612, baseline=0.98719, baseline_error=0.0099)
+    assert status.score() == "best roc_auc 0.9917 (baseline 0.9872)"
+
+
+def test_before_the_first_end_there_is_a_clock() -> None:
+    nothing = replace(STATUS, n_done=0, n_running=0, elapsed_s=7.6)
+    assert nothing.pace() == "workers are starting, 8 s"
+    assert replace(nothing, n_running=2).pace() == "8 s"
+    assert "workers are starting, 8 s" in drawn(nothing)
+
+
+def drawn(*statuses: Status) -> str:
+    stream = Terminal()
+    with Bar(stream) as display:
+        for status in statuses:
+            display.show(status)
+    return stream.getvalue()
+
+
+def test_nothing_of_nothing_is_not_shown() -> None:
+    nothing = replace(STATUS, n_done=0, n_total=0, elapsed_s=9.0)
+    assert drawn(nothing) == ""
+    stream = io.StringIO()
+    with Plain(stream) as display:
+        display.show(nothing)
+    assert stream.getvalue() == ""
+
+
 def test_plain_lines_come_every_few_seconds_and_once_at_the_end() -> None:
     stream = io.StringIO()
     with Plain(stream, every_s=5.0) as display:
