@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from retrain.tables import WIDTH, printable, render
+from retrain.tables import printable, render, terminal_width
 
 __all__ = ["Page", "hanging"]
 
@@ -88,7 +88,7 @@ def hanging(head: str, text: str, indent: int | None = None) -> list[str]:
     """Lines of `head` and `text`, wrapped at the terminal's width; further lines start below the text."""
     return textwrap.wrap(
         printable(text),
-        WIDTH,
+        terminal_width(),
         initial_indent=head,
         subsequent_indent=" " * (len(head) if indent is None else indent),
         break_long_words=False,

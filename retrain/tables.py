@@ -1,14 +1,16 @@
 """Rows in, text out: the one door to tabulate, used by every report of both commands.
 
-Four formats: `table` for people (80 columns, rounded), `markdown`, `csv` and `json` (full precision). Text
-that users, models or data put into a cell can neither steer a terminal nor become a formula in a spreadsheet.
+Four formats: `table` for people (as wide as the terminal, rounded), `markdown`, `csv` and `json` (full
+precision). Text that users, models or data put into a cell can neither steer a terminal nor become a formula in a spreadsheet.
 """
 
 import csv
 import io
 import json
 import math
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -23,13 +25,15 @@ __all__ = [
     "render",
     "seconds",
     "signed",
+    "terminal_width",
     "timestamp",
     "to_json",
 ]
 
 FORMATS = ("table", "json", "csv", "markdown")
 WIDTH = 80
-"""Columns of the narrowest terminal that reports are made for."""
+"""Columns of a report that does not go to a terminal."""
+_NARROWEST = 40
 
 _LONGEST_CELL = 44
 _MOST_DECIMALS = 8
@@ -45,7 +49,7 @@ def render(
     output: str = "table",
     *,
     keys: Sequence[str] = (),
-    width: int = WIDTH,
+    width: int | None = None,
     digits: int = 5,
 ) -> str:
     """Return `rows` as text without a final newline.
@@ -55,7 +59,7 @@ def render(
         columns: names of the columns, in order; others are left out.
         output: one of `FORMATS`.
         keys: columns that a table too wide for `width` repeats in front of every further block of columns.
-        width: columns of the terminal; only the format "table" keeps to it.
+        width: columns, by default `terminal_width()`; only the format "table" keeps to it.
         digits: significant digits of numbers in "table" and "markdown".
     """
     chosen = [{name: row.get(name) for name in columns} for row in rows]
@@ -67,8 +71,17 @@ def render(
         case "markdown":
             return _markdown(chosen, columns, digits)
         case "table":
-            return _table(chosen, columns, keys, width, digits)
+            return _table(chosen, columns, keys, width or terminal_width(), digits)
     raise ValueError(f"`output` must be one of {', '.join(FORMATS)}, but got {output!r}")
+
+
+def terminal_width() -> int:
+    """Columns of the terminal that stdout is, at least 40; 80 where it is none, or does not say."""
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError, AttributeError):  # no file, no terminal, closed, or None
+        return WIDTH
+    return max(_NARROWEST, columns) if columns else WIDTH
 
 
 def printable(text: str) -> str:

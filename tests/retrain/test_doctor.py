@@ -116,8 +116,8 @@ def test_a_changed_model_file_is_found(project: Path) -> None:
 
 
 def test_a_retired_version_that_is_gone_is_no_more_than_a_warning(project: Path) -> None:
-    deploy(0.5)
     deploy(0.4)
+    deploy(0.5)
     folder = project / "versions" / "000002"
     for path in sorted(folder.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()

@@ -1,13 +1,19 @@
 import csv
+import fcntl
 import io
 import json
 import math
+import os
+import struct
+import termios
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrain.page import Page
 from retrain.tables import (
     FORMATS,
     WIDTH,
@@ -18,6 +24,7 @@ from retrain.tables import (
     render,
     seconds,
     signed,
+    terminal_width,
     to_json,
 )
 
@@ -111,6 +118,37 @@ def test_no_table_is_wider_than_the_terminal(widths: list[int], n_rows: int) -> 
     rows = [{name: "v" * len(name) for name in columns} for _ in range(n_rows)]
     for line in render(rows, columns, keys=columns[:1]).splitlines():
         assert len(line) <= max(WIDTH, widths[0] + 2 + max(widths))
+
+
+@pytest.mark.parametrize(("columns", "width"), [(120, 120), (60, 60), (10, 40), (0, 80)])
+def test_tables_and_sentences_are_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int, width: int
+) -> None:
+    main, terminal = os.openpty()
+    try:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        with os.fdopen(terminal, "w", closefd=False) as stream:
+            monkeypatch.setattr("sys.stdout", stream)
+            assert terminal_width() == width
+            wide = render([{f"column_{i:02}": i for i in range(40)}], [f"column_{i:02}" for i in range(40)])
+            page = Page()
+            page.lines("Title", "word " * 100)
+            assert width - 11 < max(map(len, wide.splitlines())) <= width
+            assert width - 5 < max(map(len, page.text().splitlines())) <= width
+    finally:
+        os.close(terminal)
+        os.close(main)
+
+
+def test_what_is_piped_is_80_wide_whatever_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with (tmp_path / "out").open("w") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        assert terminal_width() == 80
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert terminal_width() == 80
 
 
 def test_long_cells_are_shortened_in_tables_only() -> None:
