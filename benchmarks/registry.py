@@ -32,7 +32,7 @@ from tuner.registry import Registry, StudySpec, open_registry
 from tuner.registry.engine import connect
 from tuner.space import FloatParam, SearchSpace
 
-N_PARAMETERS, BATCH, N_PROCESSES = 10, 50, 8
+N_PARAMETERS, BATCH, N_PROCESSES = 10, 100, 8
 SPACE = SearchSpace([FloatParam("x", 0.0, 1.0)])
 SPEC = StudySpec("benchmark", SPACE.to_dict(), "value", Direction.MINIMIZE, SPACE.defaults())
 ON = Provenance("data", "code", "value")
@@ -281,7 +281,7 @@ def report(folder: Path, python: str, part: int) -> None:
 
     against("cycles, one process, one by one", one_process(folder, max(100, 1000 // part), 1), alone)
     against(f"cycles, one process, {BATCH} per commit", one_process(folder, n, BATCH), alone)
-    many, trouble = many_processes(folder / "many.db", n // N_PROCESSES)
+    many, trouble = many_processes(folder / "many.db", max(n // N_PROCESSES, 10 * BATCH))
     against(f"cycles, {N_PROCESSES} processes, {BATCH} per commit", many, together, f", {trouble}")
 
     n_written = 100_000 // part
