@@ -1,7 +1,8 @@
 """Rows in, text out: the one door to tabulate, used by every report of both commands.
 
 Four formats: `table` for people (as wide as the terminal, rounded), `markdown`, `csv` and `json` (full
-precision). Text that users, models or data put into a cell can neither steer a terminal nor become a formula in a spreadsheet.
+precision). Text that users, models or data put into a cell can neither steer a terminal nor become a formula
+in a spreadsheet.
 """
 
 import csv

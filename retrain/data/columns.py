@@ -6,7 +6,7 @@ no target. What a model learns from them (one-hot columns, rare ones put togethe
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ MISSING, UNSEEN = -1, -2
 """Codes of a category that is missing, and of one that the table did not have."""
 
 _DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ].*)?")
+_BY_COLUMN = ("categories", "codes")
 _DATES = ("datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period", "interval")
 _NUMBERS = ("integer", "floating", "decimal", "boolean", "mixed-integer-float")
 
@@ -32,10 +33,12 @@ class Columns:
     Attributes:
         numbers: names of the numeric columns.
         categories: for each categorical column, its values in the order of their codes.
+        codes: for a column that lists only some of its values, their codes; else these are 0, 1, 2, ...
     """
 
     numbers: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
+    codes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,17 +75,29 @@ class Columns:
         for i, name in enumerate(self.numbers):
             features[:, i] = _to_numbers(frame[name])
         for i, (name, values) in enumerate(self.categories.items(), len(self.numbers)):
-            features[:, i] = _codes(frame[name], values)
+            features[:, i] = _codes(frame[name], values, self.codes.get(name))
         return features
+
+    def keeping(self, codes: Mapping[str, Sequence[int]]) -> "Columns":
+        """The same, but of the columns named list only the values of these codes; others are as if unseen."""
+        kept = {name: tuple(self.categories[name][code] for code in codes[name]) for name in codes}
+        return Columns(
+            self.numbers, {**self.categories, **kept}, {name: tuple(codes[name]) for name in codes}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON document."""
-        return {"numbers": list(self.numbers), "categories": {k: list(v) for k, v in self.categories.items()}}
+        document = {
+            "numbers": list(self.numbers),
+            "categories": {k: list(v) for k, v in self.categories.items()},
+        }
+        return document | ({"codes": {k: list(v) for k, v in self.codes.items()}} if self.codes else {})
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Columns":
         """Read what `to_dict` made."""
-        return cls(tuple(document["numbers"]), {k: tuple(v) for k, v in document["categories"].items()})
+        categories, codes = ({k: tuple(v) for k, v in document.get(key, {}).items()} for key in _BY_COLUMN)
+        return cls(tuple(document["numbers"]), categories, codes)
 
 
 def _is_number(column: "pd.Series[Any]") -> bool:
@@ -153,8 +168,10 @@ def _to_numbers(column: "pd.Series[Any]") -> np.ndarray:
     return numbers
 
 
-def _codes(column: "pd.Series[Any]", values: Sequence[str]) -> np.ndarray:
+def _codes(column: "pd.Series[Any]", values: Sequence[str], codes: Sequence[int] | None = None) -> np.ndarray:
     texts = _texts(column)
-    codes = pd.Index(list(values), dtype=texts.dtype).get_indexer(pd.Index(texts)).astype(float)
-    codes[(codes == MISSING) & texts.notna().to_numpy()] = UNSEEN
-    return codes
+    found = pd.Index(list(values), dtype=texts.dtype).get_indexer(pd.Index(texts))
+    by_position = np.asarray([*(range(len(values)) if codes is None else codes), MISSING], dtype=float)
+    coded = by_position[found]  # what is not found has position -1: the last
+    coded[(found < 0) & texts.notna().to_numpy()] = UNSEEN
+    return coded

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,11 @@ from tuner.errors import DataError, did_you_mean
 __all__ = ["Table", "make_table"]
 
 _log = logging.getLogger(__name__)
+
+_FEWEST_ROWS = 20
+"""With fewer rows, values that never repeat say nothing."""
+_MOSTLY = 0.9
+_LIKE_ID = re.compile(r"(?i:id|key|uuid|guid|index|row)|.*[_\-. ](?i:id|uuid|guid)|.*[a-z](ID|Id)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ def make_table(
     if inputs.shape[1] == 0:
         raise DataError(f"The data must have a column besides the target {target!r} to learn from.")
     columns = Columns.of(inputs)
+    _warn_of_identifiers(inputs, columns)
     table = Table(
         columns.encode(inputs),
         y,
@@ -122,6 +129,31 @@ def _is_known(column: "pd.Series[Any]") -> "pd.Series[bool]":
     if types.is_string_dtype(column.dtype):
         known &= column.astype("str").str.strip() != ""
     return known
+
+
+def _warn_of_identifiers(inputs: pd.DataFrame, columns: Columns) -> None:
+    """Say which columns seem to name the rows: models learn them by heart, and nothing from them."""
+    if len(inputs) < _FEWEST_ROWS:
+        return
+    found = [n for n, values in columns.categories.items() if len(values) >= _MOSTLY * len(inputs)]
+    found += [name for name in columns.numbers if _numbers_rows(inputs[name])]
+    if found:
+        names = ", ".join(map(repr, found))
+        many = len(found) > 1
+        _log.warning(
+            "The column%s %s seem%s to name the rows, which helps no model: "
+            "leave %s out with drop = [%s] under [pipeline].",
+            *(("s", names, "", "them") if many else ("", names, "s", "it")),
+            names,
+        )
+
+
+def _numbers_rows(column: "pd.Series[Any]") -> bool:
+    """Whether a column holds integers that never repeat and are in order, or are named like an id."""
+    if not types.is_integer_dtype(column.dtype) or not column.is_unique:
+        return False
+    ordered = column.is_monotonic_increasing or column.is_monotonic_decreasing
+    return ordered or _LIKE_ID.fullmatch(str(column.name)) is not None
 
 
 # ---- the target

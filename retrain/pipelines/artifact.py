@@ -27,6 +27,7 @@ __all__ = [
     "TabularModel",
     "converged",
     "fit_estimator",
+    "fitted_columns",
     "load_model",
     "make_preprocessing",
     "predict",
@@ -108,6 +109,20 @@ def make_preprocessing(family: str, columns: "Columns") -> Any:
     numbers = make_pipeline(*steps) if steps else "passthrough"
     parts = [("numbers", numbers, slice(0, n)), ("categories", one_hot, slice(n, len(columns.names)))]
     return ColumnTransformer([part for part in parts if part[2].start < part[2].stop])
+
+
+def fitted_columns(columns: "Columns", preprocess: Any) -> "Columns":
+    """Leave out the values that the fitted preparation puts together with any other rare one."""
+    if not columns.categories:
+        return columns
+    encoder = preprocess.named_transformers_["categories"]
+    kept = {}
+    for name, known, rare in zip(
+        columns.categories, encoder.categories_, encoder.infrequent_categories_, strict=True
+    ):
+        if rare is not None:
+            kept[name] = [int(code) for code in np.setdiff1d(known, rare) if code >= 0]
+    return columns.keeping(kept)
 
 
 def fit_estimator(estimator: Any, prepared: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray | None:

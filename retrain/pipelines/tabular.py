@@ -16,6 +16,7 @@ from retrain.pipelines.artifact import (
     TabularModel,
     converged,
     fit_estimator,
+    fitted_columns,
     load_model,
     make_preprocessing,
     predict,
@@ -198,9 +199,8 @@ class TabularPipeline(Pipeline):
         preprocess = make_preprocessing(self._model, table.columns)
         estimator = make_model(self._model, {**params, **self._fixed}, table.task, seed)
         present = fit_estimator(estimator, preprocess.fit_transform(features), y, table.n_classes)
-        return TabularModel(
-            self._model, table.task, table.columns, table.classes, preprocess, estimator, present
-        )
+        columns = fitted_columns(table.columns, preprocess)
+        return TabularModel(self._model, table.task, columns, table.classes, preprocess, estimator, present)
 
     def test(self, model: TabularModel) -> Scores:
         """Score on the holdout: the pipeline's metric and the usual ones, named `test_<metric>`.

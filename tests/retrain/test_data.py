@@ -333,6 +333,38 @@ def test_a_table_travels_without_a_copy() -> None:
     assert back.fingerprint == made.fingerprint
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "named"),
+    [
+        ("customerID", [f"{i:04}-ABC" for i in range(30)], True),
+        ("nearly", [f"{min(i, 27)}-ABC" for i in range(30)], True),
+        ("town", [f"{i % 15}-ABC" for i in range(30)], False),
+        ("n", range(30), True),
+        ("n", range(30, 0, -1), True),
+        ("n", [*range(1, 30), 0], False),
+        ("n", [i / 2 for i in range(30)], False),
+        ("n", [0, *range(29)], False),
+        *((like, [*range(1, 30), 0], True) for like in ("ID", "row_id", "userId", "Key")),
+        *((unlike, [*range(1, 30), 0], False) for unlike in ("paid", "SQUID", "grid", "identity")),
+    ],
+)
+def test_columns_that_name_the_rows_are_warned_of(
+    caplog: pytest.LogCaptureFixture, name: str, values: Any, named: bool
+) -> None:
+    frame = pd.DataFrame({"a": [0.5, 1.5] * 15, name: list(values), "y": [0, 1] * 15})
+    made = table(frame)
+    assert name in made.columns.names, "it is the user's to leave out"
+    said = [record.getMessage() for record in caplog.records]
+    warning = f"The column {name!r} seems to name the rows, which helps no model: "
+    warning += f"leave it out with drop = [{name!r}] under [pipeline]."
+    assert said == ([warning] if named else [])
+
+
+def test_few_rows_say_nothing_of_identifiers(caplog: pytest.LogCaptureFixture) -> None:
+    table(pd.DataFrame({"n": range(10), "y": [0, 1] * 5}))
+    assert caplog.text == ""
+
+
 def test_reading_warns_of_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mixed_frame().to_csv(tmp_path / "data.csv", index=False)
     with caplog.at_level(logging.WARNING):

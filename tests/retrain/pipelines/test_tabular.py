@@ -367,3 +367,22 @@ def test_the_versions_of_what_scores_are_recorded(tmp_path: Path) -> None:
     assert re.search(
         r"scikit-learn \d+\.\d+.*xgboost \d+\.\d+", bound(tmp_path, model="xgboost").provenance().code
     )
+
+
+def test_a_model_lists_only_the_categories_it_tells_apart(tmp_path: Path) -> None:
+    frame = mixed_frame(n=400)
+    rng = np.random.default_rng(1)
+    frame["town"] = [f"t{int(i):03}" for i in rng.exponential(40, size=400)]
+    frame.loc[:20, "town"] = None
+    pipeline = bound(tmp_path, frame)
+    params = pipeline.space.defaults()
+    model = pipeline.fit(params, 0)
+    listed = model.columns.categories["town"]
+    assert len(listed) <= 32 < frame["town"].nunique()
+    assert set(model.columns.categories["colour"]) == {"red", "green", "blue"}
+    pipeline.save(model, tmp_path)
+    again = pipeline.load_model(tmp_path)
+    data = pipeline.data
+    whole = replace(model, columns=data.table.columns)
+    assert (again.predict_proba(frame) == whole.predict_proba(frame)).all()
+    assert json.loads((tmp_path / "schema.json").read_text())["columns"]["categories"]["town"] == list(listed)
