@@ -4,13 +4,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrain.deploy.report import ApplyOutcome, ApplyReport
-from retrain.deploy.scoring import direction_of
 from retrain.page import Page
 from retrain.tables import render, timestamp, to_json
-from tuner.experiment import loss_of
 
 __all__ = ["apply_text", "history_text", "preview_text"]
 
+_LEDGER = [
+    "id",
+    "at",
+    "action",
+    "from",
+    "to",
+    "active",
+    "metric",
+    "value",
+    "who",
+    "experiment",
+    "reason",
+    "gates",
+]
 _FIGURES = ["metric", "before", "after", "change", "which is"]
 
 
@@ -28,7 +40,7 @@ def apply_text(
     """
     if output == "json":
         return to_json(report.to_dict())
-    figures = _figures(report.before, report.after)
+    figures = _figures(report)
     if output == "csv":
         return render(figures, _FIGURES, "csv")
     page = Page(output, colour)
@@ -41,7 +53,7 @@ def apply_text(
 def preview_text(report: ApplyReport, *, colour: bool = False) -> str:
     """Return what would happen, for the question whether it should."""
     page = Page("table", colour)
-    _details(page, report, _figures(report.before, report.after))
+    _details(page, report, _figures(report))
     return page.text()
 
 
@@ -50,7 +62,8 @@ def _details(page: Page, report: ApplyReport, figures: list[dict[str, Any]]) -> 
     if report.diff:
         page.diff(f"Change of {report.target}", report.diff)
     page.table("Metrics", [{**row, "change": _signed(row["change"])} for row in figures], _FIGURES)
-    page.lines("Gate", *(f"{'met' if v.passed else 'NOT MET'}: {v.why}" for v in report.verdicts))
+    verdicts = (f"{'met' if v.passed else 'NOT MET'}: {v.why}" for v in report.verdicts)
+    page.lines("Gate", *verdicts, *(f"warning: {warning}" for warning in report.warnings))
     page.lines("Notes", *report.notes)
 
 
@@ -65,24 +78,18 @@ def _changes(report: ApplyReport) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(before: Mapping[str, float], after: Mapping[str, float]) -> list[dict[str, Any]]:
+def _figures(report: ApplyReport) -> list[dict[str, Any]]:
+    before, after = report.before, report.after
     return [
         {
             "metric": name,
             "before": before.get(name),
             "after": after.get(name),
             "change": after[name] - before[name] if name in before and name in after else None,
-            "which is": _better_or_worse(name, before.get(name), after.get(name)),
+            "which is": report.standing(name),
         }
         for name in dict.fromkeys([*after, *before])
     ]
-
-
-def _better_or_worse(metric: str, before: float | None, after: float | None) -> str:
-    direction = direction_of(metric)
-    if direction is None or before is None or after is None or before == after:
-        return ""
-    return "better" if loss_of(after, direction) < loss_of(before, direction) else "worse"
 
 
 def _signed(change: float | None) -> str:
@@ -95,7 +102,7 @@ def _next(report: ApplyReport, flags: str) -> Sequence[str]:
             # A second rollback goes one further back, never forward again: that needs the number.
             number = f" {report.from_version}" if report.action == "rollback" else ""
             return (f"back again: retrain --rollback{number}{flags}",)
-        case ApplyOutcome.UNCHANGED:
+        case ApplyOutcome.UNCHANGED if report.action != "rollback":
             return (f"deploy it anew all the same: add --force{flags}",)
     return ()
 
@@ -104,7 +111,6 @@ def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table") -> st
     """Return the ledger, the newest last. CSV and JSON hold every column."""
     shown = [{**row, "at": timestamp(row["at"])} for row in rows]
     if output in ("csv", "json"):
-        return render(
-            shown, ["id", "at", "action", "from", "to", "who", "experiment", "reason", "gates"], output
-        )
-    return render(shown, ["to", "at", "action", "from", "who", "experiment"], output, keys=("to",))
+        return render(shown, _LEDGER, output)
+    columns = ["to", "at", "action", "from", "active", "value", "who", "experiment"]
+    return render(shown, columns, output, keys=("to",))

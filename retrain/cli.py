@@ -413,7 +413,8 @@ def _confirm(report: "ApplyReport") -> bool:
     from retrain.apply_text import preview_text
 
     emit(preview_text(report, colour=wants_colour(sys.stderr)), sys.stderr)
-    return click.confirm("Deploy this?", default=False, err=True)
+    question = "Deploy this?" if report.wanted is None else f"Roll back to v{report.wanted}?"
+    return click.confirm(question, default=False, err=True)
 
 
 @cli.command("init")

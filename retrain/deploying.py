@@ -94,7 +94,7 @@ def ledger(config: Config) -> list[dict[str, Any]]:
         NotFoundError: nothing was deployed yet, or there is no registry.
     """
     with open_registry(config.db, create=False, read_only=True) as registry:
-        rows = deploy.history(registry, config.name)
+        rows = deploy.history(registry, config.name, config.pipeline.metric)
     if not rows:
         raise NotFoundError(
             f"Nothing was deployed for {config.name!r} yet.", "retrain --apply-hp best --dry-run"

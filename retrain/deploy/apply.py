@@ -14,9 +14,9 @@ from pathlib import Path
 from retrain.config import Config
 from retrain.deploy.crashpoints import crashpoint
 from retrain.deploy.deployed import Deployed, find_deployed
-from retrain.deploy.gate import Figures, gate_error, judge
+from retrain.deploy.gate import Figures, gate_error, judge, std_error_of_difference
 from retrain.deploy.manifest import Draft
-from retrain.deploy.pending import agrees, finish_pending
+from retrain.deploy.pending import agrees, edits, finish_pending
 from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.deploy.scoring import Scored, Scorer, direction_of
 from retrain.deploy.switch import Order, Switch
@@ -183,6 +183,8 @@ class _Deployment:
         before = self.target.read()
         if self.order.action == "retrain" and not self.force:
             self._refuse_edits(deployed, before)
+        if self.dry_run and deployed.version is not None:  # else `finish_pending` has said it
+            notes += edits(self.target, before, deployed.version)
         inactive = {name: param.default for name, param in space.params.items() if name not in params}
         return _Plan(deployed, params, before, self.target.rendered(before, params, inactive), notes)
 
@@ -192,7 +194,8 @@ class _Deployment:
         if version is None or target is None or agrees(target, present, version):
             return
         raise MismatchError(
-            f"{target.name!r} must hold the hyperparameters of version {version.number}, but was edited.",
+            f"{target.name!r} must hold the hyperparameters of version {version.number}, but was edited by"
+            " hand since.",
             "Deploy the edit with --apply-hp, or overwrite it with --force.",
         )
 
@@ -228,12 +231,26 @@ class _Deployment:
             n_folds=folds_of(self.config),
         )
         met = all(verdict.passed for verdict in verdicts)
-        return replace(
+        new, noise = challenger.figures, None
+        if champion is not None:
+            noise = std_error_of_difference(new, champion, folds_of(self.config))
+        report = replace(
             self._report(plan, ApplyOutcome.DRY_RUN if met else ApplyOutcome.REFUSED),
             before={} if champion is None else champion.metrics,
-            after=challenger.figures.metrics,
+            after=new.metrics,
             verdicts=verdicts,
+            noise=noise,
         )
+        return replace(report, warnings=self._warnings(report, new.n_test_rows))
+
+    def _warnings(self, report: ApplyReport, n_test_rows: int | None) -> tuple[str, ...]:
+        """What the search never saw says otherwise, and no configured bound looks there."""
+        metric = f"test_{self.pipeline.metric}"
+        if report.standing(metric) != "worse" or any(gate.metric == metric for gate in self.config.gate):
+            return ()
+        change = f"{metric} {report.before[metric]:.4g} -> {report.after[metric]:.4g}"
+        rows = "" if n_test_rows is None else f" on {n_test_rows} rows"
+        return (f"on the holdout it is worse: {change}{rows}; the gate does not look at it",)
 
     def _report(self, plan: _Plan, outcome: ApplyOutcome) -> ApplyReport:
         name = None if self.target is None else self.target.name
@@ -249,6 +266,8 @@ class _Deployment:
             target=name,
             diff="" if name is None else unified_diff(plan.before, plan.after, name),
             notes=plan.notes,
+            metric=self.pipeline.metric,
+            direction=self.pipeline.direction,
         )
 
     def _try_saving(self, plan: _Plan) -> None:

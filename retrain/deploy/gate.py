@@ -26,12 +26,14 @@ class Figures:
         std_error: its standard error, where known.
         folds: the value of each fold by its number, where the pipeline reports them.
         metrics: every number by name: the study's metric, what else was returned, and the holdout's `test_*`.
+        n_test_rows: rows of the holdout, where there is one.
     """
 
     value: float
     std_error: float | None = None
     folds: Mapping[int, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    n_test_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

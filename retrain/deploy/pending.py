@@ -8,7 +8,7 @@ from retrain.deploy.versions import VersionStore
 from tuner.errors import ConfigError
 from tuner.registry.base import ModelVersion, Registry, VersionState
 
-__all__ = ["agrees", "finish_pending", "give_up"]
+__all__ = ["agrees", "edits", "finish_pending", "give_up"]
 
 
 def finish_pending(config: Config, registry: Registry) -> list[str]:
@@ -65,14 +65,27 @@ def _align(target: TargetFile, active: ModelVersion, registry: Registry, store: 
         if agrees(target, present, active):
             return []
         if store.announced(active) != (target.name, digest(present)):
-            away = f"away from version {active.number}"
-            return [f"{target.name} was edited by hand, {away}; it was left as it is"]
+            return [_edited(target, active)]
         versions = {version.number: version for version in registry.versions(active.pipeline)}
         earlier = versions.get(registry.deployments(active.pipeline)[-1].from_version or 0)
         target.write(target_after(present, earlier, active, versions, target, store), "target")
     except ConfigError as error:
         return [f"{target.name} could not be brought to version {active.number}: {error}"]
     return [f"{target.name} was brought to version {active.number}, which a killed process had deployed"]
+
+
+def edits(target: TargetFile, present: bytes | None, active: ModelVersion) -> tuple[str, ...]:
+    """What to tell of a target file whose hyperparameters were edited by hand; nothing of any other.
+
+    Raises:
+        ConfigError: the content does not parse, or is ambiguous.
+    """
+    return () if agrees(target, present, active) else (_edited(target, active),)
+
+
+def _edited(target: TargetFile, active: ModelVersion) -> str:
+    number = active.number
+    return f"{target.name} was edited by hand since version {number}, which still counts as what is deployed"
 
 
 def agrees(target: TargetFile, present: bytes | None, active: ModelVersion) -> bool:

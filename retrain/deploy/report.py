@@ -6,10 +6,15 @@ from enum import StrEnum
 from typing import Any
 
 from retrain.deploy.gate import Verdict, gate_error
-from tuner.experiment import Params
+from retrain.deploy.scoring import direction_of
+from tuner.experiment import Direction, Params, loss_of
 from tuner.registry.base import Registry
 
 __all__ = ["ApplyOutcome", "ApplyReport", "history"]
+
+
+_NEGLIGIBLE = 1e-3
+"""Relative change of a figure without a known standard error below which it counts as the same."""
 
 
 class ApplyOutcome(StrEnum):
@@ -41,6 +46,11 @@ class ApplyReport:
         target: name of the target file, or None.
         diff: its change, as a unified diff.
         notes: what else must be known, one sentence each.
+        metric: the study's metric, where known.
+        direction: whether less or more of it is better, where known.
+        noise: standard error of its difference between before and after, where known.
+        warnings: what the gate does not look at, but a person should; one sentence each.
+        wanted: the version that a rollback returns to; None of anything else.
     """
 
     outcome: ApplyOutcome
@@ -57,6 +67,11 @@ class ApplyReport:
     target: str | None = None
     diff: str = ""
     notes: tuple[str, ...] = ()
+    metric: str | None = None
+    direction: Direction | None = None
+    noise: float | None = None
+    warnings: tuple[str, ...] = ()
+    wanted: int | None = None
 
     @property
     def message(self) -> str:
@@ -74,6 +89,20 @@ class ApplyReport:
         verb = "rolled back to" if self.action == "rollback" else "deployed as"
         return f"{verb} v{self.version}{before}"
 
+    def standing(self, metric: str) -> str:
+        """Whether a figure is "better", "worse" or the "same" within what is known of its noise; or ""."""
+        is_own = self.metric is not None and metric.removeprefix("test_") == self.metric
+        direction = self.direction if is_own and self.direction is not None else direction_of(metric)
+        before, after = self.before.get(metric), self.after.get(metric)
+        if direction is None or before is None or after is None:
+            return ""
+        noise = self.noise if metric == self.metric else None
+        if noise is None:
+            noise = _NEGLIGIBLE * max(abs(before), abs(after))
+        if before == after or abs(after - before) < noise:
+            return "same"
+        return "better" if loss_of(after, direction) < loss_of(before, direction) else "worse"
+
     def raise_if_refused(self) -> None:
         """Raise the GateError of a dry run whose gate is not met, once the report was shown."""
         if self.outcome is ApplyOutcome.REFUSED:
@@ -89,12 +118,19 @@ class ApplyReport:
             "after": dict(self.after),
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "message": self.message,
         }
 
 
-def history(registry: Registry, pipeline: str) -> list[dict[str, Any]]:
-    """The ledger of a pipeline as rows for a table, oldest first. `at`: Unix seconds, UTC."""
+def history(registry: Registry, pipeline: str, metric: str | None = None) -> list[dict[str, Any]]:
+    """The ledger of a pipeline as rows for a table, oldest first.
+
+    `at`: Unix seconds, UTC. `active`: "*" where the active version became it. `metric` and `value`: the
+    study's metric, as recorded for the version in `to`; the argument names it for versions that do not tell.
+    """
+    manifests = {version.number: version.manifest for version in registry.versions(pipeline)}
+    entries = list(registry.deployments(pipeline))
     return [
         {
             "id": entry.id,
@@ -102,10 +138,17 @@ def history(registry: Registry, pipeline: str) -> list[dict[str, Any]]:
             "action": entry.action,
             "from": entry.from_version,
             "to": entry.to_version,
+            "active": "*" if entry is entries[-1] else "",
+            **_recorded(manifests.get(entry.to_version, {}), metric),
             "who": entry.who,
             "reason": entry.reason,
             "experiment": entry.experiment,
             "gates": "; ".join(str(gate.get("why", "")) for gate in entry.gates),
         }
-        for entry in registry.deployments(pipeline)
+        for entry in entries
     ]
+
+
+def _recorded(manifest: Mapping[str, Any], metric: str | None) -> dict[str, Any]:
+    name = manifest.get("metric") or metric
+    return {"metric": name, "value": (manifest.get("metrics") or {}).get(name)}

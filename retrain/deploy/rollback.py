@@ -1,11 +1,13 @@
 """Back to an earlier version: verified first, then switched in one step."""
 
+import math
 from dataclasses import replace
 
 from retrain.config import Config
 from retrain.deploy.apply import Confirm
-from retrain.deploy.pending import finish_pending
+from retrain.deploy.pending import edits, finish_pending
 from retrain.deploy.report import ApplyOutcome, ApplyReport
+from retrain.deploy.scoring import direction_of
 from retrain.deploy.switch import Order, Switch
 from retrain.deploy.takeover import target_after
 from retrain.deploy.target import unified_diff
@@ -58,6 +60,9 @@ def rollback(
     after = None
     if target is not None:
         after = before if wanted is active else target_after(before, active, wanted, versions, target, store)
+    if target is not None and dry_run:  # else `finish_pending` has said it
+        notes = edits(target, before, active)
+    metric = active.manifest.get("metric") or config.pipeline.metric
     report = ApplyReport(
         ApplyOutcome.DRY_RUN if wanted is not active else ApplyOutcome.UNCHANGED,
         "rollback",
@@ -72,6 +77,10 @@ def rollback(
         target=None if target is None else target.name,
         diff="" if target is None else unified_diff(before, after, target.name),
         notes=notes,
+        metric=metric,
+        direction=config.pipeline.direction or (None if metric is None else direction_of(metric)),
+        noise=_noise(active, wanted),
+        wanted=wanted.number,
     )
     if dry_run or wanted is active:
         return report
@@ -83,6 +92,12 @@ def rollback(
         order = Order("rollback", who, reason, wanted.experiment)
         Switch(registry, store, target, config.name).return_to(wanted, order, active.number, before, after)
     return replace(report, outcome=ApplyOutcome.DEPLOYED, version=wanted.number)
+
+
+def _noise(active: ModelVersion, wanted: ModelVersion) -> float | None:
+    """Standard error of the difference of their recorded values, where both were stored."""
+    one, other = active.manifest.get("std_error"), wanted.manifest.get("std_error")
+    return None if one is None or other is None else math.hypot(one, other)
 
 
 def _wanted(

@@ -63,12 +63,14 @@ class Scorer:
         )
         reported = reported or {m.step: m.value for m in evaluation.measurements if m.metric == metric}
         metrics = {metric: evaluation.value, **evaluation.metrics}
-        model = None
+        model, n_test_rows = None, None
         if pipeline.can_fit:
             model = _guarded("Fitting", params, lambda: pipeline.fit(params, self.seed))
-            metrics |= dict(_guarded("Testing", params, lambda: pipeline.test(model)).metrics)
+            scores = _guarded("Testing", params, lambda: pipeline.test(model))
+            metrics |= dict(scores.metrics)
+            n_test_rows = scores.n_rows
         folds = reported if _are_folds(reported, evaluation.value) else {}
-        return Scored(Figures(evaluation.value, evaluation.std_error, folds, metrics), model)
+        return Scored(Figures(evaluation.value, evaluation.std_error, folds, metrics, n_test_rows), model)
 
     def save(self, params: Params, folder: Path) -> None:
         """Save the model fitted with `params` into a folder.

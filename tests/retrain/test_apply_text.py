@@ -7,6 +7,7 @@ import pytest
 
 from retrain.apply_text import apply_text, history_text, preview_text
 from retrain.deploy import ApplyOutcome, ApplyReport, Verdict
+from tuner.experiment import Direction
 
 DIFF = "--- a/model.py\n+++ b/model.py\n@@ -1,2 +1,2 @@\n-DEPTH = 6\n+DEPTH = 4\n LR = 0.1\n"
 
@@ -84,6 +85,44 @@ def test_after_a_rollback_the_way_forward_needs_its_number() -> None:
     assert text.endswith("churn: rolled back to v5 (before: v7)\n  back again: retrain --rollback 7")
 
 
+def test_a_rollback_to_what_is_active_does_not_suggest_force() -> None:
+    text = apply_text(replace(REPORT, action="rollback", outcome=ApplyOutcome.UNCHANGED))
+    assert text.endswith("churn: already active as v7")
+    assert "add --force" in apply_text(replace(REPORT, outcome=ApplyOutcome.UNCHANGED))
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "noise", "expected"),
+    [
+        ("own", 0.9, 0.905, 0.01, "same"),
+        ("own", 0.9, 0.92, 0.01, "better"),
+        ("own", 0.9, 0.88, 0.01, "worse"),
+        ("own", 0.9, 0.9 + 5e-6, None, "same"),
+        ("own", 0.9, 0.9 + 5e-6, 0.0, "better"),
+        ("own", 0.9, 0.9, 0.0, "same"),
+        ("test_own", 0.9, 0.905, 0.01, "better"),
+        ("test_own", 0.9, 0.9008, None, "same"),
+        ("log_loss", 0.31, 0.31 + 5e-6, 0.0, "same"),
+        ("log_loss", 0.31, 0.32, 0.5, "worse"),
+        ("fit_seconds", 1.0, 2.0, 0.0, ""),
+        ("own", 0.0, 0.0, None, "same"),
+    ],
+)
+def test_a_difference_within_the_noise_is_the_same(
+    metric: str, before: float, after: float, noise: float | None, expected: str
+) -> None:
+    report = replace(REPORT, before={metric: before}, after={metric: after}, metric="own", noise=noise)
+    assert replace(report, direction=Direction.MAXIMIZE).standing(metric) == expected
+    if expected in ("better", "worse") and metric.endswith("own"):
+        opposite = {"better": "worse", "worse": "better"}[expected]
+        assert replace(report, direction=Direction.MINIMIZE).standing(metric) == opposite
+    assert (
+        apply_text(replace(report, direction=Direction.MAXIMIZE), "csv")
+        .splitlines()[1]
+        .endswith(f",{expected}")
+    )
+
+
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
@@ -102,6 +141,12 @@ def test_outcomes_that_deploy_nothing_suggest_no_rollback(outcome: ApplyOutcome,
 def test_a_gate_that_is_not_met_stands_out() -> None:
     failed = replace(REPORT.verdicts[0], passed=False, why="too low")
     assert "Gate\n  NOT MET: too low" in apply_text(replace(REPORT, verdicts=(failed,)))
+
+
+def test_a_warning_stands_under_the_gate() -> None:
+    text = apply_text(replace(REPORT, warnings=("on the holdout it is worse",)))
+    assert "at least 0.8\n  warning: on the holdout it is worse\n" in text
+    assert json.loads(apply_text(replace(REPORT, warnings=("w",)), "json"))["warnings"] == ["w"]
 
 
 def test_json_is_everything() -> None:
@@ -145,17 +190,28 @@ def test_history() -> None:
         "action": "apply",
         "from": 1,
         "to": 2,
+        "active": "*",
+        "metric": "auc",
+        "value": 0.98765432,
         "who": "ann@host",
         "reason": "=1+1",
         "experiment": None,
         "gates": "met",
     }
     assert history_text([row]) == (
-        "to  at                    action  from  who       experiment\n"
-        "--  --------------------  ------  ----  --------  ----------\n"
-        " 2  2026-11-21T09:01:12Z  apply      1  ann@host"
+        "to  at                    action  from  active    value  who       experiment\n"
+        "--  --------------------  ------  ----  ------  -------  --------  ----------\n"
+        " 2  2026-11-21T09:01:12Z  apply      1  *       0.98765  ann@host"
     )
     assert (
-        history_text([row], "csv").splitlines()[1] == "2,2026-11-21T09:01:12Z,apply,1,2,ann@host,,'=1+1,met"
+        history_text([row], "csv").splitlines()[1]
+        == "2,2026-11-21T09:01:12Z,apply,1,2,*,auc,0.98765432,ann@host,,'=1+1,met"
     )
     assert json.loads(history_text([row], "json"))[0]["reason"] == "=1+1"
+    long = {
+        **row,
+        "to": 1234,
+        "who": "someone@a-rather-long-host",
+        "experiment": "bayesian_20261121_090131_001",
+    }
+    assert max(map(len, history_text([row, long]).splitlines())) <= 80

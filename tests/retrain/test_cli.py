@@ -218,7 +218,7 @@ def test_the_whole_way_there_and_back(run: Run, project: Path) -> None:
     code, out, _ = run("--apply-hp", '{"x": 0.5}')
     assert code == 0
     assert "toy: deployed as v2 (before: v1)" in out
-    assert "score     0.91      1  +0.09" in out
+    assert "score     0.91      1  +0.09   better" in out
     assert (project / "model.py").read_text() == MODEL.replace("0.2", "0.5")
     code, out, _ = run("--apply-hp", '{"x": 0.5}')
     assert (code, "toy: already active as v2" in out) == (0, True)
@@ -230,7 +230,11 @@ def test_the_whole_way_there_and_back(run: Run, project: Path) -> None:
     assert (project / "model.py").read_text() == MODEL.replace("0.2", "0.5")
     code, out, _ = run("--history")
     assert [line.split()[2] for line in out.splitlines()[2:]] == ["found", "apply", "rollback", "rollback"]
+    cells = [line.split()[3:-1] for line in out.splitlines()[2:]]
+    assert cells == [["0.91"], ["1", "1"], ["2", "0.91"], ["1", "*", "1"]]
     rows = json.loads(run("--history", "--format", "json")[1])
+    assert [row["value"] for row in rows] == [0.91, 1.0, 0.91, 1.0]
+    assert [row["active"] for row in rows] == ["", "", "", "*"]
     assert [(row["from"], row["to"]) for row in rows] == [(None, 1), (1, 2), (2, 1), (1, 2)]
 
 
@@ -261,8 +265,10 @@ def test_a_gate_that_is_not_met_ends_with_3(run: Run, project: Path) -> None:
     assert code == 3
     assert "NOT MET: score is 0.75, below the min of 0.8" in out
     assert err.splitlines()[1].startswith("error: The gate was not met")
+    assert "--dry-run" not in err
     assert content(project) == before
     code, out, err = run("--apply-hp", '{"x": 0.0}')
+    assert "try: Add --dry-run to see" in err
     assert (code, out) == (3, "")
     assert (project / "model.py").read_text() == MODEL
 
@@ -293,6 +299,24 @@ def test_bad_hyperparameters_are_one_error_and_change_nothing(
     if code == 2:
         assert run("--apply-hp", given, "-q")[0] == 2
         assert content(project) == before
+
+
+def test_a_file_that_is_not_there_is_not_told_to_write_the_at_sign(run: Run) -> None:
+    code, _, err = run("--apply-hp", "@nofile", "-q")
+    assert code == 2
+    assert "'nofile' cannot be read: No such file" in err
+    assert "@" not in err.splitlines()[1]
+
+
+@pytest.mark.parametrize("arguments", [["--apply-hp", '{"x": 0.45}'], ["--force"], ["--rollback"]])
+def test_a_dry_run_tells_of_an_edit_by_hand(run: Run, project: Path, arguments: list[str]) -> None:
+    run("--apply-hp", '{"x": 0.5}')
+    (project / "model.py").write_text(MODEL.replace("0.2", "0.4"))
+    _, out, _ = run(*arguments, "--dry-run")
+    assert "Notes\n  model.py was edited by hand since version 2, which still counts" in out
+    code, _, err = run("--dry-run", "-q")
+    assert code == 2
+    assert "must hold the hyperparameters of version 2, but was edited by hand" in err
 
 
 def test_every_fault_is_listed(run: Run) -> None:
@@ -376,6 +400,8 @@ def test_in_a_terminal_nothing_is_deployed_unasked(project: Path) -> None:
     assert code == 0
     assert "deployed as v2" in shown[shown.index("Deploy this? [y/N]") :]
     assert shown.count("+X = 0.5") == 1
+    code, shown = in_a_terminal(project, "n", "--rollback")
+    assert (code, "Roll back to v1? [y/N]" in shown, "Deploy this?" in shown) == (1, True, False)
     code, shown = in_a_terminal(project, "", "--rollback", "--force")
     assert (code, "Deploy this?" in shown, "rolled back to v1" in shown) == (0, False, True)
 

@@ -11,6 +11,7 @@ import pytest
 from retrain.deploy import ApplyOutcome, ApplyReport, find_deployed, finish_pending, history
 from retrain.deploy.files import sha256_hex
 from retrain.deploy.report import ApplyReport as Report
+from retrain.pipeline import Scores
 from tests.retrain.deploy.project import (
     BAD,
     BETTER,
@@ -159,6 +160,25 @@ def test_worse_than_deployed_is_refused_by_default_and_force_does_not_skip_it(de
     with pytest.raises(GateError, match="worse than what is deployed"):
         deployed.apply(BAD, force=True)
     assert deployed.tree() == tree
+
+
+@pytest.mark.parametrize("gate", ["", "metric = 'rmse'\nmax = 9", "metric = 'test_rmse'\nmax = 9"])
+def test_worse_on_the_holdout_is_said_where_no_gate_looks(
+    gate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path, extra=gate and f"[[gate]]\n{gate}\n")
+    errors = {1: 0.05, 2: 0.0864}
+    monkeypatch.setattr(
+        project.pipeline,
+        "test",
+        lambda model: Scores({"test_rmse": errors[model["params"]["degree"]]}, 12),
+    )
+    report = project.apply(GOOD, dry_run=True)
+    assert report.outcome is ApplyOutcome.DRY_RUN
+    said = ("on the holdout it is worse: test_rmse 0.05 -> 0.0864 on 12 rows; the gate does not look at it",)
+    assert report.warnings == (() if "test_rmse" in gate else said)
+    errors[2] = 0.05001
+    assert project.apply(GOOD, dry_run=True).warnings == ()
 
 
 def test_a_holdout_gate_without_a_model_is_refused(tmp_path: Path) -> None:
