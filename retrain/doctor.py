@@ -14,12 +14,15 @@ from pathlib import Path
 from retrain.config import Config, load_config
 from retrain.config.pipeline import BUILT_IN_DATA
 from retrain.page import hanging
+from retrain.pipeline import Pipeline
+from retrain.pipelines import load_pipeline
 from retrain.tables import render, to_json
 from tuner.errors import NotFoundError, RetrainError
 from tuner.registry import open_registry
-from tuner.registry.base import Registry, VersionState
+from tuner.registry.base import ModelVersion, Registry, VersionState
 from tuner.registry.doctor import registry_info, sqlite_engine
 from tuner.registry.opening import locate
+from tuner.space import CategoricalParam
 
 __all__ = ["Finding", "Verdict", "doctor", "file_system", "findings_text", "is_healthy"]
 
@@ -74,11 +77,16 @@ def doctor(
     except RetrainError as error:
         return [*findings, _problem("configuration", error)]
     findings.append(Finding("configuration", Verdict.OK, f"{config.source}, pipeline {config.name}"))
+    pipeline: Pipeline | None = None
+    try:
+        pipeline = load_pipeline(config)
+        findings += _pipeline(config, pipeline)
+    except RetrainError as error:
+        findings.append(_problem("pipeline", error))
     looks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
-        ("search space", partial(_space, config)),
         ("data", partial(_data, config)),
-        ("deploy target", partial(_target, config)),
-        ("registry", partial(_registry, config, mounts)),
+        ("deploy target", partial(_target, config, pipeline)),
+        ("registry", partial(_registry, config, pipeline, mounts)),
     )
     for check, look in looks:
         try:
@@ -147,13 +155,15 @@ def _environment() -> Iterable[Finding]:
         )
 
 
-def _space(config: Config) -> Iterable[Finding]:
-    if config.pipeline.kind not in ("tabular", "command"):
-        return
-    space = config.search_space()
-    size = space.size()
+def _pipeline(config: Config, pipeline: Pipeline) -> Iterable[Finding]:
+    """That it could be made says that its code can be imported, and that metric and space are sound."""
+    if config.pipeline.kind == "command":
+        pipeline.load()  # looks for the program only
+    what = f"{config.pipeline.kind} optimises {pipeline.metric} ({pipeline.direction})"
+    yield Finding("pipeline", Verdict.OK, what)
+    size = pipeline.space.size()
     many = f", {size} configurations" if size is not None else ""
-    yield Finding("search space", Verdict.OK, f"{len(space)} parameters{many}")
+    yield Finding("search space", Verdict.OK, f"{len(pipeline.space)} parameters{many}")
 
 
 def _data(config: Config) -> Iterable[Finding]:
@@ -166,10 +176,19 @@ def _data(config: Config) -> Iterable[Finding]:
     elif not os.access(path, os.R_OK):
         yield Finding("data", Verdict.PROBLEM, f"{path} cannot be read", f"chmod u+r {path}")
     else:
+        if config.pipeline.kind == "tabular":
+            _check_columns(config, path)
         yield Finding("data", Verdict.OK, f"{path}, {_size(path.stat().st_size)}")
 
 
-def _target(config: Config) -> Iterable[Finding]:
+def _check_columns(config: Config, path: Path) -> None:
+    from retrain.data import check_columns, column_names
+
+    settings, splits = config.pipeline, config.splits
+    check_columns(column_names(path), settings.target or "target", settings.drop, splits.group, splits.time)
+
+
+def _target(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
     from retrain.deploy.target_file import TargetFile
 
     target = TargetFile.of(config)
@@ -182,12 +201,28 @@ def _target(config: Config) -> Iterable[Finding]:
             "deploy target", Verdict.OK, f"{target.name} does not exist yet; the first apply makes it"
         )
         return
-    names = config.search_space().names
-    held = target.values(data, names)
-    yield Finding("deploy target", Verdict.OK, f"{target.name} holds {len(held)} of {len(names)} parameters")
+    if pipeline is None:
+        return
+    space = pipeline.space
+    held = target.values(data, space.names)
+    if not target.format.has_null:
+        for name, param in space.params.items():
+            if isinstance(param, CategoricalParam) and None in param.choices:
+                held.setdefault(name, None)
+    wanted = space.active({**space.defaults(), **held})
+    missing = [name for name in wanted if name not in held]
+    yield Finding(
+        "deploy target",
+        Verdict.WARNING if missing else Verdict.OK,
+        f"{target.name} holds {len(wanted) - len(missing)} of {len(wanted)} parameters"
+        + (f", and lacks {', '.join(missing)}" if missing else ""),
+        "Check `section` and `prefix` under [deploy]; the first apply may add what is missing."
+        if missing
+        else "",
+    )
 
 
-def _registry(config: Config, mounts: Callable[[], str]) -> Iterable[Finding]:
+def _registry(config: Config, pipeline: Pipeline | None, mounts: Callable[[], str]) -> Iterable[Finding]:
     path = locate(config.db)
     yield from _storage(path.parent, mounts)
     try:
@@ -197,7 +232,7 @@ def _registry(config: Config, mounts: Callable[[], str]) -> Iterable[Finding]:
         return
     with registry:
         yield from _registry_file(registry)
-        yield from _versions(config, registry)
+        yield from _versions(config, pipeline, registry)
 
 
 def _registry_file(registry: Registry) -> Iterable[Finding]:
@@ -227,7 +262,7 @@ def _registry_file(registry: Registry) -> Iterable[Finding]:
         yield Finding("owners", Verdict.OK, f"{info.owners_alive} alive, none dead that holds experiments")
 
 
-def _versions(config: Config, registry: Registry) -> Iterable[Finding]:
+def _versions(config: Config, pipeline: Pipeline | None, registry: Registry) -> Iterable[Finding]:
     from retrain.deploy.versions import VersionStore
 
     store = VersionStore.of(config)
@@ -243,10 +278,15 @@ def _versions(config: Config, registry: Registry) -> Iterable[Finding]:
                 yield Finding("versions", Verdict.WARNING, f"no way back to it: {error}")
         else:
             n_sound += 1
-    active = next(
-        (f"v{each.number} is active" for each in known if each.state == VersionState.ACTIVE), "none is active"
-    )
-    yield Finding("versions", Verdict.OK, f"{n_sound} of {len(known)} match their hashes; {active}")
+    active = next((each for each in known if each.state == VersionState.ACTIVE), None)
+    said = "none is active" if active is None else f"v{active.number} is active"
+    if active is not None and pipeline is not None and pipeline.can_fit and not _has_model(active):
+        said += " (hyperparameters only)"
+    yield Finding("versions", Verdict.OK, f"{n_sound} of {len(known)} match their hashes; {said}")
+
+
+def _has_model(version: ModelVersion) -> bool:
+    return any(name.startswith("model/") for name in version.manifest.get("files", ()))
 
 
 def _storage(folder: Path, mounts: Callable[[], str]) -> Iterable[Finding]:

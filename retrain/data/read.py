@@ -12,7 +12,7 @@ import pandas as pd
 from retrain.config.pipeline import BUILT_IN_DATA
 from tuner.errors import DataError, did_you_mean
 
-__all__ = ["read_table"]
+__all__ = ["column_names", "read_table"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,27 @@ def read_table(source: str, root: Path) -> pd.DataFrame:
     if frame.empty:
         raise DataError(f"The data {str(path)!r} have a header, but no rows.")
     return frame
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of a file's columns, of which no more than the header is read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    _check_path(path)
+    try:
+        if path.name.lower().endswith(PARQUET_SUFFIXES):
+            import pyarrow.parquet as pq
+
+            return list(pq.read_schema(path).names)
+        return _read_header(path)[0]
+    except ImportError:
+        raise DataError(
+            f"Reading {str(path)!r} needs pyarrow, which is not installed.", "pip install 'retrain[parquet]'"
+        ) from None
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+        raise DataError(f"The data {str(path)!r} cannot be read: {str(error).rstrip('.')}.") from None
 
 
 def _built_in(name: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from retrain.data.columns import Columns
 from retrain.metrics import BINARY, METRICS, MULTICLASS, REGRESSION, Metric
 from tuner.errors import DataError, did_you_mean
 
-__all__ = ["Table", "make_table"]
+__all__ = ["Table", "check_columns", "make_table"]
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def make_table(
     Raises:
         DataError: names the column and what is wrong with it.
     """
-    _check_names(frame, target, drop, group, time)
+    check_columns(list(map(str, frame.columns)), target, drop, group, time)
     known = _is_known(frame[target])
     if not known.all():
         _log.warning("%d of %d rows have no %r and are left out.", int((~known).sum()), len(frame), target)
@@ -103,16 +103,24 @@ def make_table(
     return replace(table, fingerprint=_fingerprint(table))
 
 
-def _check_names(
-    frame: pd.DataFrame, target: str, drop: Sequence[str], group: str | None, time: str | None
+def check_columns(
+    names: Sequence[str],
+    target: str,
+    drop: Sequence[str] = (),
+    group: str | None = None,
+    time: str | None = None,
 ) -> None:
+    """Check that the columns that a configuration names are among `names`.
+
+    Raises:
+        DataError: one is not, or the target is none; says which key names it, and what is closest.
+    """
     wanted = [
         ("target", target),
         ("splits.group", group),
         ("splits.time", time),
         *(("drop", d) for d in drop),
     ]
-    names = list(map(str, frame.columns))
     for key, name in wanted:
         if name is not None and name not in names:
             shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

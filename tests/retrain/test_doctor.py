@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from retrain.cli import cli, run_command
@@ -47,6 +48,8 @@ def test_a_sound_project(project: Path) -> None:
         "python",
         "libraries",
         "configuration",
+        "pipeline",
+        "search space",
         "deploy target",
         "file system",
         "disk",
@@ -97,6 +100,10 @@ def test_a_missing_data_file_is_named(project: Path) -> None:
     (project / "retrain.toml").write_text(text)
     (found,) = look("data")
     assert (found.verdict, found.detail) == (Verdict.PROBLEM, f"there is no {project / 'no.csv'}")
+    (project / "no.csv").write_text("a,z\n1,0\n")
+    (found,) = look("data")
+    assert found.verdict is Verdict.PROBLEM
+    assert found.detail.startswith("The data have no column 'y', as target names it.")
     (project / "no.csv").write_text("a,y\n1,0\n")
     (found,) = look("data")
     assert (found.verdict, found.detail) == (Verdict.OK, f"{project / 'no.csv'}, 8 bytes")
@@ -105,6 +112,60 @@ def test_a_missing_data_file_is_named(project: Path) -> None:
 def test_a_target_that_does_not_parse_is_a_problem(project: Path) -> None:
     (project / "model.py").write_text("X = = 3\n")
     assert look("deploy target")[0].verdict is Verdict.PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("train.py:objective", "train:objectiv", "Did you mean 'objective'?"),
+        ("train.py:objective", "nomod:x", "There is no module 'nomod'"),
+        ('direction = "maximize"\n', "", "pipeline.direction must be given"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_made_is_one_problem(project: Path, old: str, new: str, part: str) -> None:
+    (project / "retrain.toml").write_text(CONFIGURATION.replace(old, new))
+    problems = [each for each in doctor() if each.verdict is Verdict.PROBLEM]
+    assert [each.check for each in problems] == ["pipeline"]
+    assert part in problems[0].detail
+
+
+def test_a_program_that_is_not_there_is_a_problem(project: Path) -> None:
+    text = '[pipeline]\nkind = "command"\ncommand = "./no.sh"\ndirection = "minimize"\n'
+    (project / "retrain.toml").write_text(text + '[space.params]\nx = { type = "int", low = 0, high = 9 }\n')
+    (found,) = look("pipeline")
+    assert found.verdict is Verdict.PROBLEM
+    assert "no program './no.sh'" in found.detail
+
+
+@pytest.mark.parametrize("key", ["drop = ['no']", "[splits]\ngroup = 'no'", "[splits]\ntime = 'no'"])
+@pytest.mark.parametrize("name", ["data.csv", "data.parquet"])
+def test_columns_that_the_data_lack_are_problems(project: Path, key: str, name: str) -> None:
+    frame = pd.DataFrame({"a": [1], "y": [0]})
+    frame.to_parquet(name) if name.endswith("parquet") else frame.to_csv(name, index=False)
+    text = f'[pipeline]\nmodel = "xgboost"\ndata = "{name}"\ntarget = "y"\nmetric = "roc_auc"\n'
+    (project / "retrain.toml").write_text(text)
+    assert look("data")[0].verdict is Verdict.OK
+    (project / "retrain.toml").write_text(text + key)
+    (found,) = look("data")
+    assert found.verdict is Verdict.PROBLEM
+    assert "no column 'no'" in found.detail
+
+
+def test_a_target_that_lacks_parameters_is_a_warning(project: Path) -> None:
+    assert look("deploy target")[0].detail == "model.py holds 2 of 2 parameters"
+    (project / "model.py").write_text("X = 0.2\n")
+    (found,) = look("deploy target")
+    assert (found.verdict, found.detail) == (
+        Verdict.WARNING,
+        "model.py holds 1 of 2 parameters, and lacks depth",
+    )
+
+
+def test_an_active_version_without_a_model_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(0.5)
+    assert "only" not in look("versions")[0].detail, "a function has no model to fit"
+    monkeypatch.setattr("retrain.pipelines.objective.ObjectivePipeline.can_fit", True)
+    assert look("versions")[0].detail.endswith("v2 is active (hyperparameters only)")
 
 
 def test_a_changed_model_file_is_found(project: Path) -> None:
