@@ -88,7 +88,7 @@ def _file_of(url: str) -> str:
         return url
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second for a port that is no number
         parsed = None
     if parsed is None or parsed.get_backend_name() != "sqlite":
         kind = url.split("://", 1)[0]

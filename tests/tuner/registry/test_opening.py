@@ -231,6 +231,7 @@ def test_a_folder_or_a_file_in_no_folder_is_a_usage_error(tmp_path: Path) -> Non
         "sqlite://",
         "sqlite:///:memory:",
         "postgresql://me:secret@host/db",
+        "http://host:port:1/x",
         "mysql+nonsense://x",
         "http://x/y.db",
         "://",
