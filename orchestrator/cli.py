@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, note, pass_common, run_command
+from retrain.console import say_labelled
 from tuner.errors import UsageError
 
 __all__ = ["cli", "main"]
@@ -82,7 +83,7 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
     from orchestrator.launch import launch
     from orchestrator.progress import open_display
     from orchestrator.request import Request
-    from orchestrator.result import result_text
+    from orchestrator.result import result_text, trouble_text
     from orchestrator.signals import Interrupted, StopSignals
 
     request = Request(
@@ -106,6 +107,9 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         note(common, "interrupted before anything ran")
         return interrupted.exit_code
     emit(result_text(result, common.output))
+    if (trouble := trouble_text(result)) is not None:
+        say_labelled("error", trouble, "red")
+        say_labelled("try", f"orchestrator --summary{flags}", "cyan")
     return result.exit_code
 
 

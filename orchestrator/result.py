@@ -9,7 +9,7 @@ from orchestrator.plan import StopReason
 from retrain.tables import plus_minus, plus_minus_column, printable, render, seconds, to_json
 from tuner.experiment import Experiment, Study
 
-__all__ = ["RunResult", "result_text"]
+__all__ = ["RunResult", "result_text", "trouble_text"]
 
 _N_CAUSES = 3
 
@@ -59,6 +59,19 @@ def result_text(result: RunResult, output: str = "table") -> str:
     flat = {**document, **{key: (document[key] or {}).get("value") for key in ("best", "baseline")}}
     flat["best_experiment"] = result.best and result.best.public_id
     return render([flat], list(flat), output)
+
+
+def trouble_text(result: RunResult) -> str | None:
+    """What is wrong about a run that came to its end with code 5 or 6; None for the others."""
+    match result.exit_code:
+        case 5:
+            n_ended = result.n_complete + result.n_failed
+            return (
+                f"{result.n_failed} of {n_ended} experiments failed, which is more than --max-failed allows."
+            )
+        case 6:
+            return "The run ended before any experiment was complete."
+    return None
 
 
 def _document(result: RunResult) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import tokenize
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from tuner.errors import did_you_mean
 from tuner.experiment import Params, Value
 
 __all__ = ["PythonTarget"]
+
+_LONGEST = 500_000
+"""Characters of a module; libcst takes half a minute and more for what is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +118,27 @@ class PythonTarget(SlotTarget):
         return self.prefix + re.sub(r"\W", "_", name).upper()
 
 
+def _check_nesting(text: str) -> None:
+    """Let Python parse it first: nesting that it refuses would crash the parser of libcst."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of invalid escapes and the like, which are not ours to judge
+        ast.parse(text)
+
+
 class _Module:
     """A parsed module and the places in it."""
 
     def __init__(self, target: PythonTarget, text: str) -> None:
+        if len(text) > _LONGEST:
+            raise target.refuse(
+                f"is longer than {_LONGEST:,} characters", "Keep constants in a module of their own."
+            )
         try:
+            _check_nesting(text)
             wrapper = MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True)
-        except (cst.ParserSyntaxError, RecursionError) as error:
-            where = f" (line {error.raw_line})" if isinstance(error, cst.ParserSyntaxError) else ""
+        except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = getattr(error, "raw_line", None) or getattr(error, "lineno", None)
+            where = f" (line {line})" if line else ""
             raise target.refuse(f"is not a Python module that parses{where}") from error
         if wrapper.module.code != text:
             raise target.refuse("has line ends or form feeds that cannot be kept", "Remove the form feeds.")

@@ -96,9 +96,13 @@ def test_failures_are_told_by_the_exit_code(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         launch_module, "start_pool", lambda *_: FakePool(lambda task: failed(), FakeClock(), 2)
     )
-    code, out, _ = run("--method", "random", "--configs", "3")
+    code, out, err = run("--method", "random", "--configs", "3")
     assert code == 5
     assert "failed 4 x: error: ValueError: no" in out
+    assert err.splitlines()[-2:] == [
+        "error: 4 of 4 experiments failed, which is more than --max-failed allows.",
+        "try: orchestrator --summary",
+    ]
     assert run("--method", "random", "--configs", "1", "--max-failed", "9")[0] == 6, "none has succeeded yet"
 
 

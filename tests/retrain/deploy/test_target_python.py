@@ -213,3 +213,19 @@ def test_rendering_changes_the_named_literals_only_and_back_again(
     assert TARGET.find(back, held) == held
     if not any(isinstance(value, str) for value in held.values()):  # a string may come back in other quotes
         assert back == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("A = " + "(" * 5000 + "1" + ")" * 5000 + "\n", "not a Python module that parses"),
+        ("A = " + "[" * 150 + "1" + "]" * 150 + "\nB = 1\n" + "# x\n" * 200_000, "is longer than"),
+    ],
+)
+def test_what_would_crash_or_stall_the_parser_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        render(text, a=2)
+
+
+def test_a_strange_escape_is_no_concern_of_ours() -> None:
+    assert render("A = 1\nB = '\\d'\n", a=2) == "A = 2\nB = '\\d'\n"
