@@ -1,0 +1,157 @@
+"""What a registry should hold after any sequence of calls, in plain dicts and with none of its code."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Provenance
+from tuner.registry import Claim, Limits
+from tuner.registry.owners import LEASE_S, Machine
+
+__all__ = ["FINISHED", "Model", "Row"]
+
+Row = dict[str, Any]
+
+FINISHED = ("complete", "pruned", "failed")
+
+
+@dataclass
+class Model:
+    """Rows by key, as another process would see them.
+
+    Attributes:
+        experiments: by id; `attempts` is a list of [owner, ending], `steps` holds the measurements.
+        owners: by token: machine, `alive` (its lock is held), `heartbeat_at`.
+        turns: provenances, the one of the latest result last.
+        versions: by number. `ledger`: (pipeline, from, to) of each deployment, oldest first.
+    """
+
+    experiments: dict[int, Row] = field(default_factory=dict)
+    owners: dict[str, Row] = field(default_factory=dict)
+    turns: list[Provenance] = field(default_factory=list)
+    versions: dict[int, Row] = field(default_factory=dict)
+    ledger: list[tuple[str, int | None, int]] = field(default_factory=list)
+
+    # ---- experiments
+
+    def add(self, numbers: Iterable[int], repeat: bool, now: float) -> list[int]:
+        """Returns the ids of the new rows."""
+        new = []
+        for number in numbers:
+            there = sum(row["number"] == number for row in self.experiments.values())
+            if there and not repeat:
+                continue
+            id_ = len(self.experiments) + 1
+            self.experiments[id_] = {
+                "number": number,
+                "repeat": there,
+                "state": "waiting",
+                "outcome": None,
+                "value": None,
+                "on": None,
+                "owner": None,
+                "attempt": 0,
+                "failures": 0,
+                "deaths": 0,
+                "interruptions": 0,
+                "error": None,
+                "created_at": now,
+                "started_at": None,
+                "finished_at": None,
+                "attempts": [],
+                "steps": {},
+            }
+            new.append(id_)
+        return new
+
+    def claim(self, n: int, owner: str, now: float) -> list[int]:
+        taken = [id_ for id_, row in self.experiments.items() if row["state"] == "waiting"][:n]
+        for id_ in taken:
+            row = self.experiments[id_]
+            row |= {
+                "state": "running",
+                "owner": owner,
+                "attempt": row["attempt"] + 1,
+                "started_at": now,
+                "steps": {},
+            }
+            row["attempts"].append([owner, None])
+        return taken
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether a claim is the present one."""
+        row = self.experiments[claim.experiment.id]
+        return (row["state"], row["owner"], row["attempt"]) == ("running", claim.owner, claim.attempt)
+
+    def measure(self, claim: Claim, given: Iterable[Measurement]) -> None:
+        self.experiments[claim.experiment.id]["steps"] |= {(m.metric, m.step): m.value for m in given}
+
+    def complete(self, claim: Claim, evaluation: Evaluation, on: Provenance, now: float) -> None:
+        self._end(claim, "complete", {"value": evaluation.value, "on": on, "error": None, "finished_at": now})
+        self.measure(claim, evaluation.measurements)
+        if on in self.turns:
+            self.turns.remove(on)
+        self.turns.append(on)
+
+    def fail(self, claim: Claim, failure: Failure, now: float) -> None:
+        row = self.experiments[claim.experiment.id]
+        if failure.outcome in (Outcome.WORKER_LOST, Outcome.OUT_OF_MEMORY):
+            row["deaths"] += 1
+        elif failure.outcome is not Outcome.CANCELLED:
+            row["failures"] += 1
+        limits = Limits()
+        spent = row["failures"] >= limits.failures or row["deaths"] >= limits.deaths
+        if spent or failure.outcome is Outcome.CANCELLED:
+            end = {"outcome": failure.outcome.value, "finished_at": now, "error": failure.message}
+            self._end(claim, "failed", end)
+        else:
+            self._end(claim, "failed", {"error": failure.message}, state="waiting")
+
+    def release(self, claim: Claim) -> None:
+        self.experiments[claim.experiment.id]["interruptions"] += 1
+        self._end(claim, "released", {}, state="waiting")
+
+    def _end(self, claim: Claim, ending: str, values: Row, state: str | None = None) -> None:
+        row = self.experiments[claim.experiment.id]
+        row |= {"state": state or ending, "owner": None, **values}
+        row["attempts"][-1][1] = ending
+
+    # ---- owners
+
+    def is_dead(self, token: str, seen_from: Machine, now: float) -> bool:
+        owner = self.owners[token]
+        if owner["machine"].boot_id == seen_from.boot_id:
+            return not owner["alive"]
+        return bool(owner["machine"].host == seen_from.host or now - owner["heartbeat_at"] >= LEASE_S)
+
+    def recover(self, viewer: str, seen_from: Machine, now: float) -> list[tuple[int, str, float]]:
+        """Returns id, owner and how long the owner was silent, for each experiment taken back."""
+        taken = []
+        for id_, row in self.experiments.items():
+            owner = row["owner"]
+            if owner is None or owner == viewer or not self.is_dead(owner, seen_from, now):
+                continue
+            row |= {"state": "waiting", "owner": None, "interruptions": row["interruptions"] + 1}
+            row["attempts"][-1][1] = "lost"
+            taken.append((id_, owner, max(0.0, now - self.owners[owner]["heartbeat_at"])))
+        return taken
+
+    # ---- deployments
+
+    def active(self, pipeline: str) -> int | None:
+        numbers = [
+            number
+            for number, row in self.versions.items()
+            if row["pipeline"] == pipeline and row["state"] == "active"
+        ]
+        return numbers[0] if numbers else None
+
+    def activate(self, number: int, manifest: Row | None) -> None:
+        row = self.versions[number]
+        before = self.active(row["pipeline"])
+        if before is not None:
+            self.versions[before]["state"] = "retired"
+        row["state"] = "active"
+        if manifest is not None:
+            row["manifest"] = manifest
+        self.ledger.append((row["pipeline"], before, number))
