@@ -125,18 +125,14 @@ class CountedLattice:
         costs = np.where(self._tables[-1] > 0, 0.0, np.inf)
         choices = []
         for member in reversed(range(len(self.weights))):
-            weight, best, choice = self.weights[member], None, None
+            weight = self.weights[member]
+            best, choice = np.full_like(costs, np.inf), np.zeros(len(costs), dtype=int)
             for steps in set(range(self._n_values(member))).difference(self.holes[member]):
                 moved = np.full_like(costs, np.inf)
                 moved[: len(costs) - steps * weight] = costs[steps * weight :]
                 moved += (weight * (steps - target[member])) ** 2
-                if best is None or choice is None:
-                    best, choice = moved, np.zeros(len(costs), dtype=int)
-                else:
-                    better = moved < best
-                    best[better], choice[better] = moved[better], steps
-            assert best is not None
-            assert choice is not None
+                better = moved < best
+                best[better], choice[better] = moved[better], steps
             costs = best
             choices.append(choice)
         prefix, found = 0, []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.tuner.spaces import is_valid, seeds
 from tuner.errors import SpaceError
-from tuner.space import CategoricalParam, FloatParam, IntParam, Param, SearchSpace, Sum, simplex
+from tuner.space import CategoricalParam, FloatParam, Forbid, IntParam, Param, SearchSpace, Sum, simplex
 from tuner.space.lattice import CountedLattice, FineLattice
 
 
@@ -96,6 +96,47 @@ def test_values_forbidden_on_their_own_are_holes_in_the_lattice() -> None:
     assert {tuple(lattice.draw(rng)) for _ in range(200)} == set(ways)
     assert list(lattice.allowed(0, 0)) == [1, 3, 4]
     assert lattice.nearest([2.2, 1.8, 0.0]) == [3, 1, 0]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 4), st.sets(st.integers(0, 4))), min_size=1, max_size=4
+    ),
+    st.tuples(st.integers(0, 12), st.integers(0, 4)),
+    seeds,
+)
+@settings(max_examples=300, deadline=None)
+def test_the_nearest_choice_is_the_nearest_of_all_that_meet_the_goal(
+    members: list[tuple[int, int, set[int]]], goal: tuple[int, int], seed: int
+) -> None:
+    lengths, n_steps, holes = map(list, zip(*members, strict=True))
+    lattice = CountedLattice(lengths, n_steps, (goal[0], sum(goal)), holes)
+    choices = product(*(set(range(n + 1)) - hole for n, hole in zip(n_steps, holes, strict=True)))
+    ways = np.array([w for w in choices if goal[0] <= np.dot(w, lengths) <= sum(goal)])
+    assert lattice.feasible == (len(ways) > 0)
+    if lattice.feasible:
+        target = np.random.default_rng(seed).uniform(-1, 5, len(members))
+        found = lattice.nearest(target.tolist())
+        assert found in ways.tolist()
+
+        def distance(way: np.ndarray) -> float:
+            return float(np.sum((np.array(lengths) * (way - target)) ** 2))
+
+        assert distance(np.array(found)) == pytest.approx(min(map(distance, ways)))
+
+
+def test_defaults_leave_a_forbidden_step_of_a_sum_that_is_not_in_use() -> None:
+    off = {"on": [1]}
+    space = SearchSpace(
+        [
+            IntParam("on", 0, 1, default=0),
+            FloatParam("a", -2.5, -2.45, step=0.05, when=off),
+            FloatParam("b", -2.5, -2.499, when=off),
+        ],
+        [Sum(["a", "b"], -4.95), Forbid({"a": [-2.5]})],
+    )
+    assert (space.params["a"].default, space.params["b"].default) == (-2.45, -2.5)
+    assert SearchSpace.from_dict(space.to_dict()) == space
 
 
 def test_default_weights_share_what_the_given_ones_leave() -> None:
