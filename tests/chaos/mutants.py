@@ -19,7 +19,7 @@ from tuner.errors import ClaimLostError
 from tuner.experiment import Evaluation, Experiment, Failure, Provenance, State, Study
 from tuner.registry import Claim, Recovered, claims, engine
 from tuner.registry.schema import attempts, experiments, owners
-from tuner.registry.sqlite_registry import SqliteRegistry
+from tuner.registry.sql_registry import SqlRegistry
 
 __all__ = ["MUTANTS", "Mutant"]
 
@@ -87,11 +87,11 @@ def _no_fence(_: Reach) -> None:
 
 def _ack_before_commit(_: Reach) -> None:
     """As a group commit that goes wrong: the result is promised now and written with the next step."""
-    complete = SqliteRegistry.complete
+    complete = SqlRegistry.complete
     pending: list[tuple[Claim, Evaluation, Provenance]] = []
 
     def promise(
-        self: SqliteRegistry, claim: Claim, evaluation: Evaluation, provenance: Provenance
+        self: SqlRegistry, claim: Claim, evaluation: Evaluation, provenance: Provenance
     ) -> Experiment:
         if math.isnan(evaluation.value):
             return complete(self, claim, evaluation, provenance)  # refused at once, as it should be
@@ -99,7 +99,7 @@ def _ack_before_commit(_: Reach) -> None:
         return replace(claim.experiment, state=State.COMPLETE, value=evaluation.value)
 
     def after_commit(step: Callable[..., Any]) -> Callable[..., Any]:
-        def late(self: SqliteRegistry, *given: Any) -> Any:
+        def late(self: SqlRegistry, *given: Any) -> Any:
             while pending:
                 with suppress(ClaimLostError):
                     complete(self, *pending.pop())
@@ -107,9 +107,9 @@ def _ack_before_commit(_: Reach) -> None:
 
         return late
 
-    _replace(SqliteRegistry, "complete", promise)
+    _replace(SqlRegistry, "complete", promise)
     for name in ("claim", "counts", "recover"):
-        _replace(SqliteRegistry, name, after_commit(getattr(SqliteRegistry, name)))
+        _replace(SqlRegistry, name, after_commit(getattr(SqlRegistry, name)))
 
 
 def _same_attempt(_: Reach) -> None:
@@ -145,11 +145,9 @@ def _deferred_begin(_: Reach) -> None:
 
 
 def _split_finish(reach: Reach) -> None:
-    complete = SqliteRegistry.complete
+    complete = SqlRegistry.complete
 
-    def in_two(
-        self: SqliteRegistry, claim: Claim, evaluation: Evaluation, provenance: Provenance
-    ) -> Experiment:
+    def in_two(self: SqlRegistry, claim: Claim, evaluation: Evaluation, provenance: Provenance) -> Experiment:
         if not math.isnan(evaluation.value):
             with self.database.write() as connection:
                 this = tuple_(*_KEY).in_([(claim.experiment.id, claim.attempt)])
@@ -158,7 +156,7 @@ def _split_finish(reach: Reach) -> None:
             reach("half")
         return complete(self, claim, evaluation, provenance)
 
-    _replace(SqliteRegistry, "complete", in_two)
+    _replace(SqlRegistry, "complete", in_two)
 
 
 MUTANTS = {

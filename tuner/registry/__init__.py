@@ -19,7 +19,8 @@ from tuner.registry.base import (
     VersionState,
 )
 from tuner.registry.opening import open_database
-from tuner.registry.sqlite_registry import SqliteRegistry
+from tuner.registry.owners import OwnerLock, lock_folder
+from tuner.registry.sql_registry import SqlRegistry
 
 __all__ = [
     "Attempt",
@@ -62,4 +63,4 @@ def open_registry(
         UsageError: the URL names no file, a folder, or a folder that does not exist.
     """
     database = open_database(url, create=create, read_only=read_only, busy_timeout_s=busy_timeout_s)
-    return SqliteRegistry(database, clock)
+    return SqlRegistry(database, OwnerLock(lock_folder(database.path)), clock)

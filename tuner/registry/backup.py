@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from tuner.errors import StorageError, UsageError
 from tuner.registry.base import Registry
 from tuner.registry.engine import Database, connect, dbapi, is_sound
-from tuner.registry.sqlite_registry import SqliteRegistry
+from tuner.registry.sql_registry import SqlRegistry
 from tuner.registry.trouble import sqlite_errors
 
 __all__ = ["backup", "copy_database"]
@@ -27,7 +27,7 @@ def backup(registry: Registry, path: str | Path) -> Path:
         UsageError: the file exists already, or its folder does not.
         StorageError: it could not be written; nothing is left of it.
     """
-    if not isinstance(registry, SqliteRegistry):
+    if not isinstance(registry, SqlRegistry):
         raise UsageError("Only a registry in an SQLite file can be copied.", "Use the tools of the database.")
     target = Path(path).expanduser().absolute()
     if target.exists():

@@ -9,7 +9,7 @@ from tuner.errors import UsageError
 from tuner.registry.base import Registry
 from tuner.registry.engine import dbapi, is_sound
 from tuner.registry.owners import is_dead, lock_folder, read_owners
-from tuner.registry.sqlite_registry import SqliteRegistry
+from tuner.registry.sql_registry import SqlRegistry
 
 __all__ = ["RegistryInfo", "SqliteEngine", "registry_info", "sqlite_engine"]
 
@@ -57,7 +57,7 @@ def sqlite_engine() -> SqliteEngine:
 
 def registry_info(registry: Registry, clock: Callable[[], float] = time.time) -> RegistryInfo:
     """Check a registry from end to end; takes seconds for each GB. Nothing is written."""
-    if not isinstance(registry, SqliteRegistry):
+    if not isinstance(registry, SqlRegistry):
         raise UsageError("Only a registry in an SQLite file can be examined.")
     path = registry.database.path
     with registry.database.read() as connection:

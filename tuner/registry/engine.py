@@ -8,7 +8,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -122,6 +122,13 @@ class Database:
             )
         with sqlite_errors(self.path), self._writer.begin() as connection:
             yield connection
+
+    def write_beside_others(self) -> AbstractContextManager[Connection]:
+        """A write that is safe beside others of its kind, since it changes only rows by their fence.
+
+        SQLite knows one writer at a time: here it is `write`.
+        """
+        return self.write()
 
     @property
     def is_open(self) -> bool:

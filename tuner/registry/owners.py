@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - `Lifeline` holds the docstrings of its methods
 """Who is alive: every opening of a registry that claims something is an owner with a random id.
 
 An owner holds a kernel lock (`flock`) on a file of its own, `<database>.owners/<id>.lock`. The kernel frees
@@ -11,17 +12,20 @@ import platform
 import secrets
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
+from tuner.errors import StorageError
 from tuner.registry.schema import owners
 
 __all__ = [
     "LEASE_S",
+    "Lifeline",
     "Machine",
     "Owner",
     "OwnerLock",
@@ -68,6 +72,27 @@ class Owner:
     pid: int
     opened_at: float
     heartbeat_at: float
+
+
+class Lifeline(Protocol):
+    """What proves to others that this opening of a registry lives, and tells it which others are dead."""
+
+    token: str
+
+    def register(self, connection: Connection, now: float) -> int:
+        """Take what dies with this process, then write the owner's row. Returns its id."""
+
+    def beat(self, connection: Connection, owner_id: int, now: float) -> None:
+        """Note that this owner lives."""
+
+    def judge(self, connection: Connection, now: float) -> Callable[[Owner], bool]:
+        """Whether an owner is dead, at this moment; this one never is."""
+
+    def sweep(self, connection: Connection) -> None:
+        """Remove what the dead left outside the database."""
+
+    def release(self) -> None:
+        """Give up what `register` took. Idempotent."""
 
 
 def read_owners(connection: Connection, *conditions: ColumnElement[bool]) -> list[Owner]:
@@ -160,8 +185,8 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-class OwnerLock:
-    """The lock of this opening of the registry. Taken at first use; held until `release` or death."""
+class OwnerLock(Lifeline):
+    """The lock file of this opening of the registry. Taken at first use; held until `release` or death."""
 
     def __init__(self, folder: Path) -> None:
         self.token = secrets.token_hex(8)
@@ -171,12 +196,27 @@ class OwnerLock:
         self._guard = threading.Lock()
         _locks.add(self)
 
-    def acquire(self) -> None:
-        """Take the lock; nothing happens when it is held already.
+    def register(self, connection: Connection, now: float) -> int:
+        try:
+            self._acquire()
+        except OSError as error:
+            raise StorageError(
+                f"{self._folder} cannot be written, where those who work on the registry keep their locks"
+                f" ({error.strerror}).",
+                "Make the folder of the registry writable.",
+            ) from error
+        return register(connection, self.token, now)
 
-        Raises:
-            OSError: the folder cannot be written.
-        """
+    def beat(self, connection: Connection, owner_id: int, now: float) -> None:
+        beat(connection, owner_id, now)
+
+    def judge(self, connection: Connection, now: float) -> Callable[[Owner], bool]:  # noqa: ARG002
+        return lambda owner: owner.token != self.token and is_dead(owner, self._folder, now)
+
+    def sweep(self, connection: Connection) -> None:
+        sweep(connection, self._folder)
+
+    def _acquire(self) -> None:
         with self._guard:
             while self._descriptor is None:
                 try:
@@ -191,7 +231,6 @@ class OwnerLock:
                     os.close(descriptor)
 
     def release(self) -> None:
-        """Give the lock back and remove its file. Idempotent."""
         with self._guard:
             if self._descriptor is None:
                 return

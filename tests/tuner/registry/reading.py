@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from tuner.registry import Registry
 from tuner.registry.engine import Database, connect
 from tuner.registry.schema import metadata
-from tuner.registry.sqlite_registry import SqliteRegistry
+from tuner.registry.sql_registry import SqlRegistry
 
 __all__ = ["all_rows", "content", "database_of", "writing"]
 
@@ -29,7 +29,7 @@ def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 def database_of(registry: Registry) -> Database:
     """What lies under a registry on SQLite."""
-    assert isinstance(registry, SqliteRegistry)
+    assert isinstance(registry, SqlRegistry)
     return registry.database
 
 

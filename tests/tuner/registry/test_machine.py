@@ -30,7 +30,7 @@ from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Provenan
 from tuner.registry import Claim, ModelVersion, Registry, open_registry, owners
 from tuner.registry.engine import connect, dbapi
 from tuner.registry.owners import LEASE_S, Machine
-from tuner.registry.sqlite_registry import SqliteRegistry
+from tuner.registry.sql_registry import SqlRegistry
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ def is_number(value: object) -> bool:
 class Opening:
     """One opening of the registry: an owner, on a host as it was started last."""
 
-    registry: SqliteRegistry
+    registry: SqlRegistry
     machine: Machine
     paused: bool = False
 
@@ -114,9 +114,9 @@ class _Machine(RuleBasedStateMachine):
     def machine(self, host: str) -> Machine:
         return Machine(host, f"{host} boot {self.boots[host]}")
 
-    def open(self) -> SqliteRegistry:
+    def open(self) -> SqlRegistry:
         opened = open_registry(self.path, create=False, clock=self.clock, busy_timeout_s=0)
-        assert isinstance(opened, SqliteRegistry)
+        assert isinstance(opened, SqlRegistry)
         return opened
 
     @contextmanager
@@ -189,7 +189,8 @@ class _Machine(RuleBasedStateMachine):
 
     def drop(self, one: Opening) -> None:
         """As SIGKILL does: no unlinking, no goodbye; the kernel closes what was open."""
-        lock = one.registry._lock
+        lock = one.registry._lifeline
+        assert isinstance(lock, owners.OwnerLock)
         if lock._descriptor is not None:
             os.close(lock._descriptor)
             lock._descriptor = None

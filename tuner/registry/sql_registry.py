@@ -1,13 +1,11 @@
 # ruff: noqa: D102 - the contract in `base` holds the docstrings
-"""The registry on one SQLite file: each method is one transaction around the function that does the work."""
+"""The registry on an SQL database: each method is one transaction around the function that does the work."""
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
-from tuner.errors import ClaimLostError, StorageError, UsageError
+from tuner.errors import ClaimLostError, UsageError
 from tuner.experiment import (
     Evaluation,
     Experiment,
@@ -19,7 +17,7 @@ from tuner.experiment import (
     Study,
     Suggestion,
 )
-from tuner.registry import claims, owners, proposals, queries, studies, versions
+from tuner.registry import claims, proposals, queries, studies, versions
 from tuner.registry.base import (
     Attempt,
     Claim,
@@ -34,23 +32,24 @@ from tuner.registry.base import (
     StudySpec,
 )
 from tuner.registry.engine import Database
+from tuner.registry.owners import Lifeline
 
-__all__ = ["SqliteRegistry"]
+__all__ = ["SqlRegistry"]
 
 
-class SqliteRegistry(Registry):
+class SqlRegistry(Registry):
     """Safe under several threads and processes. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, lifeline: Lifeline, clock: Callable[[], float]) -> None:
         self.database = database
         self._clock = clock
-        self._lock = owners.OwnerLock(owners.lock_folder(database.path))
-        self.owner = self._lock.token
+        self._lifeline = lifeline
+        self.owner = lifeline.token
         self._owner_id: int | None = None
         self._registering = threading.Lock()
 
     def close(self) -> None:
-        self._lock.release()
+        self._lifeline.release()
         self.database.close()
 
     # ---- studies and runs
@@ -86,7 +85,7 @@ class SqliteRegistry(Registry):
                 info=info,
                 owner_id=owner_id,
                 now=now,
-                is_dead=self._is_dead(now),
+                is_dead=self._lifeline.judge(connection, now),
             )
 
     def end_run(self, run: Run) -> None:
@@ -111,11 +110,11 @@ class SqliteRegistry(Registry):
         if n < 0:
             raise UsageError(f"`n >= 0` must hold for a claim, but got n={n}.")
         owner_id = self._ensure_owner()
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             return claims.claim(connection, study, n, (owner_id, self.owner), self._clock())
 
     def measure(self, claim: Claim, measurements: Sequence[Measurement]) -> None:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             claims.measure(connection, claim, measurements)
 
     def finish(
@@ -124,34 +123,34 @@ class SqliteRegistry(Registry):
         provenance: Provenance,
         limits: Limits | None = None,
     ) -> list[Experiment | ClaimLostError]:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             return claims.finish(connection, results, provenance, limits or Limits(), self._clock())
 
     def complete(self, claim: Claim, evaluation: Evaluation, provenance: Provenance) -> Experiment:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             done = claims.finish(connection, [(claim, evaluation)], provenance, Limits(), self._clock())
         return _only(done)
 
     def fail(self, claim: Claim, failure: Failure, limits: Limits | None = None) -> Experiment:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             done = claims.finish(connection, [(claim, failure)], None, limits or Limits(), self._clock())
         return _only(done)
 
     def release(self, claims_: Sequence[Claim]) -> int:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             return claims.release(connection, claims_, self._clock())
 
     def heartbeat(self) -> None:
         owner_id = self._ensure_owner()
-        with self.database.write() as connection:
-            owners.beat(connection, owner_id, self._clock())
+        with self.database.write_beside_others() as connection:
+            self._lifeline.beat(connection, owner_id, self._clock())
 
     def recover(self) -> list[Recovered]:
         with self.database.write() as connection:
             now = self._clock()
-            taken = claims.recover(connection, self._is_dead(now), now)
+            taken = claims.recover(connection, self._lifeline.judge(connection, now), now)
         with self.database.read() as connection:
-            owners.sweep(connection, owners.lock_folder(self.database.path))
+            self._lifeline.sweep(connection)
         return taken
 
     # ---- queries
@@ -260,7 +259,7 @@ class SqliteRegistry(Registry):
             return versions.deployments_of(connection, pipeline)
 
     def log(self, kind: str, message: str, *, salience: float = 0.5, **data: Any) -> None:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             versions.log(connection, kind, message, salience, data, self._clock())
 
     def events(self, limit: int = 100) -> list[Event]:
@@ -274,24 +273,9 @@ class SqliteRegistry(Registry):
         with self._registering:
             if self._owner_id is None:
                 with self.database.write() as connection:
-                    owner_id = self._register(connection)
+                    owner_id = self._lifeline.register(connection, self._clock())
                 self._owner_id = owner_id  # not before it is committed
             return self._owner_id
-
-    def _register(self, connection: Connection) -> int:
-        try:
-            self._lock.acquire()
-        except OSError as error:
-            raise StorageError(
-                f"{self.database.path} cannot be worked on: its folder of owners cannot be written"
-                f" ({error.strerror}).",
-                "Make the folder of the registry writable.",
-            ) from error
-        return owners.register(connection, self.owner, self._clock())
-
-    def _is_dead(self, now: float) -> Callable[[owners.Owner], bool]:
-        folder = owners.lock_folder(self.database.path)
-        return lambda owner: owner.token != self.owner and owners.is_dead(owner, folder, now)
 
 
 def _only(ended: Sequence[Experiment | ClaimLostError]) -> Experiment:
