@@ -1,14 +1,15 @@
 """Carries out what `plan` decides: claims, submits, records. One thread, one registry, one pool.
 
-Order matters in one place above all: what comes back from a worker is committed before anything else is done
-with it. Whatever ends `run`, an exception included, gives the experiments back that still run.
+Order matters in one place above all: what came back from workers together is committed in one transaction,
+before anything else is done with any of it. Whatever ends `run`, an exception included, gives the experiments
+back that still run.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestrator.insist import Insist
@@ -249,47 +250,37 @@ class Driver:
                 self._insist(partial(self._registry.release, [right]))
 
     def _take_in(self, events: Iterable[Progress | Finished]) -> None:
+        ended: dict[str, Evaluation | Failure] = {}
         for event in events:
             task = self._tasks.get(event.key)
             if task is None:
                 continue
             if isinstance(event, Finished):
-                self._record(task, event.result)
-                del self._tasks[event.key]
+                ended[event.key] = _as_asked(task, event.result)
             else:
                 task.unsent += [Measurement(event.step, *item) for item in event.metrics.items()]
+        if ended:
+            self._record(ended)
         if self._clock() - self._measured_at >= MEASURE_EVERY_S:
             self._measured_at = self._clock()
             self._store_reports()
 
-    def _record(self, task: _Task, result: Evaluation | Failure) -> None:
-        """Commit the end of one attempt, then tell of it."""
-        if isinstance(result, Failure) and result.outcome is Outcome.CANCELLED and task.cancelled is not None:
-            result = Failure(
-                task.cancelled.outcome,
-                task.cancelled.message,
-                measurements=result.measurements,
-                duration_s=result.duration_s,
-            )
-        try:
-            if isinstance(result, Evaluation):
-                evaluation = result
-                experiment = self._insist(
-                    lambda: self._registry.complete(task.right, evaluation, self._provenance)
-                )
-            else:
-                failure = result
-                experiment = self._insist(lambda: self._registry.fail(task.right, failure))
-        except ClaimLostError as error:
-            self._tell_fenced(error)
-            return
-        self._tally.add(experiment)
-        if isinstance(result, Failure):
-            self._tell_failure(experiment, result)
-        if experiment.state.finished:
-            self._short_of_memory.discard(experiment.id)
-        elif isinstance(result, Failure) and result.outcome is Outcome.OUT_OF_MEMORY:
-            self._short_of_memory.add(experiment.id)
+    def _record(self, ended: dict[str, Evaluation | Failure]) -> None:
+        """Commit the ends of all these attempts together, and only then tell of any."""
+        results = [(self._tasks[key].right, result) for key, result in ended.items()]
+        stored = self._insist(partial(self._registry.finish, results, self._provenance))
+        for (key, result), experiment in zip(ended.items(), stored, strict=True):
+            del self._tasks[key]
+            if isinstance(experiment, ClaimLostError):
+                self._tell_fenced(experiment)
+                continue
+            self._tally.add(experiment)
+            if isinstance(result, Failure):
+                self._tell_failure(experiment, result)
+            if experiment.state.finished:
+                self._short_of_memory.discard(experiment.id)
+            elif isinstance(result, Failure) and result.outcome is Outcome.OUT_OF_MEMORY:
+                self._short_of_memory.add(experiment.id)
 
     def _store_reports(self) -> None:
         """Store what running tasks reported. The reports of a finished one travel with its result."""
@@ -336,6 +327,14 @@ class Driver:
         self._causes_told.add(cause)
         again = "" if experiment.state.finished else "; it is tried again"
         self._display.note(f"{experiment.public_id} failed ({failure.outcome}): {failure.message}{again}")
+
+
+def _as_asked(task: _Task, result: Evaluation | Failure) -> Evaluation | Failure:
+    """What a pool calls cancelled has the reason for which we cancelled it."""
+    if task.cancelled is None or not isinstance(result, Failure) or result.outcome is not Outcome.CANCELLED:
+        return result
+    why = task.cancelled
+    return replace(result, outcome=why.outcome, message=why.message)
 
 
 def recovery_lines(recovered: Iterable[Recovered]) -> list[str]:

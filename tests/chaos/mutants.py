@@ -8,7 +8,6 @@ is caught by design and not by luck; `expected` are the rules of which at least 
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
@@ -86,28 +85,31 @@ def _no_fence(_: Reach) -> None:
 
 
 def _ack_before_commit(_: Reach) -> None:
-    """As a group commit that goes wrong: the result is promised now and written with the next step."""
-    complete = SqlRegistry.complete
-    pending: list[tuple[Claim, Evaluation, Provenance]] = []
+    """A group commit that goes wrong: the results are promised now and written with the next step."""
+    finish = SqlRegistry.finish
+    pending: list[tuple[Results, Provenance]] = []
 
     def promise(
-        self: SqlRegistry, claim: Claim, evaluation: Evaluation, provenance: Provenance
-    ) -> Experiment:
-        if math.isnan(evaluation.value):
-            return complete(self, claim, evaluation, provenance)  # refused at once, as it should be
-        pending.append((claim, evaluation, provenance))
-        return replace(claim.experiment, state=State.COMPLETE, value=evaluation.value)
+        self: SqlRegistry, results: Results, provenance: Provenance
+    ) -> list[Experiment | ClaimLostError]:
+        if not all(map(_is_scored, results)):
+            return finish(self, results, provenance)  # refused at once, as it should be, or a failure
+        pending.append((results, provenance))
+        return [
+            replace(claim.experiment, state=State.COMPLETE, value=result.value)
+            for claim, result in results
+            if isinstance(result, Evaluation)
+        ]
 
     def after_commit(step: Callable[..., Any]) -> Callable[..., Any]:
         def late(self: SqlRegistry, *given: Any) -> Any:
             while pending:
-                with suppress(ClaimLostError):
-                    complete(self, *pending.pop())
+                finish(self, *pending.pop())
             return step(self, *given)
 
         return late
 
-    _replace(SqlRegistry, "complete", promise)
+    _replace(SqlRegistry, "finish", promise)
     for name in ("claim", "counts", "recover"):
         _replace(SqlRegistry, name, after_commit(getattr(SqlRegistry, name)))
 
@@ -145,18 +147,25 @@ def _deferred_begin(_: Reach) -> None:
 
 
 def _split_finish(reach: Reach) -> None:
-    complete = SqlRegistry.complete
+    finish = SqlRegistry.finish
 
-    def in_two(self: SqlRegistry, claim: Claim, evaluation: Evaluation, provenance: Provenance) -> Experiment:
-        if not math.isnan(evaluation.value):
+    def in_two(
+        self: SqlRegistry, results: Results, provenance: Provenance
+    ) -> list[Experiment | ClaimLostError]:
+        if all(map(_is_scored, results)):
             with self.database.write() as connection:
-                this = tuple_(*_KEY).in_([(claim.experiment.id, claim.attempt)])
+                these = tuple_(*_KEY).in_([(claim.experiment.id, claim.attempt) for claim, _ in results])
                 ended = {"ended_at": time.time(), "ending": State.COMPLETE.value}
-                connection.execute(update(attempts).where(this, attempts.c.ended_at.is_(None)).values(ended))
+                connection.execute(update(attempts).where(these, attempts.c.ended_at.is_(None)).values(ended))
             reach("half")
-        return complete(self, claim, evaluation, provenance)
+        return finish(self, results, provenance)
 
-    _replace(SqlRegistry, "complete", in_two)
+    _replace(SqlRegistry, "finish", in_two)
+
+
+def _is_scored(ended: tuple[Claim, Evaluation | Failure]) -> bool:
+    """Whether it is a result that the registry takes."""
+    return isinstance(ended[1], Evaluation) and math.isfinite(ended[1].value)
 
 
 MUTANTS = {

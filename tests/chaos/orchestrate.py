@@ -1,10 +1,12 @@
 """What an orchestrator of the chaos run does: recover, claim, execute, record, until the study is drained."""
 
+import math
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 from unittest import mock
@@ -123,7 +125,7 @@ class _Worker:
             self._history.write("recovered", id=one.public_id, owner=one.owner)
 
     def _run(self, claims: list[Claim]) -> None:
-        """Execute them, and record one alone, several together; the last is now and then given back."""
+        """Execute them, and record them together; the last of several is now and then given back."""
         if len(claims) > 1 and self._rng.random() < 0.3:
             last = claims.pop()
             kept = self._insist(partial(self._registry.release, [last]))
@@ -131,10 +133,7 @@ class _Worker:
         results = [(claim, self._execute(claim)) for claim in claims]
         if all(trial.always_scores(claim.experiment) for claim in claims):
             self._points.reach("executed")
-        if len(results) == 1:
-            self._record(*results[0])
-        else:
-            self._record_all(results)
+        self._record(results)
 
     def _execute(self, claim: Claim) -> Evaluation | Failure:
         what = {"id": claim.experiment.public_id, "attempt": claim.attempt, "owner": claim.owner}
@@ -148,13 +147,17 @@ class _Worker:
             self._history.write("ended", value=result.value, steps=steps, **what)
         return result
 
-    def _record_all(self, results: list[tuple[Claim, Evaluation | Failure]]) -> None:
-        """In one transaction; where that refuses a result for all of them, one by one."""
+    def _record(self, results: list[tuple[Claim, Evaluation | Failure]]) -> None:
+        """In one transaction, as the driver does; where that refuses a result for all of them, one by one."""
+        for claim, result in results:
+            self._report(claim, result)
         try:
             ended = self._insist(partial(self._registry.finish, results, trial.ON))
-        except UsageError:
+        except UsageError as error:
             for claim, result in results:
-                self._record(claim, result)
+                refused = isinstance(result, Evaluation) and not math.isfinite(result.value)
+                told = Failure(Outcome.NON_FINITE, str(error)) if refused else result
+                self._record([(claim, told)])
             return
         self._points.reach("committed")
         for (claim, result), done in zip(results, ended, strict=True):
@@ -162,30 +165,13 @@ class _Worker:
                 self._told("fenced", claim)
             else:
                 self._acked(claim, done, result)
-
-    def _record(self, claim: Claim, result: Evaluation | Failure) -> None:
-        try:
-            if isinstance(result, Failure):
-                self._fail(claim, result)
-            else:
-                self._complete(claim, result)
-        except ClaimLostError:
-            self._told("fenced", claim)
-
-    def _complete(self, claim: Claim, evaluation: Evaluation) -> None:
-        if self._rng.random() < 0.25:  # reported on the way
-            self._insist(partial(self._registry.measure, claim, evaluation.measurements[:1]))
-        try:
-            done = self._insist(partial(self._registry.complete, claim, evaluation, trial.ON))
-        except UsageError as error:
-            self._fail(claim, Failure(Outcome.NON_FINITE, str(error)))
-            return
-        self._points.reach("committed")
-        self._acked(claim, done, evaluation)
         self._points.reach("acked")
 
-    def _fail(self, claim: Claim, failure: Failure) -> None:
-        self._acked(claim, self._insist(partial(self._registry.fail, claim, failure)), failure)
+    def _report(self, claim: Claim, result: Evaluation | Failure) -> None:
+        """One in four has reported on the way."""
+        if isinstance(result, Evaluation) and self._rng.random() < 0.25:
+            with suppress(ClaimLostError):  # the result will find that out, too
+                self._insist(partial(self._registry.measure, claim, result.measurements[:1]))
 
     def _acked(self, claim: Claim, done: Experiment, result: Evaluation | Failure) -> None:
         outcome = result.outcome.value if isinstance(result, Failure) else None

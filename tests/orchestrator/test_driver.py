@@ -98,6 +98,21 @@ def open_bench(path: Path) -> Bench:
     return Bench(registry, study, registry.start_run(study, method="random", n_wanted=9, seed=0, info={}))
 
 
+class Counting:
+    """A registry that notes how many results each of its transactions took."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._registry, name)
+
+    def finish(self, results: Sequence[Any], *given: Any) -> Any:
+        self.sizes.append(len(results))
+        return self._registry.finish(results, *given)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = open_bench(tmp_path / "experiments.db")
@@ -153,6 +168,27 @@ def test_a_result_is_stored_before_it_is_told(bench: Bench) -> None:
     bench.run(ok, display=Watching())
     assert all(told == stored for told, stored in seen)
     assert seen[-1] == (4, 4)
+
+
+def test_what_came_back_together_is_committed_together(bench: Bench) -> None:
+    bench.add(6)
+    written = Counting(bench.registry)
+    bench.run(ok, n_workers=3, registry=written)
+    assert written.sizes == [3, 3]
+    assert bench.states() == {State.COMPLETE: 6}
+
+
+def test_of_those_that_came_back_together_none_is_told_before_all_are_stored(bench: Bench) -> None:
+    bench.add(4)
+    seen: list[dict[State, int]] = []
+
+    class Watching(Tally):
+        def add(self, experiment: Experiment) -> None:
+            seen.append(bench.states())
+            super().add(experiment)
+
+    bench.run(ok, n_workers=4, tally=Watching(bench.study, HERE))
+    assert seen == [{State.COMPLETE: 4}] * 4
 
 
 def test_status_counts_everything_there_is_to_do(bench: Bench) -> None:
@@ -361,7 +397,7 @@ class Refusing:
         return method(*given, **named)
 
 
-@pytest.mark.parametrize("method", ["counts", "claim", "complete", "fail", "recover", "measure"])
+@pytest.mark.parametrize("method", ["counts", "claim", "finish", "recover", "measure"])
 def test_a_locked_registry_loses_nothing(bench: Bench, method: str) -> None:
     bench.add(3)
     locked = iter([BusyError("The database is locked."), BusyError("The database is locked.")])
@@ -376,7 +412,7 @@ def test_after_five_minutes_the_run_ends_and_the_work_waits_again(bench: Bench) 
     bench.add(2)
     full = (StorageError("The disk is full.") for _ in range(10**6))
     with pytest.raises(StorageError, match="full"):
-        bench.run(ok, registry=Refusing(bench.registry, "complete", full))
+        bench.run(ok, registry=Refusing(bench.registry, "finish", full))
     assert 300 <= bench.clock.now - 1000 < 320
     assert bench.states() == {State.WAITING: 2}
 
@@ -411,6 +447,32 @@ def test_a_claim_that_was_lost_is_fenced_and_the_run_goes_on(bench: Bench, tmp_p
     fenced = [note for note in bench.display.notes if note.startswith("fenced:")]
     assert len(fenced) == 1
     assert "attempt 1 is superseded by 2" in fenced[0]
+    assert [event.kind for event in bench.registry.events()] == ["fenced"]
+
+
+def test_a_lost_claim_among_several_results_takes_nothing_from_the_others(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Five come back at once: one stolen and finished by another, one failed, the others as they should."""
+    bench.add(5)
+    with open_registry(tmp_path / "experiments.db", create=False) as other:
+
+        def behave(task: Task) -> Act:
+            if len(pool.ran) == 5:
+                (stolen,) = [each.right for each in driver._tasks.values() if each.right.experiment.id == 3]
+                bench.registry.release([stolen])
+                (claim,) = other.claim(bench.study, 1)
+                other.complete(claim, Evaluation(-1.0), HERE)
+            return failed() if task.params["x"] == 1.0 else ok(task)
+
+        written = Counting(bench.registry)
+        pool = bench.pool(behave, 5)
+        driver = bench.driver(pool, registry=written)
+        assert driver.run() is StopReason.DONE
+    assert written.sizes == [5, 1]
+    assert [e.value for e in bench.experiments()] == [0.0, None, -1.0, 3.0, 4.0]
+    assert [e.attempt for e in bench.experiments()] == [1, 2, 2, 1, 1]
+    assert driver._tally.n_complete == 3, "what another orchestrator scored is not this one's"
     assert [event.kind for event in bench.registry.events()] == ["fenced"]
 
 
@@ -513,7 +575,7 @@ def test_a_signal_while_the_registry_is_locked_ends_within_the_grace(bench: Benc
     locked = (BusyError("The database is locked.") for _ in range(10**6))
     stop = StopAt(bench.clock, at=1005.0)
     with pytest.raises(BusyError):
-        bench.run(ok, stop=stop, grace_s=30.0, registry=Refusing(bench.registry, "complete", locked))
+        bench.run(ok, stop=stop, grace_s=30.0, registry=Refusing(bench.registry, "finish", locked))
     assert 1035 <= bench.clock.now <= 1046
 
 
