@@ -5,6 +5,7 @@ before anything else is done with any of it. Whatever ends `run`, an exception i
 back that still run.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ from functools import partial
 
 from orchestrator.insist import Insist
 from orchestrator.plan import (
+    TICK_S,
     Cancel,
     Claim,
     Command,
@@ -46,14 +48,12 @@ MEASURE_EVERY_S = 1.0
 _N_CAUSES_TOLD = 10
 
 
-@dataclass
-class _Task:
+@dataclass(kw_only=True)
+class _Task(Running):
     """One claimed experiment in the pool, and what is to be recorded where its end was our doing."""
 
     right: Right
-    started_at: float
-    cancelled: Failure | None = None
-    warned: bool = False
+    why: Failure | None = None
     unsent: list[Measurement] = field(default_factory=list)
 
 
@@ -112,6 +112,7 @@ class Driver:
         self._started_at = self._recovered_at = self._measured_at = clock()
         self._first_claim_at: float | None = None
         self._n_waiting = 0
+        self._counted_at = -math.inf
         self._told_elsewhere = self._told_of_stop = False
         self.n_released = 0
         self.exhausted = False
@@ -140,25 +141,35 @@ class Driver:
     # ---- looking
 
     def _snapshot(self) -> Snapshot:
-        counts = self._insist(lambda: self._registry.counts(self._study))
-        self._n_waiting = counts[State.WAITING]
-        idle = not self._tasks and not self._n_waiting and not self._n_to_propose
+        n_elsewhere = self._look_for_work()
         return Snapshot(
             now=self._clock(),
             n_waiting=self._n_waiting,
             n_free=self._pool.n_free,
-            running=tuple(
-                Running(key, task.started_at, task.cancelled is not None, task.warned)
-                for key, task in self._tasks.items()
-            ),
-            n_elsewhere=self._n_elsewhere() if idle and counts[State.RUNNING] else 0,
+            running=self._tasks.values(),
+            n_elsewhere=n_elsewhere,
             n_to_propose=self._n_to_propose,
-            durations_s=tuple(self._tally.durations_s),
+            typical_s=self._tally.typical_s,
             n_short_of_memory=len(self._short_of_memory),
             recovered_at=self._recovered_at,
             stop_at=self._stop.stop_at,
             stop_now=self._stop.stop_now,
         )
+
+    def _look_for_work(self) -> int:
+        """Count what waits: each tick, since others write and claim too, and before the run is called done.
+
+        In between, what we do ourselves is known. Returns how many of this run another orchestrator runs.
+        """
+        if self._has_work() and self._clock() - self._counted_at < TICK_S:
+            return 0
+        self._counted_at = self._clock()
+        counts = self._insist(lambda: self._registry.counts(self._study))
+        self._n_waiting = counts[State.WAITING]
+        return self._n_elsewhere() if counts[State.RUNNING] and not self._has_work() else 0
+
+    def _has_work(self) -> bool:
+        return bool(self._tasks or self._n_waiting or self._n_to_propose != 0)
 
     def _n_elsewhere(self) -> int:
         n = self._insist(lambda: self._registry.counts(self._study, self._run))[State.RUNNING]
@@ -168,12 +179,12 @@ class Driver:
         return n
 
     def _status(self) -> Status:
-        n_done = self._tally.n_complete + len(self._tally.failed)
+        n_done = self._tally.n_complete + self._tally.n_failed
         best, baseline = self._tally.best, self._tally.baseline
         return Status(
             n_done=n_done,
             n_total=n_done + len(self._tasks) + self._n_waiting + (self._n_to_propose or 0),
-            n_failed=len(self._tally.failed),
+            n_failed=self._tally.n_failed,
             n_running=len(self._tasks),
             elapsed_s=self._clock() - self._started_at,
             working_s=self._clock() - (self._first_claim_at or self._clock()),
@@ -197,9 +208,7 @@ class Driver:
             case Claim(n):
                 self._claim(n)
             case Cancel(key, limit_s):
-                message = f"did not finish within {seconds(limit_s)}"
-                self._tasks[key].cancelled = Failure(Outcome.TIMEOUT, message)
-                self._pool.cancel(key)
+                self._cancel(key, Failure(Outcome.TIMEOUT, f"did not finish within {seconds(limit_s)}"))
             case Warn(key, after_s):
                 task = self._tasks[key]
                 task.warned = True
@@ -209,6 +218,7 @@ class Driver:
                 )
             case Recover():
                 self._recovered_at = self._clock()
+                self._counted_at = -math.inf
                 for line in recovery_lines(self._insist(self._registry.recover)):
                     self._display.note(line)
             case Wait(wait_s):
@@ -234,20 +244,25 @@ class Driver:
 
     def _claim(self, n: int) -> None:
         rights = self._insist(lambda: self._registry.claim(self._study, n))
-        self._n_waiting -= len(rights)
+        self._n_waiting = max(0, self._n_waiting - n) if len(rights) == n else 0
+        now = self._clock()
         if rights and self._first_claim_at is None:
-            self._first_claim_at = self._clock()
-        keys = [f"{right.experiment.public_id}#{right.attempt}" for right in rights]
-        self._tasks.update(
-            {key: _Task(right, self._clock()) for key, right in zip(keys, rights, strict=True)}
-        )
-        for key in keys:
-            experiment = self._tasks[key].right.experiment
+            self._first_claim_at = now
+        # All are ours from here on, so that all are given back if a submit raises.
+        tasks = [_Task(f"{right.experiment.public_id}#{right.attempt}", now, right=right) for right in rights]
+        self._tasks.update({task.key: task for task in tasks})
+        for task in tasks:
+            experiment = task.right.experiment
             try:
-                self._pool.submit(Task(key, experiment.params, experiment.seed))
+                self._pool.submit(Task(task.key, experiment.params, experiment.seed))
             except ValueError:  # its worker died between our look and now
-                right = self._tasks.pop(key).right
-                self._insist(partial(self._registry.release, [right]))
+                del self._tasks[task.key]
+                self._n_waiting += self._insist(partial(self._registry.release, [task.right]))
+
+    def _cancel(self, key: str, why: Failure) -> None:
+        task = self._tasks[key]
+        task.cancelled, task.why = True, why
+        self._pool.cancel(key)
 
     def _take_in(self, events: Iterable[Progress | Finished]) -> None:
         ended: dict[str, Evaluation | Failure] = {}
@@ -279,21 +294,22 @@ class Driver:
                 self._tell_failure(experiment, result)
             if experiment.state.finished:
                 self._short_of_memory.discard(experiment.id)
-            elif isinstance(result, Failure) and result.outcome is Outcome.OUT_OF_MEMORY:
+                continue
+            self._n_waiting += 1  # it is tried again
+            if isinstance(result, Failure) and result.outcome is Outcome.OUT_OF_MEMORY:
                 self._short_of_memory.add(experiment.id)
 
     def _store_reports(self) -> None:
         """Store what running tasks reported. The reports of a finished one travel with its result."""
         for key, task in self._tasks.items():
-            if not task.unsent or task.cancelled is not None:
+            if not task.unsent or task.cancelled:
                 continue
             unsent, task.unsent = task.unsent, []
             try:
                 self._insist(partial(self._registry.measure, task.right, unsent))
             except ClaimLostError as error:
                 self._tell_fenced(error)
-                task.cancelled = Failure(Outcome.CANCELLED, "the claim was lost")
-                self._pool.cancel(key)
+                self._cancel(key, Failure(Outcome.CANCELLED, "the claim was lost"))
 
     def _give_back(self) -> None:
         if not self._tasks:
@@ -331,10 +347,9 @@ class Driver:
 
 def _as_asked(task: _Task, result: Evaluation | Failure) -> Evaluation | Failure:
     """What a pool calls cancelled has the reason for which we cancelled it."""
-    if task.cancelled is None or not isinstance(result, Failure) or result.outcome is not Outcome.CANCELLED:
+    if task.why is None or not isinstance(result, Failure) or result.outcome is not Outcome.CANCELLED:
         return result
-    why = task.cancelled
-    return replace(result, outcome=why.outcome, message=why.message)
+    return replace(result, outcome=task.why.outcome, message=task.why.message)
 
 
 def recovery_lines(recovered: Iterable[Recovered]) -> list[str]:

@@ -18,7 +18,7 @@ from orchestrator.request import Request
 from orchestrator.result import RunResult
 from orchestrator.run_info import run_info
 from orchestrator.signals import StopRequest
-from orchestrator.tally import Tally
+from orchestrator.tally import N_DURATIONS, Tally
 from retrain.pipeline import Pipeline
 from tuner.errors import NotFoundError, PoolError
 from tuner.experiment import Experiment, Params, Provenance, State, Study
@@ -95,7 +95,7 @@ def conduct(
     n_waiting = registry.counts(study)[State.WAITING]
     if n_waiting or n_left != 0:
         display.note(_to_run(study, n_waiting, n_left))
-    tally = Tally(study, provenance, registry.experiments(study, states=[State.COMPLETE]))
+    tally = Tally(study, provenance, _earlier(registry, study, provenance))
     n_failed_before = registry.counts(study, run)[State.FAILED]
     started_at = time.monotonic()
     stop.defer()
@@ -126,7 +126,7 @@ def conduct(
     display.close()
     if reason is StopReason.DONE:
         registry.end_run(run)
-    n_failed = n_failed_before + len(tally.failed)
+    n_failed = n_failed_before + tally.n_failed
     return RunResult(
         study=study,
         reason=reason,
@@ -219,6 +219,17 @@ def _to_run(study: Study, n_waiting: int, n_new: int | None) -> str:
     new = "a whole design of new ones" if n_new is None else f"{n_new} new"
     total = "" if n_new is None else f"{_count(n_waiting + n_new, 'experiment')} "
     return f"{total}to run in study {study.name!r}: {n_waiting} waiting, {new}"
+
+
+def _earlier(registry: Registry, study: Study, provenance: Provenance) -> list[Experiment]:
+    """What a tally must know of the past, in the order of writing; never the whole past."""
+    baseline = registry.find_scored(study, provenance, params=study.baseline)
+    known = [
+        *registry.best(study, 1, provenance),
+        *registry.experiments(study, states=[State.COMPLETE], limit=N_DURATIONS, newest_first=True),
+        *([baseline] if baseline else []),
+    ]
+    return sorted({each.id: each for each in known}.values(), key=lambda each: each.id)
 
 
 def _proposer(

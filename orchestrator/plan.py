@@ -2,12 +2,12 @@
 
 Nothing here looks at a clock, a registry or a worker. `driver.py` takes the snapshot and carries out the
 commands in order; every list ends in exactly one `Wait` or `Stop`. Times are seconds on one monotonic clock.
+What one call costs does not grow with the number of running tasks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 
 __all__ = [
     "TICK_S",
@@ -35,7 +35,6 @@ RECOVER_EVERY_S = 3.0
 
 TIMEOUT_FLOOR_S = 600.0
 TIMEOUT_FACTOR = 20.0
-TIMEOUT_NEEDS = 5
 WARN_AFTER_S = 3600.0
 
 
@@ -47,7 +46,7 @@ class StopReason(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """One task of our pool. `cancelled`: its end is already asked for. `warned`: its age was told before."""
 
@@ -84,10 +83,10 @@ class Snapshot:
         now: the present time.
         n_waiting: WAITING experiments of the study.
         n_free: workers that would start a task at once.
-        running: the tasks of our pool.
+        running: the tasks of our pool, the longest running first; not changed while it is looked at.
         n_elsewhere: experiments of this run that another orchestrator runs at the moment.
         n_to_propose: candidates still to be written; None for the method's own full design.
-        durations_s: how long complete experiments of the study took.
+        typical_s: how long complete experiments of the study take, or None while too few are known.
         n_short_of_memory: unfinished experiments that ran out of memory before: each costs one slot.
         recovered_at: when the last recovery was made.
         stop_at: when the user first asked to stop, or None.
@@ -97,10 +96,10 @@ class Snapshot:
     now: float
     n_waiting: int = 0
     n_free: int = 0
-    running: tuple[Running, ...] = ()
+    running: Collection[Running] = ()
     n_elsewhere: int = 0
     n_to_propose: int | None = 0
-    durations_s: Sequence[float] = ()
+    typical_s: float | None = None
     n_short_of_memory: int = 0
     recovered_at: float = 0.0
     stop_at: float | None = None
@@ -159,13 +158,11 @@ class Wait:
 Command = Propose | Claim | Cancel | Warn | Recover | Stop | Wait
 
 
-def experiment_limit(given: float | None, durations_s: Sequence[float]) -> float | None:
+def experiment_limit(given: float | None, typical_s: float | None) -> float | None:
     """Seconds that one experiment may take, or None while nothing is known of how long they take."""
-    if given is not None:
+    if given is not None or typical_s is None:
         return given
-    if len(durations_s) < TIMEOUT_NEEDS:
-        return None
-    return max(TIMEOUT_FLOOR_S, TIMEOUT_FACTOR * median(durations_s))
+    return max(TIMEOUT_FLOOR_S, TIMEOUT_FACTOR * typical_s)
 
 
 def plan(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
@@ -175,16 +172,17 @@ def plan(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
         return [Stop(StopReason.DONE)]  # also where the user or the clock asked to stop: nothing is left
     if snapshot.stop_now:
         return [Stop(StopReason.INTERRUPTED)]
-    commands = _overdue(snapshot, limits)
+    limit = experiment_limit(limits.experiment_timeout_s, snapshot.typical_s)
+    commands = _overdue(snapshot, limit)
     stop = _stopping(snapshot, limits)
     if stop is not None:
         reason, since = stop
         if not snapshot.running or snapshot.now >= since + limits.grace_s:
             return [*commands, Stop(reason)]
-        return [*commands, _wait(snapshot, limits, since + limits.grace_s)]
+        return [*commands, _wait(snapshot, limit, since + limits.grace_s)]
     if snapshot.now - snapshot.recovered_at >= RECOVER_EVERY_S:
         commands.append(Recover())
-    return [*commands, *_work(snapshot, limits), _wait(snapshot, limits, limits.deadline)]
+    return [*commands, *_work(snapshot, limits), _wait(snapshot, limit, limits.deadline)]
 
 
 def _stopping(snapshot: Snapshot, limits: RunLimits) -> tuple[StopReason, float] | None:
@@ -200,16 +198,17 @@ def _stopping(snapshot: Snapshot, limits: RunLimits) -> tuple[StopReason, float]
     return reason, since
 
 
-def _overdue(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
-    limit = experiment_limit(limits.experiment_timeout_s, snapshot.durations_s)
+def _overdue(snapshot: Snapshot, limit: float | None) -> list[Command]:
     commands: list[Command] = []
     for task in snapshot.running:
         if task.cancelled:
             continue
         # Written as `_wait` writes it: another rounding would have a task wait for ever at its very end.
-        if limit is not None and snapshot.now >= task.started_at + limit:
+        if snapshot.now < task.started_at + (WARN_AFTER_S if limit is None else limit):
+            break  # and those behind it have been running for a shorter time
+        if limit is not None:
             commands.append(Cancel(task.key, limit))
-        elif limit is None and snapshot.now >= task.started_at + WARN_AFTER_S and not task.warned:
+        elif not task.warned:
             commands.append(Warn(task.key, WARN_AFTER_S))
     return commands
 
@@ -238,10 +237,10 @@ def _lacking(snapshot: Snapshot, limits: RunLimits, room: int) -> int | None:
     return max(0, min(wanted, room - snapshot.n_waiting))
 
 
-def _wait(snapshot: Snapshot, limits: RunLimits, until: float | None) -> Wait:
+def _wait(snapshot: Snapshot, limit: float | None, until: float | None) -> Wait:
     """Until the next thing is due, and never longer than a tick."""
     due = [] if until is None else [until]
-    limit = experiment_limit(limits.experiment_timeout_s, snapshot.durations_s)
-    if limit is not None:
-        due += [task.started_at + limit for task in snapshot.running if not task.cancelled]
+    oldest = next((task for task in snapshot.running if not task.cancelled), None)
+    if limit is not None and oldest is not None:
+        due.append(oldest.started_at + limit)
     return Wait(max(0.0, min([TICK_S, *(moment - snapshot.now for moment in due)])))

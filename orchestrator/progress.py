@@ -13,9 +13,11 @@ from typing import Any, Self, TextIO, cast
 
 from retrain.tables import plus_minus_column, printable, seconds
 
-__all__ = ["PLAIN_EVERY_S", "Bar", "Display", "Plain", "Silent", "Status", "open_display"]
+__all__ = ["DRAW_EVERY_S", "PLAIN_EVERY_S", "Bar", "Display", "Plain", "Silent", "Status", "open_display"]
 
 PLAIN_EVERY_S = 5.0
+DRAW_EVERY_S = 0.1
+"""Least time between two drawings of a bar: drawing costs as much as recording several experiments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,8 @@ class Bar(Display):
         )
         self._task = self._progress.add_task("", total=None, pace="", failed="", score="", visible=False)
         self._started = False
+        self._latest: Status | None = None
+        self._drawn_at = -DRAW_EVERY_S
 
     def note(self, text: str) -> None:
         """Print above the bar."""
@@ -201,9 +205,24 @@ class Bar(Display):
         self._console.print(printable(text), soft_wrap=True)
 
     def show(self, status: Status) -> None:
-        """Draw the bar."""
+        """Draw the bar when the last drawing is old enough."""
         if not status.n_total:
             return
+        self._latest = status
+        if status.elapsed_s - self._drawn_at >= DRAW_EVERY_S:
+            self._draw(status)
+
+    def close(self) -> None:
+        """Draw where the run stood at the end, and leave it there. Without effect once closed."""
+        if self._latest is not None:
+            self._draw(self._latest)
+            self._latest = None
+        if self._started:
+            self._started = False
+            self._progress.stop()
+
+    def _draw(self, status: Status) -> None:
+        self._drawn_at = status.elapsed_s
         self._start()
         self._progress.update(
             self._task,
@@ -215,12 +234,6 @@ class Bar(Display):
             score=printable(status.score()),
             refresh=True,
         )
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        if self._started:
-            self._started = False
-            self._progress.stop()
 
     def _start(self) -> None:
         if not self._started:

@@ -99,11 +99,12 @@ def open_bench(path: Path) -> Bench:
 
 
 class Counting:
-    """A registry that notes how many results each of its transactions took."""
+    """A registry that notes how many results each of its transactions took, and how often it had to count."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self.sizes: list[int] = []
+        self.n_counts = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._registry, name)
@@ -111,6 +112,10 @@ class Counting:
     def finish(self, results: Sequence[Any], *given: Any) -> Any:
         self.sizes.append(len(results))
         return self._registry.finish(results, *given)
+
+    def counts(self, *given: Any) -> Any:
+        self.n_counts += 1
+        return self._registry.counts(*given)
 
 
 @pytest.fixture
@@ -189,6 +194,14 @@ def test_of_those_that_came_back_together_none_is_told_before_all_are_stored(ben
 
     bench.run(ok, n_workers=4, tally=Watching(bench.study, HERE))
     assert seen == [{State.COMPLETE: 4}] * 4
+
+
+def test_what_waits_is_counted_each_half_second_and_not_after_each_experiment(bench: Bench) -> None:
+    bench.add(200)
+    written = Counting(bench.registry)
+    bench.run(lambda task: scored(0.0, 0.01), n_workers=1, registry=written)  # two seconds
+    assert bench.states() == {State.COMPLETE: 200}
+    assert 4 <= written.n_counts <= 6
 
 
 def test_status_counts_everything_there_is_to_do(bench: Bench) -> None:

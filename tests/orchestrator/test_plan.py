@@ -1,5 +1,6 @@
 """The plan, compared as lists of commands: time is a number here, so edges are tested exactly."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -166,17 +167,33 @@ def test_a_hang_is_cancelled_during_the_grace_too() -> None:
     assert plan(at(10.0, running=(task(),), stop_at=9.0), limits)[0] == Cancel("a", 10.0)
 
 
-def test_no_timeout_is_made_up_before_five_have_finished() -> None:
-    assert experiment_limit(None, [1.0] * 4) is None
-    assert experiment_limit(None, [1.0] * 5) == TIMEOUT_FLOOR_S
-    assert experiment_limit(None, [60.0, 60.0, 60.0, 1.0, 9999.0]) == 1200.0
-    assert experiment_limit(2.0, [60.0] * 5) == 2.0
+def test_no_timeout_is_made_up_before_it_is_known_what_is_usual() -> None:
+    assert experiment_limit(None, None) is None
+    assert experiment_limit(None, 1.0) == TIMEOUT_FLOOR_S
+    assert experiment_limit(None, 60.0) == 1200.0
+    assert experiment_limit(2.0, 60.0) == 2.0
 
 
 def test_the_derived_timeout_is_kept() -> None:
-    slow = at(1200.0, running=(task(),), durations_s=[60.0] * 5)
+    slow = at(1200.0, running=(task(),), typical_s=60.0)
     assert plan(slow, AT_ONCE)[0] == Cancel("a", 1200.0)
     assert plan(replace(slow, now=1199.75, recovered_at=1199.75), AT_ONCE) == [Wait(0.25)]
+
+
+def test_of_a_thousand_running_tasks_only_those_that_are_due_are_looked_at() -> None:
+    """They come in the order of their start, so that a plan costs the same for one task and for thousands."""
+
+    class Watched(tuple[Running, ...]):
+        def __iter__(self) -> Iterator[Running]:
+            for each in tuple.__iter__(self):
+                looked_at.add(each.key)
+                yield each
+
+    looked_at: set[str] = set()
+    running = Watched(task(str(n), float(n)) for n in range(1000))
+    limits = RunLimits(n_workers=1000, experiment_timeout_s=100.0)
+    assert plan(at(102.0, running=running), limits)[:3] == [Cancel(str(n), 100.0) for n in range(3)]
+    assert looked_at == {"0", "1", "2", "3"}
 
 
 def test_one_warning_after_an_hour_where_there_is_no_timeout() -> None:
@@ -202,10 +219,10 @@ snapshots = st.builds(
     n_free=st.integers(0, 4),
     running=st.lists(
         st.builds(Running, st.uuids().map(str), st.floats(0, 1e5), st.booleans(), st.booleans()), max_size=4
-    ).map(tuple),
+    ).map(lambda tasks: tuple(sorted(tasks, key=lambda each: each.started_at))),
     n_elsewhere=st.integers(0, 2),
     n_to_propose=st.none() | st.integers(0, 50),
-    durations_s=st.lists(st.floats(0, 1e4), max_size=8),
+    typical_s=st.none() | st.floats(0, 1e4),
     n_short_of_memory=st.integers(0, 5),
     recovered_at=st.floats(0, 1e5),
     stop_at=st.none() | st.floats(0, 1e5),

@@ -1,6 +1,7 @@
 """What users see on stderr, and that a stream which is gone never ends a run."""
 
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -129,6 +130,17 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         "best roc_auc 0.81235 (baseline 0.79)",
     ):
         assert piece in text
+
+
+def test_a_bar_is_drawn_ten_times_a_second_at_most_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    with Bar(stream) as display:
+        for n_done in range(1, 1000):  # half a second
+            display.show(replace(STATUS, n_total=2000, n_done=n_done, elapsed_s=n_done / 2000))
+    drawn_ones = list(dict.fromkeys(re.findall(r"(\d+)/2000", stream.getvalue())))
+    assert (drawn_ones[0], drawn_ones[-1]) == ("1", "999")
+    assert len(drawn_ones) == 6
 
 
 def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
