@@ -5,13 +5,23 @@ Nothing is decided here. A command parses, calls one function and prints what it
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, note, pass_common, run_command
+from retrain.cli import (
+    CONTEXT_SETTINGS,
+    Common,
+    common_options,
+    emit,
+    may_ask,
+    note,
+    pass_common,
+    run_command,
+)
 from retrain.console import say_labelled
 from tuner.errors import UsageError
 
@@ -177,6 +187,35 @@ def _diff(common: Common, /, first: str, second: str, study: str | None) -> None
 
     config = common.load_config({"study.name": study})
     emit(compare(config, first, second, common.output, colour=common.colour))
+
+
+@cli.command("cancel")
+@click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
+@click.option("--waiting", is_flag=True, help="All that wait in the study.")
+@click.option("--reason", metavar="TEXT", help="Why, for the log.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_study
+@common_options
+@pass_common
+def _cancel(
+    common: Common,
+    /,
+    experiments: tuple[str, ...],
+    waiting: bool,
+    reason: str | None,
+    yes: bool,
+    study: str | None,
+) -> int:
+    """Cancel experiments that wait: some by their ids, or all with --waiting. What runs goes on."""
+    from orchestrator.cancelling import cancel_waiting, cancelled_text
+
+    if bool(experiments) is waiting:
+        raise click.UsageError("cancel takes the ids of experiments, or --waiting for all that wait.")
+    confirm = partial(click.confirm, default=False, err=True) if may_ask() and not yes else None
+    config = common.load_config({"study.name": study})
+    done = cancel_waiting(config, experiments, reason=reason, confirm=confirm)
+    emit(cancelled_text(done, common.output))
+    return int(done.declined)
 
 
 @cli.command("backup")

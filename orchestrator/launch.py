@@ -21,7 +21,7 @@ from orchestrator.signals import StopRequest
 from orchestrator.tally import N_DURATIONS, Tally
 from retrain.pipeline import Pipeline
 from tuner.errors import NotFoundError, PoolError
-from tuner.experiment import Experiment, Params, Provenance, State, Study
+from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.propose import propose
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, Run
@@ -96,7 +96,7 @@ def conduct(
     if n_waiting or n_left != 0:
         display.note(_to_run(study, n_waiting, n_left))
     tally = Tally(study, provenance, _earlier(registry, study, provenance))
-    n_failed_before = registry.counts(study, run)[State.FAILED]
+    n_failed_before = _n_failed(registry, study, run)
     started_at = time.monotonic()
     stop.defer()
     driver = Driver(
@@ -210,6 +210,12 @@ def _start_run(
     if request.method is not None and request.n_configs is None:
         return run, 0 if rows and not n_outdated else None
     return run, max(0, n_wanted - n_written)
+
+
+def _n_failed(registry: Registry, study: Study, run: Run) -> int:
+    """How many of the run failed before it was interrupted. What a user cancelled did not fail."""
+    failed = registry.experiments(study, states=[State.FAILED], run=run)
+    return sum(each.outcome is not Outcome.CANCELLED for each in failed)
 
 
 def _to_run(study: Study, n_waiting: int, n_new: int | None) -> str:

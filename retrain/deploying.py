@@ -3,8 +3,6 @@
 What can be refused is refused before the data are read, and before anything is written.
 """
 
-import getpass
-import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from retrain.config import Config
 from retrain.deploy import ApplyReport, Confirm
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
+from retrain.who import who
 from tuner.errors import NotFoundError
 from tuner.registry import open_registry
 from tuner.registry.base import Registry
@@ -53,7 +52,7 @@ def apply_hyperparameters(
             pipeline,
             registry,
             given.params,
-            who=_who(),
+            who=who(),
             experiment=given.experiment,
             dry_run=dry_run,
             force=force,
@@ -75,7 +74,7 @@ def retrain_deployed(
     _use_data(pipeline)
     with _for_deploying(config, dry_run) as registry:
         return deploy.retrain(
-            config, pipeline, registry, who=_who(), dry_run=dry_run, force=force, confirm=confirm
+            config, pipeline, registry, who=who(), dry_run=dry_run, force=force, confirm=confirm
         )
 
 
@@ -84,7 +83,7 @@ def roll_back(
 ) -> ApplyReport:
     """Return to an earlier version; see `retrain.deploy.rollback`."""
     with open_registry(config.db, create=False, read_only=dry_run) as registry:
-        return deploy.rollback(config, registry, version, who=_who(), dry_run=dry_run, confirm=confirm)
+        return deploy.rollback(config, registry, version, who=who(), dry_run=dry_run, confirm=confirm)
 
 
 def ledger(config: Config) -> list[dict[str, Any]]:
@@ -104,14 +103,6 @@ def ledger(config: Config) -> list[dict[str, Any]]:
 
 def _use_data(pipeline: Pipeline) -> None:
     pipeline.use(pipeline.load())
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no name for this user id, as in many containers
-        user = "unknown"
-    return f"{user}@{platform.node()}"
 
 
 @contextmanager

@@ -363,6 +363,51 @@ class ClaimsContract(RegistryFixtures):
         self.refuse_all_writes(registry, Claim(theirs.experiment, "nobody"))
         assert other.experiments(study) == [mine.experiment, theirs.experiment]
 
+    # ---- cancel
+
+    def test_what_waits_is_cancelled_unrun(
+        self, registry: Registry, other: Registry, study: Study, clock: Clock
+    ) -> None:
+        written = registry.add(study, some(4))
+        [claim] = other.claim(study)
+        other.release([claim])
+        [running] = other.claim(study)
+        clock.now += 3
+        cancelled = registry.cancel(written, "cancelled by me")
+        assert [each.public_id for each in cancelled] == [each.public_id for each in written[1:]]
+        assert cancelled == other.experiments(study, states=[State.FAILED])
+        for each in cancelled:
+            assert (each.outcome, each.error, each.owner) == (Outcome.CANCELLED, "cancelled by me", None)
+            assert (each.finished_at, each.duration_s, each.failures, each.deaths) == (clock.now, None, 0, 0)
+            [attempt] = other.attempts(each)
+            assert (attempt.owner, attempt.ending, attempt.message) == (
+                registry.owner,
+                "failed",
+                "cancelled by me",
+            )
+            assert (attempt.started_at, attempt.ended_at) == (clock.now, clock.now)
+        assert other.claim(study, 9) == []
+        [event] = registry.events()
+        assert (event.kind, event.message) == ("cancelled", "3 waiting experiments cancelled by me")
+        assert event.data == {"experiments": [each.public_id for each in cancelled]}
+        assert other.complete(running, Evaluation(0.5), ON).state is State.COMPLETE
+
+    def test_cancelling_what_no_longer_waits_writes_nothing(self, registry: Registry, study: Study) -> None:
+        written = registry.add(study, some(1))
+        [claim] = registry.claim(study)
+        registry.complete(claim, Evaluation(0.5), ON)
+        assert registry.cancel(written, "too late") == []
+        assert registry.cancel([], "nothing") == []
+        assert registry.events() == []
+        assert registry.experiments(study)[0].state is State.COMPLETE
+
+    def test_more_are_cancelled_than_one_statement_takes(self, registry: Registry, study: Study) -> None:
+        written = registry.add(study, some(1200))
+        assert len(registry.cancel(written, "all")) == 1200
+        assert registry.counts(study)[State.FAILED] == 1200
+        [event] = registry.events()
+        assert event.message == "1200 waiting experiments all"
+
     def refuse_all_writes(self, registry: Registry, stale: Claim) -> None:
         for write in (
             lambda: registry.complete(stale, Evaluation(0.1), ON),

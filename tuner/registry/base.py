@@ -6,6 +6,7 @@ Protocol of one experiment, safe under several processes that may die or stall a
     claim    one statement in one immediate transaction: WAITING -> RUNNING, attempt + 1, owner set
     finish   `complete`, `fail` or many at once, fenced by (owner, attempt): only the present claim can write
     release  RUNNING -> WAITING by its owner: an interruption, not held against the experiment
+    cancel   WAITING -> FAILED at a user's wish: claimed and ended in one transaction, so that none is run
     recover  RUNNING -> WAITING where the owner is dead: by a kernel lock on this host, else by its lease
 
 Execution is at least once; the result is exactly once. Time comes from the `clock` given to the registry.
@@ -321,6 +322,17 @@ class Registry(ABC):
     @abstractmethod
     def release(self, claims: Sequence[Claim]) -> int:
         """Give claims back: RUNNING -> WAITING, one interruption more. Returns how many were still ours."""
+
+    @abstractmethod
+    def cancel(self, experiments: Sequence[Experiment], message: str) -> list[Experiment]:
+        """End, unrun, those of `experiments` that still wait: WAITING -> FAILED with outcome CANCELLED.
+
+        What runs or is finished stays as it is. `message` (who, why) becomes the error of each, and of one
+        event. Each counts one attempt more, which ends as it begins: only what runs can finish.
+
+        Returns:
+            Those that were cancelled, as they are now, in the order given.
+        """
 
     @abstractmethod
     def heartbeat(self) -> None:

@@ -17,7 +17,7 @@ from tuner.experiment import (
     Study,
     Suggestion,
 )
-from tuner.registry import claims, proposals, queries, studies, versions
+from tuner.registry import cancelling, claims, proposals, queries, studies, versions
 from tuner.registry.base import (
     Attempt,
     Claim,
@@ -139,6 +139,11 @@ class SqlRegistry(Registry):
     def release(self, claims_: Sequence[Claim]) -> int:
         with self.database.write_beside_others() as connection:
             return claims.release(connection, claims_, self._clock())
+
+    def cancel(self, experiments: Sequence[Experiment], message: str) -> list[Experiment]:
+        owner_id = self._ensure_owner()
+        with self.database.write() as connection:
+            return cancelling.cancel(connection, experiments, message, owner_id, self._clock())
 
     def heartbeat(self) -> None:
         owner_id = self._ensure_owner()
