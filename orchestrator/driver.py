@@ -30,7 +30,7 @@ from orchestrator.plan import (
     Warn,
     plan,
 )
-from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Progress, Returned, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
@@ -256,26 +256,35 @@ class Driver:
             try:
                 self._pool.submit(Task(task.key, experiment.params, experiment.seed))
             except ValueError:  # its worker died between our look and now
-                del self._tasks[task.key]
-                self._n_waiting += self._insist(partial(self._registry.release, [task.right]))
+                self._release(task)
+
+    def _release(self, task: _Task) -> None:
+        del self._tasks[task.key]
+        self._n_waiting += self._insist(partial(self._registry.release, [task.right]))
 
     def _cancel(self, key: str, why: Failure) -> None:
         task = self._tasks[key]
         task.cancelled, task.why = True, why
         self._pool.cancel(key)
 
-    def _take_in(self, events: Iterable[Progress | Finished]) -> None:
+    def _take_in(self, events: Iterable[Event]) -> None:
         ended: dict[str, Evaluation | Failure] = {}
+        returned: list[_Task] = []
         for event in events:
             task = self._tasks.get(event.key)
             if task is None:
                 continue
-            if isinstance(event, Finished):
-                ended[event.key] = _as_asked(task, event.result)
-            else:
-                task.unsent += [Measurement(event.step, *item) for item in event.metrics.items()]
+            match event:
+                case Finished():
+                    ended[event.key] = _as_asked(task, event.result)
+                case Returned():
+                    returned.append(task)
+                case Progress():
+                    task.unsent += [Measurement(event.step, *item) for item in event.metrics.items()]
         if ended:
             self._record(ended)
+        for task in returned:
+            self._release(task)
         if self._clock() - self._measured_at >= MEASURE_EVERY_S:
             self._measured_at = self._clock()
             self._store_reports()

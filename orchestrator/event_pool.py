@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 
-from orchestrator.pool import Finished, Progress, WorkerPool
+from orchestrator.pool import Event, WorkerPool
 from tuner.errors import PoolError, RetrainError
 
 __all__ = ["EventPool"]
@@ -19,7 +19,7 @@ class EventPool(WorkerPool):
         if n_workers < 1:
             raise ValueError(f"n_workers must be >= 1, but got {n_workers}")
         self.n_workers = n_workers
-        self._events: list[Progress | Finished] = []
+        self._events: list[Event] = []
         self._error: RetrainError | None = None
         self._closed = False
 
@@ -27,7 +27,7 @@ class EventPool(WorkerPool):
     def _look(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` for something to happen; note it in `_events`, `_error` and `n_free`."""
 
-    def wait(self, timeout_s: float) -> list[Progress | Finished]:  # noqa: D102 - the contract says it
+    def wait(self, timeout_s: float) -> list[Event]:  # noqa: D102 - the contract says it
         deadline = time.monotonic() + timeout_s
         n_free = self.n_free
         while not self._events:

@@ -12,7 +12,7 @@ from typing import Self
 
 from tuner.experiment import Evaluation, Failure, Params
 
-__all__ = ["Finished", "Progress", "Task", "WorkerPool"]
+__all__ = ["Event", "Finished", "Printed", "Progress", "Returned", "Task", "WorkerPool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,24 @@ class Finished:
 
     key: str
     result: Evaluation | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A task that never began: its worker was gone, and no other was ready to take it."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """Lines that a running task wrote to stdout or stderr; only from a pool that was asked for them."""
+
+    key: str
+    lines: tuple[str, ...]
+
+
+Event = Progress | Printed | Finished | Returned
 
 
 class WorkerPool(ABC):
@@ -73,13 +91,13 @@ class WorkerPool(ABC):
         """
 
     @abstractmethod
-    def wait(self, timeout_s: float) -> list[Progress | Finished]:
+    def wait(self, timeout_s: float) -> list[Event]:
         """Return what happened since the last call; wait up to `timeout_s` (>= 0) for a first event.
 
-        Every submitted task ends in exactly one Finished. One that lost its worker ends as WORKER_LOST (or
-        OUT_OF_MEMORY where the system says so); a cancelled one as CANCELLED. A KeyboardInterrupt or
-        SystemExit raised by user code is a failure of class ERROR, never a cancel. Returns early, with
-        nothing, when a worker became free.
+        Every submitted task ends in exactly one Finished, or in one Returned where it never began. One that
+        lost its worker ends as WORKER_LOST (or OUT_OF_MEMORY where the system says so); a cancelled one as
+        CANCELLED. A KeyboardInterrupt or SystemExit raised by user code is a failure of class ERROR, never a
+        cancel. Returns early, with nothing, when a worker became free.
 
         Raises:
             PoolError: the workers are gone for good (the cluster was lost).

@@ -10,7 +10,7 @@ from orchestrator.processes import death_of
 from orchestrator.worker import shortened
 from tuner.experiment import Failure
 
-__all__ = ["SIDE", "actor_class", "end_of_actor", "log_of_actor"]
+__all__ = ["SIDE", "actor_class", "end_of_actor", "log_of_actor", "was_of_node"]
 
 SIDE = "side"
 """Concurrency group of the calls that are answered while a task runs: `reports` and `vigil`."""
@@ -82,11 +82,16 @@ def end_of_actor(words: str, log: str, out_of_memory: bool) -> Failure:
         cause = caught[1]
     elif code:
         cause = f"exit code {code[1]}"
-    elif re.search(r"node (has )?died|node (is|was) dead", words):
+    elif was_of_node(words):
         cause = "its node was lost"
     else:
         cause = "it was killed, or ended its own process"
     return shortened(death_of(cause, log, short))
+
+
+def was_of_node(error: object) -> bool:
+    """Whether Ray says that an actor died because its node did."""
+    return re.search(r"node (has )?died|node (is|was) dead", str(error)) is not None
 
 
 def log_of_actor(folder: Path, pid: int) -> str:

@@ -12,7 +12,6 @@ import pickle
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.child import Broken, Free
-from orchestrator.pool import Finished, Progress, Task
+from orchestrator.pool import Finished, Progress, Returned, Task
 from orchestrator.processes import OutOfMemoryCount
-from orchestrator.ray_actor import SIDE, actor_class, end_of_actor, log_of_actor
+from orchestrator.ray_actor import SIDE, actor_class, end_of_actor, log_of_actor, was_of_node
 from orchestrator.ray_cluster import Cluster, join, leave
 from orchestrator.ray_pool import Cancel, Connected, HostOrder
 from orchestrator.worker import shortened
@@ -95,7 +94,6 @@ class _Host:
             actor_class()
         )
         self._slots: list[_Slot] = []
-        self._waiting: deque[Task] = deque()  # submitted while the death of an actor was not yet known
         self._out: list[object] = [Connected()]
         self._out_of_memory = OutOfMemoryCount()
         self._n_useless_deaths = 0
@@ -126,8 +124,7 @@ class _Host:
     def _take(self, event: object) -> None:
         match event:
             case Task():
-                self._waiting.append(event)
-                self._begin_waiting()
+                self._begin(event)
             case Cancel(key):
                 self._cancel(key)
             case _:
@@ -164,7 +161,6 @@ class _Host:
             vigil = slot.actor.vigil.options(concurrency_group=SIDE).remote()
             self._when_done(vigil, self._on_vigil, slot)
             self._out.append(Free())
-            self._begin_waiting()
         elif isinstance(error, self._ray.exceptions.RayTaskError):
             self._break(
                 PoolError(
@@ -181,8 +177,8 @@ class _Host:
             self._mind_useless_death(slot, future.exception())
 
     def _mind_useless_death(self, slot: _Slot, error: object) -> None:
-        """An actor that dies without a task is replaced, but not for ever."""
-        self._n_useless_deaths += 1
+        """An actor that dies without a task is replaced, but not for ever, unless its node died with it."""
+        self._n_useless_deaths += not was_of_node(error)
         if self._n_useless_deaths < self._order.n_workers + 3:
             self._replace(slot)
             return
@@ -207,19 +203,16 @@ class _Host:
 
     # ---- tasks
 
-    def _begin_waiting(self) -> None:
+    def _begin(self, task: Task) -> None:
         for slot in self._slots:
-            if self._waiting and slot.ready and slot.task is None:
-                task = slot.task = self._waiting.popleft()
-                slot.started_at = time.monotonic()
+            if slot.ready and slot.task is None:
+                slot.task, slot.started_at = task, time.monotonic()
                 self._when_done(slot.actor.run.remote(task), self._on_end, slot)
+                return
+        # Submitted before the pool knew of a death. Here it might wait for hours, until there is room again.
+        self._out += [Returned(task.key), Free()]
 
     def _cancel(self, key: str) -> None:
-        for task in self._waiting:
-            if task.key == key:
-                self._waiting.remove(task)
-                self._out += [Finished(key, Failure(Outcome.CANCELLED, "cancelled")), Free()]
-                return
         for slot in self._slots:
             if slot.task is not None and slot.task.key == key:
                 slot.cancelled = True
@@ -274,7 +267,6 @@ class _Host:
             return
         self._n_useless_deaths = 0
         self._out.append(Free())
-        self._begin_waiting()
 
     def _end(self, slot: _Slot, error: object) -> Failure:
         exceptions = self._ray.exceptions

@@ -20,7 +20,7 @@ from pathlib import Path
 from orchestrator.child import Broken, Child, Free
 from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
-from orchestrator.pool import Finished, Progress, Task
+from orchestrator.pool import Finished, Progress, Returned, Task
 from retrain.pipeline import Pipeline
 from tuner.errors import PoolError, UsageError
 
@@ -194,7 +194,7 @@ class RayPool(EventPool):
                 self._n_free += change
             case Broken(error):
                 self._error = self._error or error
-            case Finished(key):
+            case Finished(key) | Returned(key):
                 self._running.discard(key)
                 self._events.append(message)
             case Progress():

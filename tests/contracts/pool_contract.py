@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Progress, Task, WorkerPool
 from retrain.pipeline import Pipeline
 from tests.contracts.scripted_pipeline import PATIENCE_S, Fatal, Lost, Picky, Scripted, until
 from tests.contracts.unguarded_programs import INTERRUPTED, KILLED, UNGUARDED, Program
@@ -45,9 +45,9 @@ def until_free(pool: WorkerPool, n: int | None = None) -> None:
         assert time.monotonic() < deadline, f"only {pool.n_free} workers are free"
 
 
-def until_finished(pool: WorkerPool, n: int) -> list[Progress | Finished]:
+def until_finished(pool: WorkerPool, n: int) -> list[Event]:
     """Wait for `n` ends; return all that happened."""
-    events: list[Progress | Finished] = []
+    events: list[Event] = []
     deadline = time.monotonic() + PATIENCE_S
     while sum(isinstance(event, Finished) for event in events) < n:
         assert time.monotonic() < deadline, f"only saw {events}"
@@ -242,7 +242,7 @@ class PoolContract:
     def test_reports_come_while_the_task_runs_and_in_order(self, pool: WorkerPool, tmp_path: Path) -> None:
         go = tmp_path / "go"
         pool.submit(Task("one", {"do": "report", "go": str(go)}, 0))
-        events: list[Progress | Finished] = []
+        events: list[Event] = []
         deadline = time.monotonic() + PATIENCE_S
         while not events:
             assert time.monotonic() < deadline

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Progress, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
 from tuner.experiment import Evaluation, Failure, Outcome
@@ -53,7 +53,7 @@ class FakePool(WorkerPool):
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[float, Act]] = {}
-        self._events: list[Progress | Finished] = []
+        self._events: list[Event] = []
 
     @property
     def n_free(self) -> int:
@@ -68,7 +68,7 @@ class FakePool(WorkerPool):
         self._events += [Progress(task.key, step, metrics) for step, metrics in act.reports]
         self.most_at_once = max(self.most_at_once, len(self._running))
 
-    def wait(self, timeout_s: float) -> list[Progress | Finished]:
+    def wait(self, timeout_s: float) -> list[Event]:
         due = min((end for end, _ in self._running.values()), default=HANG)
         if not self._events:
             self.clock.go_to(min(due, self.clock.now + timeout_s))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.driver import Driver, recovery_lines
 from orchestrator.plan import RunLimits, StopReason
-from orchestrator.pool import Finished, Progress, Task
+from orchestrator.pool import Event, Finished, Returned, Task
 from orchestrator.progress import Status
 from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
@@ -390,6 +390,24 @@ def test_a_worker_that_dies_between_look_and_submit_costs_nothing(bench: Bench) 
     assert (experiment.state, experiment.interruptions, experiment.failures) == (State.COMPLETE, 1, 0)
 
 
+def test_a_task_that_never_began_is_claimed_again_and_costs_nothing(bench: Bench) -> None:
+    bench.add(2)
+    pool = bench.pool(ok)
+    submit, losses = pool.submit, [1]
+
+    def losing(task: Task) -> None:
+        submit(task)
+        if losses:
+            losses.pop()
+            del pool._running[task.key]
+            pool._events.append(Returned(task.key))
+
+    pool.submit = losing  # type: ignore[method-assign]
+    bench.driver(pool).run()
+    counts = {(e.state, e.interruptions, e.failures, e.deaths) for e in bench.experiments()}
+    assert counts == {(State.COMPLETE, 1, 0, 0), (State.COMPLETE, 0, 0, 0)}
+
+
 # ---- the registry in trouble
 
 
@@ -607,7 +625,7 @@ def test_whatever_ends_a_run_gives_the_work_back(bench: Bench, error: BaseExcept
     pool = bench.pool(lambda task: Act(Evaluation(0.0), HANG))
     wait = pool.wait
 
-    def gone(timeout_s: float) -> list[Progress | Finished]:
+    def gone(timeout_s: float) -> list[Event]:
         if bench.clock.now > 1003:
             raise error
         return wait(timeout_s)

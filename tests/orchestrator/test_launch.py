@@ -13,7 +13,7 @@ import pytest
 from orchestrator import launch as launch_module
 from orchestrator.launch import launch
 from orchestrator.plan import StopReason
-from orchestrator.pool import Finished, Progress, Task
+from orchestrator.pool import Event, Task
 from orchestrator.request import Request
 from orchestrator.result import RunResult, result_text
 from orchestrator.signals import StopRequest
@@ -449,7 +449,7 @@ def test_a_budget_that_ends_before_a_first_result(toy: Toy) -> None:
 
 
 def test_workers_that_are_lost_cost_nothing(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(self: FakePool, timeout_s: float) -> list[Progress | Finished]:
+    def gone(self: FakePool, timeout_s: float) -> list[Event]:
         if self.ran:
             raise PoolError("The cluster is gone.")
         return []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from orchestrator import ray_pool
-from orchestrator.pool import Task, WorkerPool
+from orchestrator.pool import Returned, Task, WorkerPool
 from orchestrator.processes import session_members
 from orchestrator.ray_pool import RayPool
 from tests.contracts.pool_contract import PoolContract, StartPool, StartProgram, run, until_free, until_gone
@@ -45,6 +45,21 @@ def start_program(tmp_path: Path, ray_cluster: Mapping[str, str]) -> StartProgra
 
 class TestRayPool(PoolContract):
     pass
+
+
+def test_a_task_that_meets_no_living_worker_comes_back_at_once(ray_address: str) -> None:
+    """Its worker died, and nobody knew yet: here it has not started, which is the same to the host."""
+    with RayPool(Scripted(), None, 1) as pool:
+        pool._n_free = 1
+        pool.submit(Task("one", {"do": "echo", "x": 0.0}, 0))
+        events = pool.wait(30.0)
+        while not events:  # the pool is told of its connection first
+            events = pool.wait(30.0)
+        assert events == [Returned("one")]
+        assert pool.n_free == 1
+        pool._n_free -= 1  # and now the death is known
+        assert isinstance(run(pool, "echo", x=0.5), Evaluation)
+        assert pool.n_free == 1
 
 
 def _processes(pool: RayPool, name: str) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 
 import orchestrator
 from orchestrator import TuneResult, tune
-from orchestrator.pool import Finished, Progress
+from orchestrator.pool import Event
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
 from tuner.errors import MismatchError, UsageError
 from tuner.experiment import Direction, Outcome, State
@@ -84,7 +84,7 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[F
         pools: list[FakePool] = []
 
         class Interrupted(FakePool):
-            def wait(self, timeout_s: float) -> list[Progress | Finished]:
+            def wait(self, timeout_s: float) -> list[Event]:
                 if len(self.ran) > n_ended:
                     raise KeyboardInterrupt
                 return super().wait(timeout_s)
