@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.processes import kill_session
+from tests.postgres_server import PostgresServer, why_not
 
 _CLUSTER = """
 import sys, ray
@@ -65,3 +66,16 @@ def ray_address(ray_cluster: Mapping[str, str], monkeypatch: pytest.MonkeyPatch)
     for name, value in ray_cluster.items():
         monkeypatch.setenv(name, value)
     return ray_cluster["RAY_ADDRESS"]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, where one is installed: one for each process of a parallel run."""
+    if reason := why_not():
+        pytest.skip(reason)
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -25,6 +25,7 @@ DOORS = {
     "sqlalchemy": ("tuner/registry/",),
     "alembic": ("tuner/registry/",),
     "pysqlite3": ("tuner/registry/",),
+    "psycopg": ("tuner/registry/",),
     "skopt": ("tuner/generators/bayesian",),
     "xgboost": ("retrain/models/xgboost.py",),
     "ray": ("orchestrator/ray_",),
@@ -38,7 +39,7 @@ DOORS = {
     "pydantic": ("retrain/config",),
 }
 
-HEAVY = ("ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst", "alembic")
+HEAVY = ("ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst", "alembic", "psycopg")
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, int]]:

@@ -27,7 +27,7 @@ def backup(registry: Registry, path: str | Path) -> Path:
         UsageError: the file exists already, or its folder does not.
         StorageError: it could not be written; nothing is left of it.
     """
-    if not isinstance(registry, SqlRegistry):
+    if not isinstance(registry, SqlRegistry) or not isinstance(registry.database, Database):
         raise UsageError("Only a registry in an SQLite file can be copied.", "Use the tools of the database.")
     target = Path(path).expanduser().absolute()
     if target.exists():

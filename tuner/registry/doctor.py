@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuner.errors import UsageError
 from tuner.registry.base import Registry
-from tuner.registry.engine import dbapi, is_sound
+from tuner.registry.engine import Database, dbapi, is_sound
 from tuner.registry.owners import is_dead, lock_folder, read_owners
 from tuner.registry.sql_registry import SqlRegistry
 
@@ -57,7 +57,7 @@ def sqlite_engine() -> SqliteEngine:
 
 def registry_info(registry: Registry, clock: Callable[[], float] = time.time) -> RegistryInfo:
     """Check a registry from end to end; takes seconds for each GB. Nothing is written."""
-    if not isinstance(registry, SqlRegistry):
+    if not isinstance(registry, SqlRegistry) or not isinstance(registry.database, Database):
         raise UsageError("Only a registry in an SQLite file can be examined.")
     path = registry.database.path
     with registry.database.read() as connection:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Connection
 
 from tuner.registry.backup import copy_database
 from tuner.registry.engine import Database, connect
 from tuner.registry.opening import folder_lock
 from tuner.registry.schema import SCHEMA_VERSION
 
-__all__ = ["SCRIPTS", "migrate", "upgrade"]
+__all__ = ["SCRIPTS", "migrate", "run_steps", "upgrade"]
 
 SCRIPTS = "tuner.registry:migrations"
 
@@ -37,10 +38,15 @@ def migrate(path: Path) -> None:
 
 def upgrade(database: Database) -> None:
     """Run every step that the database lacks, and stamp it."""
+    with database.write() as connection:
+        run_steps(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def run_steps(connection: Connection) -> None:
+    """Run every step that the database lacks, in the transaction of the connection."""
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     config.set_main_option("path_separator", "os")
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

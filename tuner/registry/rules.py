@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION, metadata
 
-__all__ = ["TRIGGERS", "VIEWS", "create_schema"]
+__all__ = ["ALEMBIC", "TRIGGERS", "VIEWS", "create_schema"]
 
 
 def _refuse(name: str, event: str, message: str, when: str = "") -> str:
@@ -107,7 +107,7 @@ _BEST = """CREATE VIEW v_best AS
 VIEWS: tuple[str, ...] = tuple(view.replace("<params>", _PARAMS) for view in (_EXPERIMENTS, _HISTORY, _BEST))
 
 # What Alembic itself would write, had it come all the way from an empty database.
-_ALEMBIC = (
+ALEMBIC = (
     "CREATE TABLE alembic_version"
     " (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
 )
@@ -116,7 +116,7 @@ _ALEMBIC = (
 def create_schema(connection: Connection) -> None:
     """Write the whole present schema into an empty database, and sign it as ours."""
     metadata.create_all(connection, checkfirst=False)
-    for statement in (*TRIGGERS, *VIEWS, _ALEMBIC):
+    for statement in (*TRIGGERS, *VIEWS, ALEMBIC):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (f"{SCHEMA_VERSION:04d}",))
     connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -6,18 +6,17 @@ in words. Times are Unix seconds (UTC), durations are seconds.
 """
 
 from sqlalchemy import (
-    REAL,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
     text,
+    types,
 )
 
 __all__ = [
@@ -47,6 +46,10 @@ SCHEMA_VERSION = 1
 
 ENDINGS = ("complete", "pruned", "failed", "released", "lost")
 """How an attempt ends."""
+
+# On PostgreSQL: 64 bits, as SQLite has them.
+Integer = types.Integer().with_variant(types.BigInteger(), "postgresql")
+REAL: types.TypeEngine[float] = types.REAL().with_variant(types.DOUBLE_PRECISION(), "postgresql")
 
 metadata = MetaData(
     naming_convention={

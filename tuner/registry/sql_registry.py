@@ -3,7 +3,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuner.errors import ClaimLostError, UsageError
 from tuner.experiment import (
@@ -34,13 +34,18 @@ from tuner.registry.base import (
 from tuner.registry.engine import Database
 from tuner.registry.owners import Lifeline
 
+if TYPE_CHECKING:
+    from tuner.registry.postgres.engine import PostgresDatabase
+
 __all__ = ["SqlRegistry"]
 
 
 class SqlRegistry(Registry):
     """Safe under several threads and processes. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, lifeline: Lifeline, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: "Database | PostgresDatabase", lifeline: Lifeline, clock: Callable[[], float]
+    ) -> None:
         self.database = database
         self._clock = clock
         self._lifeline = lifeline

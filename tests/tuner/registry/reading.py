@@ -30,6 +30,7 @@ def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
 def database_of(registry: Registry) -> Database:
     """What lies under a registry on SQLite."""
     assert isinstance(registry, SqlRegistry)
+    assert isinstance(registry.database, Database)
     return registry.database
 
 

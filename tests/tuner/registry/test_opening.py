@@ -230,7 +230,9 @@ def test_a_folder_or_a_file_in_no_folder_is_a_usage_error(tmp_path: Path) -> Non
     [
         "sqlite://",
         "sqlite:///:memory:",
-        "postgresql://me:secret@host/db",
+        "postgresql://me:secret@host",
+        "postgresql://me:secret@host:port/db",
+        "postgresql+asyncpg://me:secret@host/db",
         "http://host:port:1/x",
         "mysql+nonsense://x",
         "http://x/y.db",

@@ -1,0 +1,153 @@
+"""What the tables cannot say, for PostgreSQL: triggers that refuse to rewrite history, functions, and views.
+
+The tables themselves are those of `schema`, which names the two functions that SQLite brings along.
+"""
+
+from sqlalchemy import Connection, Table, Text
+
+from tuner.registry.rules import ALEMBIC
+from tuner.registry.schema import SCHEMA_VERSION, metadata
+
+__all__ = ["TRIGGERS", "VIEWS", "create_schema"]
+
+# Text that is no JSON is an error of the cast.
+_FUNCTIONS = (
+    """CREATE FUNCTION json_valid(text) RETURNS boolean LANGUAGE sql IMMUTABLE
+       AS 'SELECT $1::json IS NOT NULL'""",
+    "CREATE FUNCTION json_type(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT json_typeof($1::json)'",
+    """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+       AS $$ BEGIN RAISE EXCEPTION USING MESSAGE = TG_ARGV[0]; END $$""",
+)
+
+
+def _refuse(name: str, event: str, message: str, when: str = "") -> str:
+    condition = f" WHEN ({when})" if when else ""
+    return (
+        f"CREATE TRIGGER {name} BEFORE {event} FOR EACH ROW{condition} EXECUTE FUNCTION refuse('{message}')"
+    )
+
+
+def _refuse_truncate(table: str) -> str:
+    return (
+        f"CREATE TRIGGER {table}_are_not_emptied BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
+        f" EXECUTE FUNCTION refuse('{table} are never deleted')"
+    )
+
+
+_FINISHED = "('complete', 'pruned', 'failed')"
+
+TRIGGERS: tuple[str, ...] = (
+    _refuse(
+        "experiments_finished_stay",
+        "UPDATE ON experiments",
+        "this experiment is already finished",
+        f"OLD.state IN {_FINISHED}",
+    ),
+    _refuse(
+        "experiments_finish_from_running",
+        "UPDATE ON experiments",
+        "only a running experiment can finish",
+        f"NEW.state IN {_FINISHED} AND OLD.state = 'waiting'",
+    ),
+    _refuse(
+        "experiments_attempt_rises",
+        "UPDATE ON experiments",
+        "the attempt of an experiment rises by one with each claim, and only then",
+        "NEW.attempt <> OLD.attempt + (NEW.state = 'running' AND OLD.state = 'waiting')::int",
+    ),
+    _refuse(
+        "experiments_keep_identity",
+        "UPDATE OF id, public_id, study_id, method, shape_id, params, config_hash, repeat, seed, created_at"
+        " ON experiments",
+        "what an experiment is never changes",
+    ),
+    _refuse("experiments_are_kept", "DELETE ON experiments", "experiments are never deleted"),
+    _refuse(
+        "attempts_closed_stay",
+        "UPDATE ON attempts",
+        "this attempt is already closed",
+        "OLD.ended_at IS NOT NULL",
+    ),
+    _refuse("attempts_are_kept", "DELETE ON attempts", "attempts are never deleted"),
+    _refuse("deployments_stay", "UPDATE ON deployments", "the ledger is append-only"),
+    _refuse("deployments_are_kept", "DELETE ON deployments", "the ledger is append-only"),
+    _refuse("events_stay", "UPDATE ON events", "events are append-only"),
+    _refuse("events_are_kept", "DELETE ON events", "events are append-only"),
+    _refuse(
+        "model_versions_are_kept",
+        "DELETE ON model_versions",
+        "only a staged version can be discarded",
+        "OLD.state <> 'staged'",
+    ),
+    *map(_refuse_truncate, ("experiments", "attempts", "deployments", "events", "model_versions")),
+)
+
+# Of the type json, not jsonb, so that no number is rounded on its way.
+_PARAMS = """(SELECT json_object_agg(n.name, v.value ORDER BY n.place)
+              FROM json_array_elements_text(s.names::json) WITH ORDINALITY AS n(name, place)
+              JOIN json_array_elements(e.params::json) WITH ORDINALITY AS v(value, place) USING (place))"""
+
+_EXPERIMENTS = """CREATE VIEW hp_experiments AS
+    SELECT e.public_id, t.name AS study, e.method, e.state, e.outcome, e.value, e.std_error, t.metric,
+           <params> AS params, e.metrics::json AS metrics, e.attempt, e.error,
+           <utc created_at> AS created_utc, <utc started_at> AS started_utc,
+           <utc finished_at> AS finished_utc,
+           e.duration_s, v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition
+    FROM experiments AS e
+    JOIN studies AS t ON t.id = e.study_id
+    JOIN shapes AS s ON s.id = e.shape_id
+    LEFT JOIN provenances AS v ON v.id = e.provenance_id"""
+
+_HISTORY = """CREATE VIEW hp_tuning_history AS
+    SELECT t.name AS study, e.provenance_id, row_number() OVER earlier AS iteration,
+           e.public_id, e.method, e.value,
+           CASE t.direction WHEN 'minimize' THEN min(e.value) OVER earlier ELSE max(e.value) OVER earlier END
+               AS best_value,
+           <utc finished_at> AS finished_utc
+    FROM experiments AS e
+    JOIN studies AS t ON t.id = e.study_id
+    WHERE e.state = 'complete'
+    WINDOW earlier AS (PARTITION BY e.study_id, e.provenance_id ORDER BY e.id)"""
+
+_BEST = """CREATE VIEW v_best AS
+    SELECT t.name AS study, t.metric, e.public_id, e.method, e.value, e.std_error, <params> AS params,
+           v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition,
+           v.turn = (SELECT max(o.turn) FROM provenances AS o WHERE o.study_id = t.id) AS is_latest_provenance
+    FROM provenances AS v
+    JOIN studies AS t ON t.id = v.study_id
+    CROSS JOIN LATERAL (
+        SELECT c.* FROM experiments AS c
+        WHERE c.study_id = v.study_id AND c.provenance_id = v.id AND c.value IS NOT NULL
+        ORDER BY CASE t.direction WHEN 'minimize' THEN c.value ELSE -c.value END, c.id LIMIT 1) AS e
+    JOIN shapes AS s ON s.id = e.shape_id"""
+
+
+def _spelled(view: str) -> str:
+    for column in ("created_at", "started_at", "finished_at"):
+        view = view.replace(
+            f"<utc {column}>", f"date_trunc('second', to_timestamp(e.{column}) AT TIME ZONE 'UTC')"
+        )
+    return view.replace("<params>", _PARAMS)
+
+
+VIEWS: tuple[str, ...] = tuple(map(_spelled, (_EXPERIMENTS, _HISTORY, _BEST)))
+
+
+def create_schema(connection: Connection) -> None:
+    """Write the whole present schema into an empty schema of the server, and sign it as ours."""
+    for statement in _FUNCTIONS:
+        connection.exec_driver_sql(statement)
+    for index in (index for table in metadata.tables.values() for index in table.indexes):
+        index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+    metadata.create_all(connection, checkfirst=False)
+    for statement in (*map(_order_by_character, metadata.tables.values()), *TRIGGERS, *VIEWS, ALEMBIC):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (%s)", (f"{SCHEMA_VERSION:04d}",))
+
+
+def _order_by_character(table: Table) -> str:
+    """Sort the texts of a table as SQLite does, not as a language would: the search for a prefix needs it."""
+    texts = [column.name for column in table.columns if isinstance(column.type, Text)]
+    return f"ALTER TABLE {table.name} " + ", ".join(
+        f'ALTER COLUMN "{name}" TYPE text COLLATE "C"' for name in texts
+    )
