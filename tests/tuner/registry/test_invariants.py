@@ -1,0 +1,181 @@
+"""The checks of `retrain doctor --deep`: silent on what is sound, and each finds its own kind of damage."""
+
+import re
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contracts.registry_cases import ON, SPEC, Connect, some
+from tests.tuner.registry.test_schema import populate
+from tuner.experiment import Evaluation, Failure, Outcome, Provenance
+from tuner.registry import open_registry
+from tuner.registry.engine import connect as raw_connect
+from tuner.registry.invariants import INVARIANTS, Held, check_invariants, check_sqlite
+from tuner.registry.rules import TRIGGERS
+
+# What `busy` leaves: experiment 1 complete, 2 running, 3 failed, 4 waiting after a release, 5 and 6 complete
+# after a death of their owner, 7 complete after a failure; version 1 retired, 2 staged, 3 active.
+DAMAGES = [
+    ("I1", "UPDATE experiments SET state = 'lost' WHERE id = 4"),
+    ("I1", "UPDATE experiments SET owner_id = 1 WHERE id = 4"),
+    ("I1", "UPDATE experiments SET outcome = NULL WHERE id = 3"),
+    (
+        "I2",
+        "UPDATE experiments SET state = 'waiting', value = NULL, provenance_id = NULL, finished_at = NULL"
+        " WHERE id = 1",
+    ),
+    ("I2", "UPDATE experiments SET finished_at = finished_at + 60 WHERE id = 1"),
+    ("I2", "UPDATE attempts SET ending = 'complete' WHERE experiment_id = 7 AND number = 1"),
+    ("I3", "UPDATE experiments SET value = NULL WHERE id = 1"),
+    ("I3", "UPDATE experiments SET value = 9e999 WHERE id = 1"),
+    ("I3", "UPDATE attempts SET ending = 'lost' WHERE experiment_id = 1"),
+    ("I4", "DELETE FROM experiments WHERE id = 4"),
+    ("I4", "DELETE FROM events WHERE id = 1"),
+    ("I5", "DELETE FROM attempts WHERE experiment_id = 1"),
+    ("I6", "DELETE FROM attempts WHERE experiment_id = 7 AND number = 1"),
+    ("I6", "UPDATE attempts SET ended_at = NULL, ending = NULL WHERE experiment_id = 7 AND number = 1"),
+    ("I6", "UPDATE experiments SET attempt = 3 WHERE id = 4"),
+    ("I7", "UPDATE attempts SET owner_id = 2 WHERE experiment_id = 2"),
+    ("I7", "UPDATE experiments SET owner_id = 77 WHERE id = 2; UPDATE attempts SET owner_id = 77"),
+    ("I9", "UPDATE experiments SET config_hash = (SELECT config_hash FROM experiments WHERE id = 1)"),
+    ("I9", "UPDATE experiments SET public_id = 'same'"),
+    ("I10", "UPDATE experiments SET failures = 1 WHERE id = 4"),
+    ("I10", "UPDATE experiments SET state = 'waiting', finished_at = NULL, outcome = NULL WHERE id = 3"),
+    ("I10", "UPDATE experiments SET deaths = 4 WHERE id = 3"),
+    ("I10", "UPDATE experiments SET interruptions = 0 WHERE id = 4"),
+    ("I11", "UPDATE model_versions SET state = 'active'"),
+    ("I11", "UPDATE model_versions SET state = 'retired' WHERE number = 3"),
+    ("I11", "DELETE FROM deployments WHERE id = 2"),
+    ("I12", "UPDATE deployments SET from_version = 2 WHERE id = 2"),
+    ("I12", "UPDATE model_versions SET state = 'retired' WHERE number = 2"),
+    ("I14", "PRAGMA user_version = 77"),
+    ("I14", "PRAGMA application_id = 1"),
+    ("I14", "UPDATE experiments SET study_id = 77 WHERE id = 4"),
+]
+
+
+@pytest.fixture
+def busy(connect: Connect, path: Path) -> Path:
+    """A registry in use, with every kind of ending in it."""
+    registry, dead, other = connect(), connect(), connect()
+    study = populate(registry)
+    [four] = other.claim(study)
+    registry.add(study, some(3, first=10))
+    assert len(dead.claim(study, 2)) == 2
+    dead.close()
+    assert len(other.recover()) == 2
+    five, six = other.claim(study, 2)
+    other.complete(five, Evaluation(0.6), ON)
+    other.complete(six, Evaluation(0.9), Provenance("d2", "c1", "m1"))
+    [seven] = other.claim(study)
+    other.fail(seven, Failure(Outcome.ERROR, "x"))
+    [seven] = other.claim(study)
+    other.complete(seven, Evaluation(0.65), ON)
+    other.release([four])
+    version = registry.stage_version("credit", {"depth": 2}, manifest={})
+    registry.activate(version, action="apply", who="ann", reason="", expect_active=1)
+    registry.log("note", "y")
+    return path
+
+
+def checked(path: Path) -> dict[str, Held]:
+    with closing(raw_connect(path, "ro")) as raw:
+
+        def ask(question: str) -> list[Any]:
+            return list(raw.execute(question).fetchall())
+
+        found = [*check_invariants(ask), check_sqlite(ask)]
+    return {held.id: held for held in found}
+
+
+def damage(path: Path, statements: str) -> None:
+    """As a careless script, a broken disk or a defect of ours would: with none of the rules in the way."""
+    with closing(raw_connect(path, "rw")) as raw:
+        raw.execute("PRAGMA foreign_keys = OFF")
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        for trigger in TRIGGERS:
+            raw.execute(f"DROP TRIGGER {trigger.split()[2]}")
+        for unique in ("uq_attempts_one_open", "uq_model_versions_one_active"):
+            raw.execute(f"DROP INDEX {unique}")
+        _unconstrained(raw, "experiments")
+        for statement in statements.split("; "):
+            raw.execute(statement)
+        for trigger in TRIGGERS:
+            raw.execute(trigger)
+
+
+def _unconstrained(raw: Any, table: str) -> None:
+    """Take the UNIQUE rules out of a table."""
+    [[sql]] = raw.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchall()
+    bare = re.sub(r",\s*CONSTRAINT \S+ UNIQUE \([^)]*\)", "", sql)
+    assert bare != sql
+    indexes = [
+        row[0]
+        for row in raw.execute(
+            "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL", (table,)
+        )
+    ]
+    views = raw.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view'").fetchall()
+    for name, _ in views:
+        raw.execute(f"DROP VIEW {name}")
+    raw.execute("PRAGMA legacy_alter_table = ON")
+    raw.execute(f"ALTER TABLE {table} RENAME TO old")
+    raw.execute(bare)
+    raw.execute(f"INSERT INTO {table} SELECT * FROM old")
+    raw.execute("DROP TABLE old")
+    for statement in (*indexes, *(sql for _, sql in views)):
+        raw.execute(statement)
+
+
+def test_a_sound_registry_breaks_nothing(busy: Path) -> None:
+    found = checked(busy)
+    assert list(found) == [*(id_ for id_ in INVARIANTS if id_ != "I14"), "I14"]
+    assert [held for held in found.values() if held.n_broken] == []
+
+
+@pytest.mark.parametrize(("id_", "statements"), DAMAGES)
+def test_damage_is_found(busy: Path, id_: str, statements: str) -> None:
+    damage(busy, statements)
+    held = checked(busy)[id_]
+    assert held.n_broken > 0
+    assert len(held.examples) == min(held.n_broken, 5)
+
+
+def test_the_damage_alone_is_what_is_found(busy: Path) -> None:
+    """Taking the rules away and putting them back, as `damage` does, breaks nothing by itself."""
+    damage(busy, "SELECT 1")
+    assert [held for held in checked(busy).values() if held.n_broken] == []
+
+
+def test_an_index_that_hides_the_best_is_found(busy: Path) -> None:
+    with closing(raw_connect(busy, "rw")) as raw:
+        for trigger in TRIGGERS:
+            raw.execute(f"DROP TRIGGER {trigger.split()[2]}")
+        name = "ix_experiments_study_id_provenance_id_value"
+        [[sql]] = raw.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).fetchall()
+        raw.execute("PRAGMA writable_schema = ON")
+        change = "UPDATE sqlite_schema SET sql = ? WHERE name = ?"
+        raw.execute(change, (sql.replace("value IS NOT NULL", "value > 99"), name))
+        raw.execute("PRAGMA writable_schema = RESET")
+        raw.execute("UPDATE experiments SET value = 0.7 WHERE id = 5")  # unseen by the index
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.execute(change, (sql, name))
+        raw.execute("PRAGMA writable_schema = RESET")
+    found = checked(busy)
+    assert found["I8"].examples == ("study credit: best of provenance 1",)
+    assert found["I14"].n_broken
+
+
+def test_examples_name_the_experiment(busy: Path) -> None:
+    damage(busy, "UPDATE experiments SET failures = 1 WHERE id = 4")
+    with open_registry(busy, create=False, read_only=True) as registry:
+        [four] = [each for each in registry.experiments() if each.id == 4]
+    assert checked(busy)["I10"].examples == (four.public_id,)
+
+
+def test_a_rule_that_was_taken_away_is_found(busy: Path) -> None:
+    with closing(raw_connect(busy, "rw")) as raw:
+        raw.execute("DROP TRIGGER experiments_finished_stay")
+    assert checked(busy)["I14"].examples == ("without its trigger experiments_finished_stay",)

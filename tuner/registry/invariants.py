@@ -1,0 +1,190 @@
+"""What must hold in every registry at every moment, asked of the stored rows alone.
+
+Questions in SQL that SQLite and PostgreSQL both understand, each answered for many rows at once, and for at
+most so many that no answer takes long: a reader must not keep the log of a busy registry from shrinking.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.registry.base import Limits
+from tuner.registry.rules import TRIGGERS
+from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION
+
+__all__ = ["INVARIANTS", "Ask", "Held", "check_invariants", "check_sqlite"]
+
+Ask = Callable[[str], Sequence[Sequence[Any]]]
+"""Runs one statement and returns all its rows."""
+
+INVARIANTS = {
+    "I1": "every experiment is in exactly one state",
+    "I2": "what is finished never changes",
+    "I3": "complete means one finite value, by the last attempt",
+    "I4": "nothing that was stored is missing",
+    "I5": "every value has an attempt that made it",
+    "I6": "attempts are numbered from 1 without a gap, the last alone may be open",
+    "I7": "what runs has one owner, who opened its attempt",
+    "I8": "the best of all values is the one that is reported",
+    "I9": "no configuration is in a study twice, and all are counted",
+    "I10": "failures, deaths and interruptions are those of the attempts, within their limits",
+    "I11": "at most one version of a pipeline is active, and the ledger says which",
+    "I12": "versions change only with a line in the ledger",
+    "I14": "the file is whole, ours, and keeps its rules",
+}
+"""I13 and I15 to I17 are about what happens, not about what is stored: the tests hold them."""
+
+_ROWS_AT_ONCE = 50_000
+_N_NAMED = 5
+
+_FINISHED = "state IN ('complete', 'pruned', 'failed')"
+_LARGEST = "1.7976931348623157e308"
+
+_EACH = f"""
+    SELECT e.*,
+           count(a.number) AS n_attempts,
+           coalesce(min(a.number), 1) AS first,
+           coalesce(max(a.number), 0) AS last,
+           count(*) FILTER (WHERE a.number IS NOT NULL AND a.ending IS NULL) AS n_open,
+           count(*) FILTER (WHERE a.ending IN ('complete', 'pruned')) AS n_final,
+           count(*) FILTER (WHERE a.ending = 'failed') AS n_failed,
+           count(*) FILTER (WHERE a.ending IN ('lost', 'released')) AS n_given_back,
+           coalesce(max(CASE WHEN a.number = e.attempt THEN a.ending END), 'none') AS ending,
+           max(CASE WHEN a.number = e.attempt THEN a.ended_at END) AS ended_at,
+           max(CASE WHEN a.number = e.attempt THEN a.owner_id END) AS opened_by
+    FROM experiments AS e LEFT JOIN attempts AS a ON a.experiment_id = e.id
+    WHERE e.id BETWEEN {{first}} AND {{last}} GROUP BY e.id
+"""
+
+_limits = Limits()
+_BROKEN_IN_EACH = {
+    "I1": f"""state NOT IN ('waiting', 'running', 'complete', 'pruned', 'failed')
+        OR (state = 'running') <> (owner_id IS NOT NULL) OR ({_FINISHED}) <> (finished_at IS NOT NULL)
+        OR (state = 'failed') <> (outcome IS NOT NULL)""",
+    "I2": f"""CASE WHEN {_FINISHED} THEN ending <> state OR ended_at IS NULL OR ended_at <> finished_at
+        OR n_final <> (CASE WHEN state = 'failed' THEN 0 ELSE 1 END) ELSE n_final > 0 END""",
+    "I3": f"""(state = 'complete') <> (value IS NOT NULL) OR (value IS NOT NULL AND abs(value) > {_LARGEST})
+        OR (value IS NOT NULL) <> (provenance_id IS NOT NULL) OR (state = 'complete' AND ending <> state)""",
+    "I5": "value IS NOT NULL AND opened_by IS NULL",
+    "I6": """n_attempts <> attempt OR last <> attempt OR first <> 1
+        OR n_open <> (CASE WHEN state = 'running' THEN 1 ELSE 0 END) OR (n_open > 0 AND ending <> 'none')""",
+    "I7": """state = 'running' AND (opened_by IS NULL OR owner_id IS NULL OR opened_by <> owner_id
+        OR NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = each.owner_id))""",
+    "I10": f"""failures > {_limits.failures} OR deaths > {_limits.deaths} OR interruptions <> n_given_back
+        OR failures + deaths <> n_failed - CASE WHEN outcome = 'cancelled' THEN 1 ELSE 0 END""",
+}
+
+# Each gives what does not hold, in words. Adding 0 keeps a database from answering out of an index, which may
+# be the very thing that is wrong.
+_BROKEN_ANYWHERE = {
+    "I8": (
+        """SELECT 'study ' || t.name || ': best of provenance ' || s.provenance
+        FROM (SELECT study_id + 0 AS study, provenance_id + 0 AS provenance,
+                     min(value) AS least, max(value) AS most
+              FROM experiments WHERE state = 'complete' GROUP BY study_id + 0, provenance_id + 0) AS s
+        JOIN studies AS t ON t.id = s.study
+        JOIN provenances AS v ON v.id = s.provenance
+        LEFT JOIN v_best AS b ON b.study = t.name AND b.data_fingerprint = v.data
+            AND b.code_version = v.code AND b.metric_definition = v.metric
+        WHERE b.value IS NULL OR b.value <> CASE t.direction WHEN 'minimize' THEN s.least ELSE s.most END""",
+    ),
+    "I9": (
+        """SELECT 'experiments ' || min(id) || ' and ' || max(id) FROM experiments
+        GROUP BY study_id + 0, config_hash, repeat + 0 HAVING count(*) > 1""",
+        "SELECT min(public_id) FROM experiments GROUP BY public_id || '' HAVING count(*) > 1",
+    ),
+    "I11": (
+        """SELECT pipeline || ' has ' || count(*) || ' active versions' FROM model_versions
+        WHERE state = 'active' GROUP BY pipeline || '', pipeline HAVING count(*) > 1""",
+        """SELECT 'v' || m.number || ' of ' || m.pipeline FROM model_versions AS m
+        WHERE (m.state = 'active') <> (m.number = coalesce((SELECT d.to_version FROM deployments AS d
+            WHERE d.pipeline = m.pipeline ORDER BY d.id DESC LIMIT 1), 0))""",
+    ),
+    "I12": (
+        """SELECT 'deployment ' || d.id FROM deployments AS d
+        WHERE coalesce(d.from_version, 0) <> coalesce((SELECT p.to_version FROM deployments AS p
+            WHERE p.pipeline = d.pipeline AND p.id < d.id ORDER BY p.id DESC LIMIT 1), 0)""",
+        """SELECT 'v' || m.number FROM model_versions AS m
+        WHERE (m.state = 'staged') = EXISTS (SELECT 1 FROM deployments AS d WHERE d.to_version = m.number)""",
+    ),
+}
+
+_NEVER_DELETED = ("studies", "runs", "owners", "provenances", "shapes", "experiments", "deployments", "events")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How one invariant stands. `examples` names the first of the `n_broken` places where it does not hold."""
+
+    id: str
+    n_broken: int
+    examples: tuple[str, ...]
+
+    @property
+    def rule(self) -> str:
+        """What must hold, in words."""
+        return INVARIANTS[self.id]
+
+
+def check_invariants(ask: Ask, tell: Callable[[str], None] = lambda _: None) -> list[Held]:
+    """Check I1 to I12 as far as rows can say; see `check_sqlite` for the file they are in.
+
+    Args:
+        ask: runs a statement; every statement alone sees one moment of a registry that is in use.
+        tell: takes a line now and then that says how far it is.
+    """
+    broken: dict[str, list[str]] = {id_: [] for id_ in INVARIANTS}
+    n_broken: Counter[str] = Counter()
+    for id_, example in (*_in_each(ask, tell), *_anywhere(ask, tell)):
+        n_broken[id_] += 1
+        if len(broken[id_]) < _N_NAMED:
+            broken[id_].append(example)
+    return [Held(id_, n_broken[id_], tuple(broken[id_])) for id_ in INVARIANTS if id_ != "I14"]
+
+
+def check_sqlite(ask: Ask) -> Held:
+    """Check I14: SQLite's own checks, who the file says it is, and whether it still refuses what we never do."""
+    found = [str(row[0]) for row in ask("PRAGMA integrity_check(10)") if row[0] != "ok"]
+    found += [
+        f"{row[0]} row {row[1]} refers to a missing {row[2]}" for row in ask("PRAGMA foreign_key_check")
+    ]
+    for name, wanted in (("application_id", APPLICATION_ID), ("user_version", SCHEMA_VERSION)):
+        if (given := ask(f"PRAGMA {name}")[0][0]) != wanted:
+            found.append(f"{name} is {given} and not {wanted}")
+    stored = {str(row[0]) for row in ask("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")}
+    found += [f"without its {_name(trigger)}" for trigger in TRIGGERS if trigger not in stored]
+    return Held("I14", len(found), tuple(found[:_N_NAMED]))
+
+
+def _in_each(ask: Ask, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Which experiment breaks which invariant."""
+    flags = ", ".join(f"CASE WHEN {broken} THEN 1 ELSE 0 END" for broken in _BROKEN_IN_EACH.values())
+    anything = " OR ".join(f"({broken})" for broken in _BROKEN_IN_EACH.values())
+    [[n, newest]] = ask("SELECT count(*), coalesce(max(id), 0) FROM experiments")
+    for first in range(1, newest + 1, _ROWS_AT_ONCE):
+        if newest > _ROWS_AT_ONCE:
+            tell(f"checking experiments: {first - 1:,} of {n:,}")
+        each = _EACH.format(first=first, last=first + _ROWS_AT_ONCE - 1)
+        for public_id, *broken in ask(f"SELECT public_id, {flags} FROM ({each}) AS each WHERE {anything}"):
+            yield from ((id_, public_id) for id_, flag in zip(_BROKEN_IN_EACH, broken, strict=True) if flag)
+
+
+def _anywhere(ask: Ask, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    for id_, questions in _BROKEN_ANYWHERE.items():
+        tell(f"checking {id_}: {INVARIANTS[id_]}")
+        for question in questions:
+            yield from ((id_, str(row[0])) for row in ask(question))
+    yield from (("I4", gap) for gap in _gaps(ask, _NEVER_DELETED))
+
+
+def _gaps(ask: Ask, tables: Iterable[str]) -> Iterator[str]:
+    """Rows that are missing from tables whose rows are numbered without a gap, and never deleted."""
+    for table in tables:
+        [[n, newest]] = ask(f"SELECT count(*), coalesce(max(id), 0) FROM {table}")
+        if n != newest:
+            yield f"{newest - n} of {newest} {table}"
+
+
+def _name(trigger: str) -> str:
+    return f"trigger {trigger.split()[2]}"
