@@ -33,6 +33,7 @@ from orchestrator.plan import (
 from orchestrator.pool import Event, Finished, Progress, Returned, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
+from orchestrator.spill import Spill
 from orchestrator.tally import Tally
 from retrain.tables import seconds
 from tuner.errors import ClaimLostError, PoolError, StorageError
@@ -68,6 +69,7 @@ class Driver:
         provenance: what results are scored on now; stored with each.
         propose: writes up to n candidates (None: a full design) and returns those that are new.
         n_to_propose: how many of them are still wanted; None for one full design.
+        spill: where results are kept that the registry would not take.
         stop: whether the user asked to stop.
         clock: monotonic seconds.
 
@@ -90,6 +92,7 @@ class Driver:
         n_to_propose: int | None,
         display: Display,
         stop: StopRequest,
+        spill: Spill | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -104,6 +107,7 @@ class Driver:
         self._n_to_propose = n_to_propose if propose else 0
         self._display = display
         self._stop = stop
+        self._spill = spill
         self._clock = clock
         self._insist = Insist(display.note, self._in_a_hurry, clock=clock, pause=pause)
         self._tasks: dict[str, _Task] = {}
@@ -135,6 +139,11 @@ class Driver:
                         return command.reason
                     self._carry_out(command)
                 self._display.show(self._status())
+        except PoolError:
+            raise
+        except StorageError:
+            self._salvage()
+            raise
         finally:
             self._give_back()
 
@@ -292,7 +301,11 @@ class Driver:
     def _record(self, ended: dict[str, Evaluation | Failure]) -> None:
         """Commit the ends of all these attempts together, and only then tell of any."""
         results = [(self._tasks[key].right, result) for key, result in ended.items()]
-        stored = self._insist(partial(self._registry.finish, results, self._provenance))
+        try:
+            stored = self._insist(partial(self._registry.finish, results, self._provenance))
+        except StorageError:
+            self._keep(ended)
+            raise
         for (key, result), experiment in zip(ended.items(), stored, strict=True):
             del self._tasks[key]
             if isinstance(experiment, ClaimLostError):
@@ -319,6 +332,39 @@ class Driver:
             except ClaimLostError as error:
                 self._tell_fenced(error)
                 self._cancel(key, Failure(Outcome.CANCELLED, "the claim was lost"))
+
+    def _salvage(self) -> None:
+        """The registry is of no use any more: keep what still ends within the grace."""
+        until = self._clock() + self._limits.grace_s
+        while self._tasks and self._spill is not None and not self._in_a_hurry():
+            left_s = until - self._clock()
+            events: Sequence[Event] = ()
+            with suppress(PoolError):
+                events = self._pool.wait(min(TICK_S, max(0.0, left_s)))
+            self._keep(
+                {
+                    event.key: _as_asked(self._tasks[event.key], event.result)
+                    for event in events
+                    if isinstance(event, Finished) and event.key in self._tasks
+                }
+            )
+            if left_s <= 0:
+                break
+
+    def _keep(self, ended: dict[str, Evaluation | Failure]) -> None:
+        """Write results beside the registry that it would not take. Their claims are not given back."""
+        if self._spill is None or not ended:
+            return
+        n = f"{len(ended)} result{'s' if len(ended) > 1 else ''}"
+        try:
+            self._spill.keep([(self._tasks[key].right, end) for key, end in ended.items()], self._provenance)
+        except OSError as error:
+            self._display.note(f"{n} could not be kept in {self._spill.path} either: {error.strerror}")
+            self._spill = None
+            return
+        for key in ended:
+            del self._tasks[key]
+        self._display.note(f"{n} kept in {self._spill.path}; the next start stores what is kept there")
 
     def _give_back(self) -> None:
         if not self._tasks:

@@ -18,6 +18,7 @@ from orchestrator.request import Request
 from orchestrator.result import RunResult
 from orchestrator.run_info import run_info
 from orchestrator.signals import StopRequest
+from orchestrator.spill import Spill
 from orchestrator.tally import N_DURATIONS, Tally
 from retrain.pipeline import Pipeline
 from tuner.errors import NotFoundError, PoolError
@@ -62,8 +63,17 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         if request.seed not in (None, study.seed):
             display.note(f"study {study.name!r} keeps the seed it was made with, {study.seed}")
         deployed = _deployed(config, registry, pipeline)
+        spill = Spill.of(config.db, config.root)
         return conduct(
-            registry, study, pipeline, pool, request, deployed=deployed, display=display, stop=stop
+            registry,
+            study,
+            pipeline,
+            pool,
+            request,
+            deployed=deployed,
+            display=display,
+            stop=stop,
+            spill=spill,
         )
 
 
@@ -77,16 +87,20 @@ def conduct(
     deployed: Params | None = None,
     display: Display,
     stop: StopRequest,
+    spill: Spill | None = None,
 ) -> RunResult:
     """Run a study with a pipeline whose data are in use, on a pool that may still be starting.
 
     The caller opened registry and pool, and closes them; the request is settled. `deployed` is what is in
-    production now, where it is in the space: it is scored again where its result cannot be compared.
+    production now, where it is in the space: it is scored again where its result cannot be compared. `spill`
+    is where results are kept that the registry would not take.
 
     Raises:
         PoolError: the workers cannot be started, or were lost.
         StorageError: the registry cannot be used.
     """
+    if spill is not None:
+        spill.bring_in(registry, display.note)
     for line in recovery_lines(registry.recover()):
         display.note(line)
     provenance = pipeline.provenance()
@@ -117,6 +131,7 @@ def conduct(
         n_to_propose=n_left,
         display=display,
         stop=stop,
+        spill=spill,
     )
     with Heartbeat(registry.heartbeat):
         try:

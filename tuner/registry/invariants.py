@@ -41,7 +41,7 @@ _N_NAMED = 5
 _FINISHED = "state IN ('complete', 'pruned', 'failed')"
 _LARGEST = "1.7976931348623157e308"
 
-_EACH = f"""
+_EACH = """
     SELECT e.*,
            count(a.number) AS n_attempts,
            coalesce(min(a.number), 1) AS first,
@@ -54,7 +54,7 @@ _EACH = f"""
            max(CASE WHEN a.number = e.attempt THEN a.ended_at END) AS ended_at,
            max(CASE WHEN a.number = e.attempt THEN a.owner_id END) AS opened_by
     FROM experiments AS e LEFT JOIN attempts AS a ON a.experiment_id = e.id
-    WHERE e.id BETWEEN {{first}} AND {{last}} GROUP BY e.id
+    WHERE e.id BETWEEN {first} AND {last} GROUP BY e.id
 """
 
 _limits = Limits()
@@ -110,12 +110,21 @@ _BROKEN_ANYWHERE = {
     ),
 }
 
-_NEVER_DELETED = ("studies", "runs", "owners", "provenances", "shapes", "experiments", "deployments", "events")
+_NEVER_DELETED = (
+    "studies",
+    "runs",
+    "owners",
+    "provenances",
+    "shapes",
+    "experiments",
+    "deployments",
+    "events",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How one invariant stands. `examples` names the first of the `n_broken` places where it does not hold."""
+    """How one invariant stands. `examples` are the first of the `n_broken` places where it is broken."""
 
     id: str
     n_broken: int
@@ -144,7 +153,7 @@ def check_invariants(ask: Ask, tell: Callable[[str], None] = lambda _: None) -> 
 
 
 def check_sqlite(ask: Ask) -> Held:
-    """Check I14: SQLite's own checks, who the file says it is, and whether it still refuses what we never do."""
+    """Check I14: SQLite's own checks, who the file says it is, and whether its rules are in place."""
     found = [str(row[0]) for row in ask("PRAGMA integrity_check(10)") if row[0] != "ok"]
     found += [
         f"{row[0]} row {row[1]} refers to a missing {row[2]}" for row in ask("PRAGMA foreign_key_check")
@@ -166,7 +175,8 @@ def _in_each(ask: Ask, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]
         if newest > _ROWS_AT_ONCE:
             tell(f"checking experiments: {first - 1:,} of {n:,}")
         each = _EACH.format(first=first, last=first + _ROWS_AT_ONCE - 1)
-        for public_id, *broken in ask(f"SELECT public_id, {flags} FROM ({each}) AS each WHERE {anything}"):
+        question = f"SELECT public_id, {flags} FROM ({each}) AS each WHERE {anything}"  # noqa: S608
+        for public_id, *broken in ask(question):
             yield from ((id_, public_id) for id_, flag in zip(_BROKEN_IN_EACH, broken, strict=True) if flag)
 
 
@@ -181,7 +191,7 @@ def _anywhere(ask: Ask, tell: Callable[[str], None]) -> Iterator[tuple[str, str]
 def _gaps(ask: Ask, tables: Iterable[str]) -> Iterator[str]:
     """Rows that are missing from tables whose rows are numbered without a gap, and never deleted."""
     for table in tables:
-        [[n, newest]] = ask(f"SELECT count(*), coalesce(max(id), 0) FROM {table}")
+        [[n, newest]] = ask(f"SELECT count(*), coalesce(max(id), 0) FROM {table}")  # noqa: S608
         if n != newest:
             yield f"{newest - n} of {newest} {table}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.registry_cases import ON, SPEC, Connect, some
+from tests.contracts.registry_cases import ON, Connect, some
 from tests.tuner.registry.test_schema import populate
 from tuner.experiment import Evaluation, Failure, Outcome, Provenance
 from tuner.registry import open_registry
@@ -17,15 +17,12 @@ from tuner.registry.rules import TRIGGERS
 
 # What `busy` leaves: experiment 1 complete, 2 running, 3 failed, 4 waiting after a release, 5 and 6 complete
 # after a death of their owner, 7 complete after a failure; version 1 retired, 2 staged, 3 active.
+NEVER_SCORED = "state = 'waiting', value = NULL, provenance_id = NULL, finished_at = NULL"
 DAMAGES = [
     ("I1", "UPDATE experiments SET state = 'lost' WHERE id = 4"),
     ("I1", "UPDATE experiments SET owner_id = 1 WHERE id = 4"),
     ("I1", "UPDATE experiments SET outcome = NULL WHERE id = 3"),
-    (
-        "I2",
-        "UPDATE experiments SET state = 'waiting', value = NULL, provenance_id = NULL, finished_at = NULL"
-        " WHERE id = 1",
-    ),
+    ("I2", f"UPDATE experiments SET {NEVER_SCORED} WHERE id = 1"),
     ("I2", "UPDATE experiments SET finished_at = finished_at + 60 WHERE id = 1"),
     ("I2", "UPDATE attempts SET ending = 'complete' WHERE experiment_id = 7 AND number = 1"),
     ("I3", "UPDATE experiments SET value = NULL WHERE id = 1"),
@@ -114,7 +111,8 @@ def _unconstrained(raw: Any, table: str) -> None:
     indexes = [
         row[0]
         for row in raw.execute(
-            "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL", (table,)
+            "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql > ''",
+            (table,),
         )
     ]
     views = raw.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view'").fetchall()
