@@ -84,9 +84,7 @@ class Spill:
                         n_stored += 1
             if n_stored:
                 many = "result" if n_stored == 1 else "results"
-                tell(
-                    f"stored {n_stored} {many} kept in {self.path.name} while the registry could not be used"
-                )
+                tell(f"stored {n_stored} {many} kept in {self.path.name}, which the registry had refused")
             self.path.unlink()
 
     @contextmanager
