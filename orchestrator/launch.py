@@ -44,6 +44,8 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         PoolError: the workers cannot be started, or were lost.
         StorageError: the registry cannot be used.
     """
+    from retrain.deploy.deployed import found_in_place
+    from retrain.opening import open_or_make
     from retrain.pipelines import load_pipeline
     from retrain.tuning import open_configured_study
 
@@ -57,7 +59,7 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
     # The workers start while the registry is made ready.
     with (
         start_pool(request, pipeline, data, n_workers) as pool,
-        open_registry(config.db, create=True) as registry,
+        open_or_make(config, lambda: found_in_place(config, pipeline.space)) as registry,
     ):
         study = open_configured_study(config, registry, pipeline, seed=request.seed)
         if request.seed not in (None, study.seed):

@@ -12,10 +12,12 @@ from typing import Any
 from retrain import deploy
 from retrain.config import Config
 from retrain.deploy import ApplyReport, Confirm
+from retrain.opening import open_or_make
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.who import who
 from tuner.errors import NotFoundError
+from tuner.experiment import Params
 from tuner.registry import open_registry
 from tuner.registry.base import Registry
 
@@ -46,7 +48,7 @@ def apply_hyperparameters(
         given = deploy.parse_params_input(text, config, registry, pipeline.space)
     tell("retraining with what is deployed and with what is asked for ...")
     _use_data(pipeline)
-    with _for_deploying(config, dry_run) as registry:
+    with _for_deploying(config, pipeline, dry_run, given.params) as registry:
         return deploy.apply(
             config,
             pipeline,
@@ -72,7 +74,7 @@ def retrain_deployed(
     pipeline = load_pipeline(config)
     tell("retraining with the deployed hyperparameters ...")
     _use_data(pipeline)
-    with _for_deploying(config, dry_run) as registry:
+    with _for_deploying(config, pipeline, dry_run) as registry:
         return deploy.retrain(
             config, pipeline, registry, who=who(), dry_run=dry_run, force=force, confirm=confirm
         )
@@ -122,10 +124,14 @@ def _for_reading(config: Config) -> Iterator[Registry]:
 
 
 @contextmanager
-def _for_deploying(config: Config, dry_run: bool) -> Iterator[Registry]:
-    if dry_run:
-        with _for_reading(config) as registry:
-            yield registry
-    else:
-        with open_registry(config.db, create=True) as registry:
-            yield registry
+def _for_deploying(
+    config: Config, pipeline: Pipeline, dry_run: bool, params: Params | None = None
+) -> Iterator[Registry]:
+    """The registry; made where there is none, if the target file can hold what is deployed first."""
+
+    def check() -> None:
+        wanted = params or deploy.found_in_place(config, pipeline.space).params
+        deploy.check_place(config, pipeline.space, wanted)
+
+    with _for_reading(config) if dry_run else open_or_make(config, check) as registry:
+        yield registry

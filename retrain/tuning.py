@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from retrain.config import Config
-from retrain.deploy.deployed import find_deployed
+from retrain.deploy.deployed import find_deployed, found_in_place
+from retrain.opening import open_or_make
 from retrain.pipeline import Pipeline
 from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Experiment, State, Study
 from tuner.generators import METHODS
 from tuner.propose import open_study, propose
-from tuner.registry import open_registry
 from tuner.registry.base import Registry, StudySpec
 
 __all__ = [
@@ -88,7 +88,7 @@ def write_candidates(config: Config, *, method: str | None = None, n: int | None
         raise UsageError(f"--tune-configs must be at least 1, but got {n}.")
     n_wanted = DEFAULT_CONFIGS if n is None and method != "grid" else n
     pipeline = load_pipeline(config)
-    with open_registry(config.db, create=True) as registry:
+    with open_or_make(config, lambda: found_in_place(config, pipeline.space)) as registry:
         study = open_configured_study(config, registry, pipeline)
         candidates = propose(registry, study, method, n_wanted)
         return Written(study, method, tuple(candidates), n_wanted, registry.counts(study)[State.WAITING])

@@ -1,7 +1,7 @@
 """Deployment: where hyperparameters live, the gate, the versions, the atomic switch, and the way back."""
 
 from retrain.deploy.apply import Confirm, apply, retrain
-from retrain.deploy.deployed import Deployed, find_deployed
+from retrain.deploy.deployed import Deployed, check_place, find_deployed, found_in_place
 from retrain.deploy.gate import Figures, Verdict, judge
 from retrain.deploy.params_input import ParamsInput, parse_params_input
 from retrain.deploy.pending import finish_pending
@@ -17,8 +17,10 @@ __all__ = [
     "ParamsInput",
     "Verdict",
     "apply",
+    "check_place",
     "find_deployed",
     "finish_pending",
+    "found_in_place",
     "history",
     "judge",
     "parse_params_input",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from retrain.config import Config
 from retrain.deploy.crashpoints import crashpoint
-from retrain.deploy.deployed import Deployed, find_deployed
+from retrain.deploy.deployed import Deployed, find_deployed, inactive_defaults
 from retrain.deploy.gate import Figures, gate_error, judge, std_error_of_difference
 from retrain.deploy.manifest import Draft
 from retrain.deploy.pending import agrees, edits, finish_pending
@@ -185,7 +185,7 @@ class _Deployment:
             self._refuse_edits(deployed, before)
         if self.dry_run and deployed.version is not None:  # else `finish_pending` has said it
             notes += edits(self.target, before, deployed.version)
-        inactive = {name: param.default for name, param in space.params.items() if name not in params}
+        inactive = inactive_defaults(space, params)
         return _Plan(deployed, params, before, self.target.rendered(before, params, inactive), notes)
 
     def _refuse_edits(self, deployed: Deployed, present: bytes | None) -> None:

@@ -9,7 +9,7 @@ from tuner.experiment import Params, Value
 from tuner.registry.base import ModelVersion, Registry
 from tuner.space import CategoricalParam, SearchSpace
 
-__all__ = ["Deployed", "find_deployed"]
+__all__ = ["Deployed", "check_place", "find_deployed", "found_in_place", "inactive_defaults"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,36 @@ def find_deployed(config: Config, registry: Registry, space: SearchSpace) -> Dep
     active = registry.find_active(config.name)
     if active is not None:
         return Deployed(active.params, active, "version")
+    return found_in_place(config, space)
+
+
+def found_in_place(config: Config, space: SearchSpace) -> Deployed:
+    """Return what is in production before the first deployment: what the target file holds, or the defaults.
+
+    Raises:
+        ConfigError: the target file cannot be read, or lies where it must not.
+    """
     target = TargetFile.of(config)
     held = None if target is None else _held(target, target.read(), space)
     if held is not None:
         return Deployed(held, None, "target")
     return Deployed(space.defaults(), None, "defaults")
+
+
+def check_place(config: Config, space: SearchSpace, params: Params) -> None:
+    """Find out, before anything is made or measured, whether the target file can hold these values.
+
+    Raises:
+        ConfigError: it cannot be read, or has no place for one of them.
+    """
+    target = TargetFile.of(config)
+    if target is not None:
+        target.rendered(target.read(), params, inactive_defaults(space, params))
+
+
+def inactive_defaults(space: SearchSpace, params: Params) -> dict[str, Value]:
+    """The defaults of the parameters that are not active in `params`."""
+    return {name: param.default for name, param in space.params.items() if name not in params}
 
 
 def _held(target: TargetFile, data: bytes | None, space: SearchSpace) -> dict[str, Value] | None:
