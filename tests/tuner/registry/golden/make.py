@@ -1,0 +1,159 @@
+"""Writes the golden database of the present schema version, and what is in it: do so once per version.
+
+python -m tests.tuner.registry.golden.make
+
+`v<N>.db.gz` is a registry as version N leaves it behind: every table, and every kind of row. `v<N>.json` says
+what it read out of it. Neither is ever made again: they stand for the files that people have.
+"""
+
+import gzip
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from unittest import mock
+
+from tests.contracts.registry_cases import ON, SPEC, START, some
+from tests.tuner.registry.golden.reading import read_all
+from tuner.experiment import Direction, Evaluation, Failure, Measurement, Outcome, Provenance, Suggestion
+from tuner.registry import Registry, StudySpec, open_registry, owners
+from tuner.registry.engine import connect
+from tuner.registry.schema import SCHEMA_VERSION
+
+__all__ = ["FOLDER", "make"]
+
+FOLDER = Path(__file__).resolve().parent
+
+OTHER = StudySpec("films", {}, "rmse", Direction.MINIMIZE, {"genre": "drama"}, seed=2**53 - 1)
+ODD = [
+    Suggestion({"rate": 0.1 + 0.2, "n": 2**70, "flag": True, "none": None, "text": 'é "q"\n'}, "grid"),
+    Suggestion({"rate": 1.0, "n": 1, "flag": False, "none": None, "text": ""}, "grid", {"design": "initial"}),
+]
+STEPS = (Measurement(0, "auc", 0.5), Measurement(1, "auc", 0.625), Measurement(0, "f1", 1e-300))
+
+# No version has a pruner or learns patterns yet, but the tables have room for what they will write.
+_BY_HAND = (
+    """UPDATE experiments SET state = 'pruned', owner_id = NULL, finished_at = started_at + 1
+        WHERE id = {pruned}""",
+    """UPDATE attempts SET ended_at = started_at + 1, ending = 'pruned', message = 'rung 1 of 3'
+        WHERE experiment_id = {pruned} AND ended_at IS NULL""",
+    """INSERT INTO patterns (experiment_id, traits, params, value, created_at)
+        VALUES ({best}, '{{"rows":569}}', '{{"depth":1}}', 0.875, 1700000000.5)""",
+)
+
+
+def make(path: Path) -> None:
+    """Write a registry at `path` with one of everything."""
+    ticks = _ticks()
+    first, second = (
+        open_registry(path, create=True, clock=lambda: next(ticks)),
+        open_registry(path, create=True, clock=lambda: next(ticks)),
+    )
+    ids = _experiments(first, second)
+    _deployments(first, ids["best"])
+    first.log("note", "all is well", salience=0.0)
+    first.log("deployed", "v2 is worse on the holdout", salience=1.0, before=0.9, after=0.8)
+    first.close()
+    second.close()  # its claims are now those of a dead owner
+    with closing(connect(path, "rw")) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        for statement in _BY_HAND:
+            raw.execute(statement.format(**ids))
+        raw.execute("COMMIT")
+
+
+def _experiments(first: Registry, second: Registry) -> dict[str, int]:
+    """Returns the ids of those that something else is about."""
+    study = first.open_study(SPEC)
+    run = first.start_run(study, method="random", n_wanted=12, seed=7, info={"argv": ["--method", "random"]})
+    ended = first.start_run(study, method="grid", n_wanted=0, seed=7, info={})
+    first.end_run(ended)
+    first.add(study, [Suggestion(SPEC.baseline, "default")], run=run)
+    written = first.add(study, some(12, first=1), run=run)
+    first.add(study, [Suggestion({"depth": 99}, "hill", {"from": "best"}, written[0].public_id)], run=run)
+    first.add(study, some(1, first=1), run=run, repeat=True)
+
+    retried, best, older, pruned, failed, poison, released, held = first.claim(study, 8)
+    first.fail(retried, Failure(Outcome.ERROR, "ValueError: once", "Traceback ..."))
+    first.complete(older, Evaluation(0.5, None, {}, ()), Provenance("d0", "c1", "m1"))
+    first.complete(best, Evaluation(0.875, 0.0625, {"f1": 0.75, "fit_seconds": 3.5}, STEPS, 12.5), ON)
+    first.measure(pruned, STEPS[:2])
+    first.fail(failed, Failure(Outcome.CANCELLED, "by ann", duration_s=0.5))
+    first.fail(poison, Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)"))
+    first.release([released])
+    for _ in range(3):  # in turn: what was tried again waits at its old place
+        [again] = first.claim(study)
+        if again.experiment.id == retried.experiment.id:
+            first.complete(again, Evaluation(0.25), ON)
+        elif again.experiment.id == poison.experiment.id:
+            first.fail(again, Failure(Outcome.OUT_OF_MEMORY, "worker died (SIGKILL), out of memory"))
+            [again] = first.claim(study)
+            first.fail(again, Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)"))
+        else:
+            first.measure(again, STEPS)  # runs on, like `held`
+    second.heartbeat()
+    for claim in second.claim(study, 2):
+        second.measure(claim, STEPS[:1])
+
+    other = second.open_study(OTHER)
+    second.add(other, ODD)
+    [timed_out] = second.claim(other)
+    second.fail(timed_out, Failure(Outcome.TIMEOUT, "longer than 2 s", duration_s=2.0))
+    [timed_out] = second.claim(other)
+    second.fail(timed_out, Failure(Outcome.NON_FINITE, "NaN", "", (Measurement(3, "rmse", 4.5),)))
+    assert held.owner == first.owner
+    return {"pruned": pruned.experiment.id, "best": best.experiment.id}
+
+
+def _deployments(registry: Registry, experiment: int) -> None:
+    """Found, applied, rolled back; and one that an apply left staged."""
+    public_id = next(one.public_id for one in registry.experiments() if one.id == experiment)
+    found = registry.stage_version("credit", {"depth": 3, "rate": 0.1}, manifest={})
+    registry.activate(found, action="found", who="ann@host", reason="in place before the first apply")
+    applied = registry.stage_version(
+        "credit", {"depth": 1}, manifest={"files": {"model.ubj": "0" * 64}}, experiment=public_id
+    )
+    registry.activate(
+        applied,
+        action="apply",
+        who="ann@host",
+        reason="best",
+        manifest={"files": {"model.ubj": "1" * 64}, "metrics": {"auc": 0.875}},
+        gates=[{"metric": "auc", "min": 0.8, "met": True}],
+        expect_active=found.number,
+    )
+    registry.activate(found, action="rollback", who="bob@host", reason="", expect_active=applied.number)
+    registry.stage_version("credit", {"depth": 2}, manifest={})
+    gone = registry.stage_version("films", {}, manifest={})
+    registry.discard_version(gone)
+    registry.activate(
+        registry.stage_version("films", {"genre": "drama"}, manifest={}), action="retrain", who="", reason=""
+    )
+
+
+def _ticks() -> Iterator[float]:
+    """A clock that moves by a quarter of a second whenever it is read."""
+    now = START
+    while True:
+        yield now
+        now += 0.25
+
+
+def main() -> None:
+    golden = FOLDER / f"v{SCHEMA_VERSION}.db.gz"
+    if golden.exists():
+        raise SystemExit(f"{golden} exists: a golden database is made once.")
+    machine = owners.Machine("host", "1f0e8d3c-0000-4000-8000-000000000001")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "experiments.db"
+        with mock.patch.object(owners.Machine, "here", staticmethod(lambda: machine)):
+            make(path)
+        golden.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+        text = json.dumps(read_all(path), indent=1, sort_keys=True, ensure_ascii=False)
+        golden.with_name(f"v{SCHEMA_VERSION}.json").write_text(text + "\n")
+    print(f"{golden.name}: {golden.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
