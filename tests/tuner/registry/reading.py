@@ -8,10 +8,11 @@ from sqlalchemy import Connection
 
 from tuner.registry import Registry
 from tuner.registry.engine import Database, connect
+from tuner.registry.invariants import check_invariants, check_sqlite
 from tuner.registry.schema import metadata
 from tuner.registry.sql_registry import SqlRegistry
 
-__all__ = ["all_rows", "content", "database_of", "writing"]
+__all__ = ["all_rows", "broken", "content", "database_of", "writing"]
 
 
 def all_rows(connection: Any) -> dict[str, list[tuple[Any, ...]]]:
@@ -25,6 +26,17 @@ def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table, as another process would see it."""
     with closing(connect(path, "rw")) as connection:
         return all_rows(connection)
+
+
+def broken(path: Path) -> dict[str, tuple[str, ...]]:
+    """The invariants I1 to I12 and I14 that do not hold in a file, with examples. Empty is good."""
+    with closing(connect(path, "rw")) as raw:
+
+        def ask(statement: str) -> list[tuple[Any, ...]]:
+            rows: list[tuple[Any, ...]] = raw.execute(statement).fetchall()
+            return rows
+
+        return {one.id: one.examples for one in (*check_invariants(ask), check_sqlite(ask)) if one.n_broken}
 
 
 def database_of(registry: Registry) -> Database:

@@ -39,7 +39,7 @@ def read_all(path: Path) -> dict[str, Any]:
                 for study in registry.studies()
             },
         }
-    with closing(connect(path, "ro")) as raw:
+    with closing(connect(path, "rw")) as raw:
         rows = {name: _rows(raw, name) for name in (*_VIEWS, *sorted(metadata.tables))}
     return {"words": _plain(words), "rows": _plain(rows)}
 
