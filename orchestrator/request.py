@@ -76,7 +76,9 @@ class Request:
             ("max-failed", self.max_failed, 0),
         ):
             if count is not None and count < least:
-                raise UsageError(f"{name} must be at least {least}, but got {count}.")
+                raise UsageError(
+                    f"{name} must be at least {least}, but got {count}.", f"Leave it out, or give {least}."
+                )
         if self.address is not None and self.pool != "ray":
             raise UsageError(
                 f"An address is that of a Ray cluster, but the pool is {self.pool!r}.", "Give --pool ray."

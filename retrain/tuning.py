@@ -85,7 +85,9 @@ def write_candidates(config: Config, *, method: str | None = None, n: int | None
             f"Unknown method {method!r}.{did_you_mean(method, METHODS)}", f"There are: {', '.join(METHODS)}."
         )
     if n is not None and n < 1:
-        raise UsageError(f"--tune-configs must be at least 1, but got {n}.")
+        raise UsageError(
+            f"--tune-configs must be at least 1, but got {n}.", "Leave it out for the method's own number."
+        )
     n_wanted = DEFAULT_CONFIGS if n is None and method != "grid" else n
     pipeline = load_pipeline(config)
     with open_or_make(config, lambda: found_in_place(config, pipeline.space)) as registry:

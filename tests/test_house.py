@@ -39,6 +39,8 @@ DOORS = {
     "pydantic": ("retrain/config",),
 }
 
+MENDED_BY_USERS = ("ConfigError", "UsageError", "ParamsError", "SpaceError", "DataError", "MismatchError")
+
 HEAVY = ("ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst", "alembic", "psycopg")
 
 
@@ -107,6 +109,30 @@ def test_the_checks_above_see_what_they_look_for(tmp_path: Path) -> None:
         "import ray\ndef f():\n    from orchestrator.driver import Driver\n    from tuner import registry\n"
     )
     assert {name for name, _ in imports_of(source)} >= {"ray", "orchestrator.driver", "tuner.registry"}
+
+
+def errors_without_a_remedy(source: str) -> list[int]:
+    """Lines where an error that the user has to mend is made of its sentence alone."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MENDED_BY_USERS
+        if len(node.args) < 2 and not any(keyword.arg == "remedy" for keyword in node.keywords)
+    ]
+
+
+def test_what_users_have_to_mend_says_how() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in SOURCES
+        if path.relative_to(ROOT).parts[0] != "tuner"
+        for line in errors_without_a_remedy(path.read_text("utf-8"))
+    ]
+    assert not found, "errors without a `try:` line: " + ", ".join(found)
+
+
+def test_a_missing_remedy_is_seen() -> None:
+    assert errors_without_a_remedy("raise ConfigError('no')\nraise ConfigError('no', 'do')") == [1]
 
 
 def test_no_file_is_over_500_lines() -> None:

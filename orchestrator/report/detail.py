@@ -160,7 +160,8 @@ def diff(
     a, b = registry.get_experiment(first), registry.get_experiment(second)
     if a.study_id != b.study_id:
         raise MismatchError(
-            f"Experiments are compared within one study, but {a.public_id} and {b.public_id} are of two."
+            f"Experiments are compared within one study, but {a.public_id} and {b.public_id} are of two.",
+            "orchestrator ls",
         )
     study = _study_of(registry, a)
     names = differing([a.params, b.params])

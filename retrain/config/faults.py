@@ -37,16 +37,19 @@ def explain(
     """
     origins = origins or {}
     sentences: list[str] = []
+    places: list[str] = []
     for detail in error.errors():
         for key, sentence in _faults(detail, schema):
             origin = next((f" (from {name})" for dotted, name in origins.items() if dotted == key), "")
             line = f"`{key}` {sentence}{origin}" if key else f"{sentence}{origin}"
             if line not in sentences:
                 sentences.append(line)
+                places.append(origins.get(key, where))
+    remedy = f"Mend {' and '.join(dict.fromkeys(places))}, then check the whole with: retrain doctor"
     if len(sentences) == 1:
-        return ConfigError(f"{where}: {sentences[0]}")
+        return ConfigError(f"{where}: {sentences[0]}", remedy)
     numbered = " ".join(f"({i}) {sentence}" for i, sentence in enumerate(sentences, 1))
-    return ConfigError(f"{where} has {len(sentences)} faults: {numbered}")
+    return ConfigError(f"{where} has {len(sentences)} faults: {numbered}", remedy)
 
 
 def _faults(detail: Any, schema: type[BaseModel]) -> list[tuple[str, str]]:

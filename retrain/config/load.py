@@ -104,11 +104,18 @@ def _parse(source: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{_shown(source)} is not valid TOML: {error}.", "Mend that line.") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{_shown(source)} must be UTF-8 text, but byte {error.start} is not.") from None
+        raise ConfigError(
+            f"{_shown(source)} must be UTF-8 text, but byte {error.start} is not.", "Save it as UTF-8."
+        ) from None
     except RecursionError:
-        raise ConfigError(f"{_shown(source)} is nested too deeply.") from None
+        raise ConfigError(
+            f"{_shown(source)} is nested too deeply.", "Take out some of the brackets inside brackets."
+        ) from None
     except OSError as error:
-        raise ConfigError(f"{_shown(source)} cannot be read: {error.strerror}.") from None
+        raise ConfigError(
+            f"{_shown(source)} cannot be read: {error.strerror}.",
+            "Make it readable, or name another file with --config.",
+        ) from None
 
 
 def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -70,7 +70,10 @@ class Columns:
         """
         absent = [name for name in self.names if name not in frame.columns]
         if absent:
-            raise DataError(f"The rows must have the columns {', '.join(map(repr, absent))}, but lack them.")
+            raise DataError(
+                f"The rows must have the columns {', '.join(map(repr, absent))}, but lack them.",
+                "Give rows with the columns that the model was trained on.",
+            )
         features = np.empty((len(frame), len(self.names)))
         for i, name in enumerate(self.numbers):
             features[:, i] = _to_numbers(frame[name])
@@ -158,7 +161,10 @@ def _to_numbers(column: "pd.Series[Any]") -> np.ndarray:
     try:
         numbers = pd.to_numeric(pd.Series(values)).to_numpy(dtype=float, na_value=np.nan)
     except (ValueError, TypeError):
-        raise DataError(f"The column {str(column.name)!r} must hold numbers, but got other values.") from None
+        raise DataError(
+            f"The column {str(column.name)!r} must hold numbers, but got other values.",
+            "It held numbers when the model was trained: mend the rows, or retrain.",
+        ) from None
     if np.isinf(numbers).any():
         raise DataError(
             f"The column {str(column.name)!r} must hold finite numbers, "

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SEPARATORS = ",;\t|"
+_ANOTHER = "Mend the file, or name another one as `data` under [pipeline]."
 
 
 def read_table(source: str, root: Path) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def read_table(source: str, root: Path) -> pd.DataFrame:
             f"Known ends: {', '.join(TEXT_SUFFIXES + PARQUET_SUFFIXES)}",
         )
     if frame.empty:
-        raise DataError(f"The data {str(path)!r} have a header, but no rows.")
+        raise DataError(f"The data {str(path)!r} have a header, but no rows.", _ANOTHER)
     return frame
 
 
@@ -68,7 +69,9 @@ def column_names(path: Path) -> list[str]:
             f"Reading {str(path)!r} needs pyarrow, which is not installed.", "pip install 'retrain[parquet]'"
         ) from None
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
-        raise DataError(f"The data {str(path)!r} cannot be read: {str(error).rstrip('.')}.") from None
+        raise DataError(
+            f"The data {str(path)!r} cannot be read: {str(error).rstrip('.')}.", _ANOTHER
+        ) from None
 
 
 def _built_in(name: str) -> pd.DataFrame:
@@ -80,7 +83,7 @@ def _built_in(name: str) -> pd.DataFrame:
 
 def _check_path(path: Path) -> None:
     if path.is_dir():
-        raise DataError(f"The data {str(path)!r} must be a file, but it is a folder.")
+        raise DataError(f"The data {str(path)!r} must be a file, but it is a folder.", _ANOTHER)
     if not path.exists():
         files = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
         near = did_you_mean(path.name, [*files, *BUILT_IN_DATA])
@@ -89,7 +92,7 @@ def _check_path(path: Path) -> None:
             f"Data sets that need no file: {', '.join(BUILT_IN_DATA)}",
         )
     if path.stat().st_size == 0:
-        raise DataError(f"The data {str(path)!r} are empty.")
+        raise DataError(f"The data {str(path)!r} are empty.", _ANOTHER)
 
 
 # ---- text
@@ -108,11 +111,15 @@ def _read_text(path: Path) -> pd.DataFrame:
         ) from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
         detail = str(error).rpartition("C error: ")[2].strip().rstrip(".")
-        raise DataError(f"The data {str(path)!r} are not a table: {detail}.") from None
+        raise DataError(
+            f"The data {str(path)!r} are not a table: {detail}.", "Mend that line, or the quotes before it."
+        ) from None
     except pd.errors.EmptyDataError:
-        raise DataError(f"The data {str(path)!r} are empty.") from None
+        raise DataError(f"The data {str(path)!r} are empty.", _ANOTHER) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"The data {str(path)!r} cannot be read: {str(error).rstrip('.')}.") from None
+        raise DataError(
+            f"The data {str(path)!r} cannot be read: {str(error).rstrip('.')}.", _ANOTHER
+        ) from None
     if header[0] == "" and len(header) > 1:
         _log.warning("The first column of %s has no name: taken for row numbers, and left out.", path.name)
         frame = frame.drop(columns=frame.columns[0])
@@ -129,7 +136,10 @@ def _read_header(path: Path) -> tuple[list[str], str]:
         header = next(csv.reader(file, delimiter=separator), [])
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"The data {str(path)!r} have several columns named {', '.join(map(repr, twice))}.")
+        raise DataError(
+            f"The data {str(path)!r} have several columns named {', '.join(map(repr, twice))}.",
+            "Rename all but one.",
+        )
     return header or [""], separator
 
 
@@ -148,9 +158,14 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         arrow = pq.read_table(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"The data {str(path)!r} are not a readable Parquet file: {reason}") from None
+        raise DataError(
+            f"The data {str(path)!r} are not a readable Parquet file: {reason}", _ANOTHER
+        ) from None
     frame: pd.DataFrame = arrow.to_pandas()
     if not frame.columns.is_unique:
         twice = sorted(set(frame.columns[frame.columns.duplicated()]))
-        raise DataError(f"The data {str(path)!r} have several columns named {', '.join(map(repr, twice))}.")
+        raise DataError(
+            f"The data {str(path)!r} have several columns named {', '.join(map(repr, twice))}.",
+            "Rename all but one.",
+        )
     return frame.rename(columns=str)

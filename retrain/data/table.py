@@ -20,6 +20,9 @@ __all__ = ["Table", "check_columns", "make_table"]
 
 _log = logging.getLogger(__name__)
 
+_ANOTHER = "Mend the data, or name another column as `target` under [pipeline]."
+_FILL = "Fill it in, take these rows out of the file, or name another column under [splits]."
+
 _FEWEST_ROWS = 20
 """With fewer rows, values that never repeat say nothing."""
 _MOSTLY = 0.9
@@ -84,11 +87,14 @@ def make_table(
         _log.warning("%d of %d rows have no %r and are left out.", int((~known).sum()), len(frame), target)
         frame = frame[known]
     if frame.empty:
-        raise DataError(f"The target {target!r} must have values, but every row lacks one.")
+        raise DataError(f"The target {target!r} must have values, but every row lacks one.", _ANOTHER)
     task, classes, y = _targets(frame[target], metric)
     inputs = frame.drop(columns=list({target, *drop, *({group, time} - {None})}))
     if inputs.shape[1] == 0:
-        raise DataError(f"The data must have a column besides the target {target!r} to learn from.")
+        raise DataError(
+            f"The data must have a column besides the target {target!r} to learn from.",
+            "Take a column out of `drop`, or add one to the file.",
+        )
     columns = Columns.of(inputs)
     _warn_of_identifiers(inputs, columns)
     table = Table(
@@ -129,7 +135,10 @@ def check_columns(
                 f"Columns: {shown}",
             )
     if target in drop or target in (group, time):
-        raise DataError(f"The target {target!r} must not be dropped, nor be the group or time column.")
+        raise DataError(
+            f"The target {target!r} must not be dropped, nor be the group or time column.",
+            "Take it out of pipeline.drop, splits.group and splits.time.",
+        )
 
 
 def _is_known(column: "pd.Series[Any]") -> "pd.Series[bool]":
@@ -169,7 +178,9 @@ def _numbers_rows(column: "pd.Series[Any]") -> bool:
 
 def _targets(column: "pd.Series[Any]", metric: Metric) -> tuple[str, tuple[Any, ...], np.ndarray]:
     if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
-        raise DataError(f"The target {str(column.name)!r} must be a number or a class, but it holds dates.")
+        raise DataError(
+            f"The target {str(column.name)!r} must be a number or a class, but it holds dates.", _ANOTHER
+        )
     if metric.tasks == (REGRESSION,):
         return REGRESSION, (), _values(column, metric)
     classes, y = _class_codes(column, metric)
@@ -196,9 +207,12 @@ def _values(column: "pd.Series[Any]", metric: Metric) -> np.ndarray:
         )
     y = column.to_numpy(dtype=float)
     if not np.isfinite(y).all():
-        raise DataError(f"The target {name!r} must hold finite numbers, but some are infinite.")
+        raise DataError(
+            f"The target {name!r} must hold finite numbers, but some are infinite.",
+            "Write an unknown value as an empty cell: such rows are left out.",
+        )
     if len(np.unique(y)) < 2:
-        raise DataError(f"The target {name!r} must vary, but every row has {y[0]:g}.")
+        raise DataError(f"The target {name!r} must vary, but every row has {y[0]:g}.", _ANOTHER)
     return y
 
 
@@ -218,7 +232,8 @@ def _class_codes(column: "pd.Series[Any]", metric: Metric) -> tuple[tuple[Any, .
     classes = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
     if len(classes) < 2:
         raise DataError(
-            f"The target {name!r} must have at least two classes, but every row is {classes[0]!r}."
+            f"The target {name!r} must have at least two classes, but every row is {classes[0]!r}.",
+            _ANOTHER,
         )
     if len(classes) > max(2, len(column) / 2):
         raise DataError(
@@ -234,21 +249,24 @@ def _class_codes(column: "pd.Series[Any]", metric: Metric) -> tuple[tuple[Any, .
 
 def _groups(column: "pd.Series[Any]") -> np.ndarray:
     if column.isna().any():
-        raise DataError(f"The group {str(column.name)!r} must be known in every row, but is missing in some.")
+        raise DataError(
+            f"The group {str(column.name)!r} must be known in every row, but is missing in some.", _FILL
+        )
     return pd.factorize(column)[0].astype(np.int64)
 
 
 def _times(column: "pd.Series[Any]") -> np.ndarray:
     name = str(column.name)
     if column.isna().any():
-        raise DataError(f"The time {name!r} must be known in every row, but is missing in some.")
+        raise DataError(f"The time {name!r} must be known in every row, but is missing in some.", _FILL)
     if not (types.is_numeric_dtype(column.dtype) or types.is_datetime64_any_dtype(column.dtype)):
         try:
             column = pd.to_datetime(column, format="ISO8601", utc=True)
         except (ValueError, TypeError):
             raise DataError(
                 f"The time {name!r} must be numbers or ISO dates such as 2026-01-31, "
-                f"but holds {column.iloc[0]!r}."
+                f"but holds {column.iloc[0]!r}.",
+                "Write it so in the file, or name another column as `time` under [splits].",
             ) from None
     return np.unique(column.to_numpy(), return_inverse=True)[1].astype(np.int64)
 

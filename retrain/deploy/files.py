@@ -25,6 +25,7 @@ __all__ = [
     "write_synced",
 ]
 
+_ANOTHER = "Name a plain file inside the project folder as `target` under [deploy]."
 TEMP_SUFFIX = ".retrain-tmp"
 
 
@@ -91,14 +92,16 @@ def safe_path(root: Path, path: Path) -> Path:
             ) from None
         return place
     except OSError as error:
-        raise ConfigError(f"The deploy target {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise ConfigError(
+            f"The deploy target {str(path)!r} cannot be read: {error.strerror}.", _ANOTHER
+        ) from error
     if stat.S_ISLNK(mode):
         raise ConfigError(
             f"The deploy target must be a plain file, but {str(path)!r} is a symbolic link.",
             "Name the file that it points to, if that lies inside the project folder.",
         )
     if not stat.S_ISREG(mode):
-        raise ConfigError(f"The deploy target must be a plain file, but {str(path)!r} is not one.")
+        raise ConfigError(f"The deploy target must be a plain file, but {str(path)!r} is not one.", _ANOTHER)
     return place
 
 

@@ -96,6 +96,7 @@ def _from_json(
         raise ParamsError(
             f"Hyperparameters must be a JSON object such as {_example(space)}, but {source} holds"
             f" {'null' if document is None else 'a ' + type(document).__name__}.",
+            "Name each hyperparameter with its value, in braces.",
         )
     base = find_deployed(config, registry, space).params
     return ParamsInput(space.complete(document, base=base), None)

@@ -112,6 +112,7 @@ class Target(ABC):
 
     def refuse(self, why: str, remedy: str = "") -> ConfigError:
         """An error about this file; `why` continues the sentence that its name begins."""
+        remedy = remedy or f"Mend {self.file}, or name another file as `target` under [deploy]."
         return ConfigError(f"The deploy target {self.file!r} {why}.", remedy)
 
 

@@ -29,7 +29,10 @@ def make_target(file: str, section: str | None = None, prefix: str = "") -> Targ
             "Mend `target` under [deploy].",
         )
     if prefix and suffix != ".py":
-        raise ConfigError(f"`prefix` under [deploy] is for Python constants, but the target is {file!r}.")
+        raise ConfigError(
+            f"`prefix` under [deploy] is for Python constants, but the target is {file!r}.",
+            "Leave it out; `section` says where in the file the hyperparameters stand.",
+        )
     match suffix:
         case ".py":
             from retrain.deploy.target_python import PythonTarget
@@ -122,7 +125,7 @@ class TargetFile:
             return text.encode(codec)
         except UnicodeEncodeError as error:
             raise target.refuse(
-                f"is {codec} text, which cannot spell {error.object[error.start]!r}"
+                f"is {codec} text, which cannot spell {error.object[error.start]!r}", "Save it as UTF-8."
             ) from error
 
     def write(self, data: bytes | None, point: str) -> None:

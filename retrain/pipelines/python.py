@@ -98,7 +98,10 @@ def _import_file(path: Path) -> ModuleType:
     """Import a file under a name of its own, so that `random.py` shadows nothing; search its folder, too."""
     if not path.is_file():
         near = did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
-        raise ConfigError(f"There is no file {str(path)!r}, as pipeline.kind names it.{near}")
+        raise ConfigError(
+            f"There is no file {str(path)!r}, as pipeline.kind names it.{near}",
+            "Write path/to/file.py:attr, from the folder of the configuration; or package.module:attr.",
+        )
     name = f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -210,7 +213,8 @@ def load_python(config: "Config") -> Pipeline:
     if not callable(found) or inspect.isclass(found):
         raise ConfigError(
             f"pipeline.kind must name a function, a Pipeline class or a Pipeline, but {reference} is "
-            + ("a class of another kind." if inspect.isclass(found) else f"a {type(found).__name__}.")
+            + ("a class of another kind." if inspect.isclass(found) else f"a {type(found).__name__}."),
+            "The smallest pipeline is a function: def train(params) that returns a number.",
         )
     _refuse(config, ("model", "data", "target", "drop"), "a Python function")
     settings = config.pipeline
@@ -245,10 +249,16 @@ def _build(reference: Reference, config: "Config") -> Pipeline:
             with stdout_to_stderr():
                 built = make(config) if inspect.signature(make).parameters else make()
         except TypeError as error:
-            raise ConfigError(f"{reference} cannot be built: {error}.") from error
+            raise ConfigError(
+                f"{reference} cannot be built: {error}.",
+                "Its __init__ takes nothing, or one argument: the configuration.",
+            ) from error
     for name in ("space", "metric", "direction"):
         if not hasattr(built, name):
-            raise ConfigError(f"{reference} must set the attribute {name!r}.")
+            raise ConfigError(
+                f"{reference} must set the attribute {name!r}.",
+                f"Set it in the class, or as self.{name} in its __init__.",
+            )
     for name in ("metric", "direction"):
         wanted, own = getattr(config.pipeline, name), getattr(built, name)
         if wanted is not None and wanted != own:
@@ -261,4 +271,7 @@ def _build(reference: Reference, config: "Config") -> Pipeline:
 def _refuse(config: "Config", keys: Iterable[str], what: str) -> None:
     given = [key for key in keys if getattr(config.pipeline, key)]
     if given:
-        raise ConfigError(f"{', '.join(f'pipeline.{key}' for key in given)} has no meaning for {what}.")
+        raise ConfigError(
+            f"{', '.join(f'pipeline.{key}' for key in given)} has no meaning for {what}.",
+            "Take it out of [pipeline]: the code loads its own data.",
+        )
