@@ -6,6 +6,7 @@ all that it started. It holds the other end of the socket: when its starter dies
 too.
 """
 
+import fcntl
 import importlib
 import os
 import signal
@@ -21,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO
 
+from orchestrator.printed import Follower
 from orchestrator.processes import descendants, kill_all, kill_session, name_of_exit
 from tuner.errors import PoolError, RetrainError
 
@@ -85,7 +87,9 @@ class Child:
             try:
                 self.connection, theirs = Pipe()
                 undo.enter_context(self.connection)
-                self._log = undo.enter_context(tempfile.TemporaryFile("a+b", prefix="retrain-log-"))
+                self._log = undo.enter_context(tempfile.TemporaryFile(prefix="retrain-log-"))
+                # Not by its mode, which opens no unnamed file: emptied, it would begin with a hole.
+                fcntl.fcntl(self._log, fcntl.F_SETFL, os.O_APPEND)
                 with theirs:
                     fds = (theirs.fileno(), payload.fileno())
                     self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -135,6 +139,14 @@ class Child:
     def tail(self) -> str:
         """The last lines of what it wrote to stdout and stderr."""
         return tail_of(self._log.fileno())
+
+    def clear_log(self) -> None:
+        """Forget what it wrote: what is shown of a task is its own output, and the disk is not filled."""
+        os.ftruncate(self._log.fileno(), 0)
+
+    def follow(self) -> Follower:
+        """Follow what it writes from here on, until `close`."""
+        return Follower([self._log.fileno()])
 
     def close(self) -> None:
         """Give its file descriptors back. Call after `end`."""

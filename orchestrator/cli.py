@@ -105,6 +105,7 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         timeout_s=options["timeout"],
         experiment_timeout_s=options["experiment_timeout"],
         grace_s=options["grace"],
+        echo=common.verbosity > 0,
         max_failed=options["max_failed"],
         seed=options["seed"],
         command=("orchestrator", *sys.argv[1:]),

@@ -30,7 +30,7 @@ from orchestrator.plan import (
     Warn,
     plan,
 )
-from orchestrator.pool import Event, Finished, Progress, Returned, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
@@ -288,6 +288,9 @@ class Driver:
                     ended[event.key] = _as_asked(task, event.result)
                 case Returned():
                     returned.append(task)
+                case Printed():
+                    for line in event.lines:
+                        self._display.note(f"{task.right.experiment.public_id} | {line}")
                 case Progress():
                     task.unsent += [Measurement(event.step, *item) for item in event.metrics.items()]
         if ended:

@@ -167,10 +167,10 @@ def start_pool(request: Request, pipeline: Pipeline, data: object, n_workers: in
     if request.pool == "local":
         from orchestrator.local_pool import LocalPool
 
-        return LocalPool(pipeline, data, n_workers)
+        return LocalPool(pipeline, data, n_workers, echo=request.echo)
     from orchestrator.ray_pool import RayPool
 
-    return RayPool(pipeline, data, n_workers, address=request.address)
+    return RayPool(pipeline, data, n_workers, request.address, echo=request.echo)
 
 
 def _n_open(config: "Config", request: Request) -> int:

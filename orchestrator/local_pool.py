@@ -8,7 +8,8 @@ from dataclasses import replace
 from orchestrator.child import Broken, Child, Free
 from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
-from orchestrator.pool import Finished, Progress, Task
+from orchestrator.pool import Finished, Printed, Progress, Task
+from orchestrator.printed import READ_EVERY_S
 from orchestrator.processes import OutOfMemoryCount, death_of
 from orchestrator.worker import shortened
 from retrain.pipeline import Pipeline
@@ -36,6 +37,7 @@ class _Worker:
         self.ready = False
         self.task: Task | None = None
         self.cancelled = False
+        self.output = child.follow()
 
     @property
     def free(self) -> bool:
@@ -45,21 +47,23 @@ class _Worker:
 class LocalPool(EventPool):
     """Worker processes on this machine, one task each at a time.
 
-    They start side by side, without being waited for. What user code prints does not reach the terminal; the
-    last lines of it go into the failure of a task that took its worker along.
+    They start side by side, without being waited for. The last lines of what user code prints go into the
+    failure of a task that took its worker along.
 
     Args:
         pipeline: not bound to data; travels by value where it comes from a script or notebook.
         data: what `pipeline.load` returned; written once, and mapped by all workers.
         n_workers: how many processes (>= 1).
+        echo: tell what user code prints (`Printed`).
 
     Raises:
         UsageError: the pipeline or the data cannot be pickled.
         PoolError: the system cannot start so many processes.
     """
 
-    def __init__(self, pipeline: Pipeline, data: object, n_workers: int) -> None:
+    def __init__(self, pipeline: Pipeline, data: object, n_workers: int, *, echo: bool = False) -> None:
         super().__init__(n_workers)
+        self._echo = echo
         self._surroundings = Surroundings.here()
         self._payload = write_payload(pipeline, data)
         self._selector = selectors.DefaultSelector()
@@ -82,6 +86,8 @@ class LocalPool(EventPool):
         if any(worker.task is not None and worker.task.key == task.key for worker in self._workers):
             raise ValueError(f"task {task.key!r} is already running")
         for worker in [each for each in self._workers if each.free]:
+            worker.child.clear_log()
+            worker.output.restart()
             try:
                 worker.child.connection.send(replace(task, params=dict(task.params)))
             except OSError:  # it died since the last look
@@ -117,9 +123,12 @@ class LocalPool(EventPool):
         return worker
 
     def _look(self, timeout_s: float) -> None:
-        """Take in what workers sent, and replace those that died."""
-        for key, _ in self._selector.select(timeout_s):
-            worker: _Worker = key.data
+        """Take in what workers sent and printed, and replace those that died."""
+        events = self._selector.select(min(timeout_s, READ_EVERY_S) if self._echo else timeout_s)
+        for worker in self._workers:
+            self._read_output(worker)
+        for key, _ in events:
+            worker = key.data
             if worker not in self._workers:
                 continue  # buried a moment ago
             if key.fd == worker.child.sentinel or not self._receive(worker):
@@ -145,6 +154,7 @@ class LocalPool(EventPool):
             case Finished():
                 if worker.cancelled:
                     return
+                self._read_output(worker, last=True)
                 worker.task = None
                 self._n_useless_deaths = 0
                 self._events.append(message)
@@ -158,6 +168,7 @@ class LocalPool(EventPool):
         self._selector.unregister(worker.child.connection)
         if worker.child.sentinel is not None:
             self._selector.unregister(worker.child.sentinel)
+        self._read_output(worker, last=True)
         log = worker.child.tail()
         worker.child.close()
         self._workers.remove(worker)
@@ -171,6 +182,10 @@ class LocalPool(EventPool):
             self._workers.append(self._start())
         except PoolError as error:
             self._error = error  # told by the next `wait`, after what happened before
+
+    def _read_output(self, worker: _Worker, *, last: bool = False) -> None:
+        if self._echo and worker.task is not None and (lines := worker.output.lines(last=last)):
+            self._events.append(Printed(worker.task.key, lines))
 
     def _end_of(self, worker: _Worker, cause: str, log: str) -> Failure:
         if worker.cancelled:

@@ -5,8 +5,6 @@ gone.
 """
 
 import faulthandler
-import os
-import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -41,7 +39,6 @@ def main(connection: Connection, payload: int) -> None:
     send(Free())
     while True:
         task = tasks.get()
-        _clear_log()
 
         def report(step: int, metrics: Mapping[str, float], key: str = task.key) -> None:
             send(Progress(key, step, dict(metrics)))
@@ -55,9 +52,3 @@ def _read(connection: Connection, tasks: "SimpleQueue[Task]") -> None:
             tasks.put(connection.recv())
     except (EOFError, OSError):
         end_own_session()
-
-
-def _clear_log() -> None:
-    """What is shown of a task that took its worker along is its own output; and the disk is not filled."""
-    sys.stdout.flush()
-    os.ftruncate(1, 0)

@@ -13,7 +13,7 @@ from tuner.experiment import Failure
 __all__ = ["SIDE", "actor_class", "end_of_actor", "log_of_actor", "was_of_node"]
 
 SIDE = "side"
-"""Concurrency group of the calls that are answered while a task runs: `reports` and `vigil`."""
+"""Concurrency group of the calls that are answered while a task runs: `news` and `vigil`."""
 
 
 def actor_class() -> type[Any]:
@@ -24,7 +24,9 @@ def actor_class() -> type[Any]:
     """
 
     class RetrainWorker:
-        def setup(self, sys_path: list[str], cwd: str | None, blocks: list[Any]) -> tuple[bytes, int, str]:
+        def setup(
+            self, sys_path: list[str], cwd: str | None, blocks: list[Any], echo: bool
+        ) -> tuple[bytes, int, str]:
             """Build the pipeline. Returns a pickled error (empty: none), and where this process is."""
             import os
             import pickle
@@ -37,6 +39,7 @@ def actor_class() -> type[Any]:
             sys.path[:] = there + [path for path in sys.path if path not in there]
             if cwd is not None and os.path.isdir(cwd):  # noqa: PTH112
                 os.chdir(cwd)
+            from orchestrator.printed import Follower, open_own_output
             from orchestrator.worker import Worker, start_error
 
             self._reports: deque[tuple[int, dict[str, float]]] = deque()
@@ -45,16 +48,19 @@ def actor_class() -> type[Any]:
                 self._worker = Worker(blocks)
             except BaseException as raised:  # noqa: BLE001 - whatever user code raises, the pool tells it
                 error = pickle.dumps(start_error(raised))
+            self._output = Follower(open_own_output() if echo else ())
+            self._output.lines(last=True)  # what was printed so far is of no task
             return error, os.getpid(), ray.get_runtime_context().get_node_id()
 
-        def run(self, task: Any) -> tuple[Any, list[tuple[int, dict[str, float]]]]:
-            """Run one task. Returns its result, and those reports that nobody has asked for yet."""
+        def run(self, task: Any) -> tuple[Any, Any]:
+            """Run one task. Returns its result, and the news that nobody has asked for yet."""
             result = self._worker.run(task, lambda step, metrics: self._reports.append((step, dict(metrics))))
-            return result, self.reports()
+            return result, self.news(last=True)
 
-        def reports(self) -> list[tuple[int, dict[str, float]]]:
-            """Return what was reported since the last call."""
-            return [self._reports.popleft() for _ in range(len(self._reports))]
+        def news(self, last: bool = False) -> tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]:
+            """Return what was reported, and the lines that were printed, since the last call."""
+            lines = self._output.lines(last=last)
+            return [self._reports.popleft() for _ in range(len(self._reports))], lines
 
         def vigil(self) -> None:
             """Never return: the call ends when the actor does, so that an idle one's death is noticed too."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.child import Broken, Free
-from orchestrator.pool import Finished, Progress, Returned, Task
+from orchestrator.pool import Finished, Printed, Progress, Returned, Task
 from orchestrator.processes import OutOfMemoryCount
 from orchestrator.ray_actor import SIDE, actor_class, end_of_actor, log_of_actor, was_of_node
 from orchestrator.ray_cluster import Cluster, join, leave
@@ -68,7 +68,7 @@ class _Slot:
         ready: its pipeline is built.
         pid: its process.
         here: whether that is on this machine.
-        asking: a call for its reports is under way.
+        asking: a call for its news is under way.
         end: the finished call of its task, where it waits for such a call.
     """
 
@@ -115,7 +115,7 @@ class _Host:
                 self._take(self._events.get(timeout=_ASK_EVERY_S if busy else self._look_every_s))
                 while True:
                     self._take(self._events.get_nowait())
-            self._ask_for_reports()
+            self._ask_for_news()
             if time.monotonic() - self._healthy_at > self._order.lost_after_s:
                 self._break(_lost())
 
@@ -147,7 +147,9 @@ class _Host:
         slot = _Slot(self._actor_class.remote())
         self._slots.append(slot)
         where = self._order.surroundings
-        setup = slot.actor.setup.remote([*where.sys_path, _ROOT], where.cwd, self._cluster.payload)
+        setup = slot.actor.setup.remote(
+            [*where.sys_path, _ROOT], where.cwd, self._cluster.payload, self._order.echo
+        )
         self._when_done(setup, self._on_setup, slot)
 
     def _on_setup(self, slot: _Slot, future: "Future[Any]") -> None:
@@ -218,7 +220,7 @@ class _Host:
                 slot.cancelled = True
                 self._ray.kill(slot.actor, no_restart=True)
 
-    def _ask_for_reports(self) -> None:
+    def _ask_for_news(self) -> None:
         now = time.monotonic()
         if now - self._asked_at < _ASK_EVERY_S:
             return
@@ -226,22 +228,25 @@ class _Host:
         for slot in self._slots:
             if slot.task is not None and not slot.asking and now - slot.started_at >= _ASK_EVERY_S:
                 slot.asking = True
-                reports = slot.actor.reports.options(concurrency_group=SIDE).remote()
-                self._when_done(reports, self._on_reports, slot)
+                news = slot.actor.news.options(concurrency_group=SIDE).remote()
+                self._when_done(news, self._on_news, slot)
 
-    def _on_reports(self, slot: _Slot, future: "Future[Any]") -> None:
+    def _on_news(self, slot: _Slot, future: "Future[Any]") -> None:
         slot.asking = False
         if slot.task is not None and future.exception() is None:
             self._pass_on(slot.task.key, future.result())
         if slot.end is not None:
             self._conclude(slot, slot.end)
 
-    def _pass_on(self, key: str, reports: list[tuple[int, dict[str, float]]]) -> None:
+    def _pass_on(self, key: str, news: tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]) -> None:
+        reports, lines = news
         self._out += [Progress(key, step, metrics) for step, metrics in reports]
+        if lines:
+            self._out.append(Printed(key, lines))
 
     def _on_end(self, slot: _Slot, future: "Future[Any]") -> None:
         slot.end = future
-        if not slot.asking:  # else the reports that are on their way come first
+        if not slot.asking:  # else the news that is on its way comes first
             self._conclude(slot, future)
 
     def _conclude(self, slot: _Slot, future: "Future[Any]") -> None:
@@ -255,8 +260,8 @@ class _Host:
         if slot.cancelled:
             result = Failure(Outcome.CANCELLED, "cancelled")
         elif error is None:
-            result, reports = future.result()
-            self._pass_on(key, reports)
+            result, news = future.result()
+            self._pass_on(key, news)
         elif isinstance(error, self._ray.exceptions.RayTaskError):
             result = shortened(Failure(Outcome.ERROR, _told(error), str(error)))
         else:

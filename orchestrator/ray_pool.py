@@ -20,7 +20,7 @@ from pathlib import Path
 from orchestrator.child import Broken, Child, Free
 from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
-from orchestrator.pool import Finished, Progress, Returned, Task
+from orchestrator.pool import Finished, Printed, Progress, Returned, Task
 from retrain.pipeline import Pipeline
 from tuner.errors import PoolError, UsageError
 
@@ -41,6 +41,7 @@ class HostOrder:
         address: "local" for a private cluster, else the one to join.
         folder: for the files of a private cluster; None where one is joined.
         lost_after_s: how long the head of the cluster may be silent.
+        echo: tell what user code prints.
     """
 
     n_workers: int
@@ -48,6 +49,7 @@ class HostOrder:
     folder: str | None
     surroundings: Surroundings
     lost_after_s: float
+    echo: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,24 @@ class RayPool(EventPool):
         address: "host:port" of a cluster of which this machine is a node, or "auto". None takes RAY_ADDRESS;
             where that is not set it starts a private cluster, with a token of its own, that ends with the
             pool.
+        echo: tell what user code prints (`Printed`).
 
     Raises:
         UsageError: the pipeline or the data cannot be pickled, or the address is of another kind.
         PoolError: the system cannot start the process.
     """
 
-    def __init__(self, pipeline: Pipeline, data: object, n_workers: int, address: str | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        data: object,
+        n_workers: int,
+        address: str | None = None,
+        *,
+        echo: bool = False,
+    ) -> None:
         super().__init__(n_workers)
+        self._echo = echo
         self._address = _checked(address or os.environ.get("RAY_ADDRESS") or "local")
         self._n_free = 0
         self._running: set[str] = set()
@@ -135,7 +147,9 @@ class RayPool(EventPool):
     def _start(self, pipeline: Pipeline, data: object) -> Child:
         surroundings = Surroundings.here()
         with write_payload(pipeline, data) as payload:
-            order = HostOrder(self.n_workers, self._address, self._folder, surroundings, LOST_AFTER_S)
+            order = HostOrder(
+                self.n_workers, self._address, self._folder, surroundings, LOST_AFTER_S, self._echo
+            )
             return Child("orchestrator.ray_host", order, payload, surroundings.cwd, self._environment())
 
     def _environment(self) -> dict[str, str | None]:
@@ -197,7 +211,7 @@ class RayPool(EventPool):
             case Finished(key) | Returned(key):
                 self._running.discard(key)
                 self._events.append(message)
-            case Progress():
+            case Progress() | Printed():
                 self._events.append(message)
 
     def _lose(self, what: str = "") -> None:

@@ -33,6 +33,7 @@ class Request:
         experiment_timeout_s: longest time of one experiment; None derives it from those that finished.
         grace_s: how long running experiments may go on after a stop.
         seed: of the study, if it is new; None for the configured one.
+        echo: show what experiments print.
         max_failed: more failed experiments than this end in exit code 5.
         command: the command as typed, which also continues an interrupted run.
         flags: common options to repeat in commands that are suggested, such as " --config other.toml".
@@ -48,6 +49,7 @@ class Request:
     experiment_timeout_s: float | None = None
     grace_s: float = 30.0
     seed: int | None = None
+    echo: bool = False
     max_failed: int = 0
     command: Sequence[str] = ()
     flags: str = ""

@@ -7,6 +7,7 @@ pickled become a Failure made of text.
 import ctypes
 import os
 import pickle
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -130,6 +131,9 @@ class Worker:
         result = run_task(self._pipeline, task, report)
         if os.getpid() != process:
             os._exit(0)  # a child that user code forked, and forgot to end, must not go on as a second worker
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # user code may have put anything there
+                stream.flush()
         self._reap()
         return result
 

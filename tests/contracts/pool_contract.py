@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.pool import Event, Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Printed, Progress, Task, WorkerPool
 from retrain.pipeline import Pipeline
 from tests.contracts.scripted_pipeline import PATIENCE_S, Fatal, Lost, Picky, Scripted, until
 from tests.contracts.unguarded_programs import INTERRUPTED, KILLED, UNGUARDED, Program
@@ -60,9 +60,10 @@ def run(pool: WorkerPool, do: str, **params: Any) -> Evaluation | Failure:
     until_free(pool, 1)
     pool.submit(Task("one", {"do": do, **params}, seed=11))
     events = until_finished(pool, 1)
-    assert [event.key for event in events] == ["one"]
-    assert isinstance(events[0], Finished)
-    return events[0].result
+    assert {event.key for event in events} == {"one"}
+    (end,) = (event for event in events if not isinstance(event, Printed))
+    assert isinstance(end, Finished)
+    return end.result
 
 
 def failure(pool: WorkerPool, do: str, **params: Any) -> Failure:
@@ -115,6 +116,26 @@ class PoolContract:
     def test_what_user_code_prints_disturbs_nothing(self, pool: WorkerPool, capfd: Any) -> None:
         assert isinstance(run(pool, "chatter"), Evaluation)
         assert capfd.readouterr() == ("", "")
+
+    def test_what_user_code_prints_is_told_where_asked_for(
+        self, start_pool: StartPool, tmp_path: Path
+    ) -> None:
+        go = tmp_path / "go"
+        with start_pool(Scripted(), None, 1, echo=True) as pool:
+            run(pool, "chatter")
+            until_free(pool)
+            pool.submit(Task("one", {"do": "say", "go": str(go)}, 0))
+            events: list[Event] = []
+            deadline = time.monotonic() + PATIENCE_S
+            while not events:
+                assert time.monotonic() < deadline
+                events += pool.wait(1.0)
+            assert events == [Printed("one", ("one     tab",))], events
+            go.touch()
+            *news, end = until_finished(pool, 1)
+            assert isinstance(end, Finished)
+            lines = [line for each in news if isinstance(each, Printed) for line in each.lines]
+            assert lines == ["half a line", "100 %", "no \ufffdend"]
 
     # ---- failures that leave the worker alive
 

@@ -80,6 +80,16 @@ class Scripted(Pipeline):
         os.write(1, b"\x80\x05garbage" * 10_000)
         return 0.0
 
+    def do_say(self, params: Params, report: Report, seed: int) -> Any:
+        """Wait half-way until the test has seen the first line."""
+        print("one\ttab", flush=True)
+        print("half a li", end="", flush=True)
+        until(Path(str(params["go"])).exists, "the test has seen the first line")
+        print("ne")
+        print("\r 10 %\r100 %", file=sys.stderr)
+        os.write(2, b"no \xffend")
+        return 0.0
+
     # ---- ends that are no result
 
     def do_raise(self, params: Params, report: Report, seed: int) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.driver import Driver, recovery_lines
 from orchestrator.plan import RunLimits, StopReason
-from orchestrator.pool import Event, Finished, Returned, Task
+from orchestrator.pool import Event, Finished, Printed, Returned, Task
 from orchestrator.progress import Status
 from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
@@ -406,6 +406,21 @@ def test_a_task_that_never_began_is_claimed_again_and_costs_nothing(bench: Bench
     bench.driver(pool).run()
     counts = {(e.state, e.interruptions, e.failures, e.deaths) for e in bench.experiments()}
     assert counts == {(State.COMPLETE, 1, 0, 0), (State.COMPLETE, 0, 0, 0)}
+
+
+def test_what_experiments_print_is_said_with_their_id(bench: Bench) -> None:
+    bench.add(1)
+    pool = bench.pool(ok)
+    submit = pool.submit
+
+    def printing(task: Task) -> None:
+        submit(task)
+        pool._events.append(Printed(task.key, ("epoch 1", "epoch 2")))
+
+    pool.submit = printing  # type: ignore[method-assign]
+    bench.driver(pool).run()
+    (experiment,) = bench.experiments()
+    assert bench.display.notes == [f"{experiment.public_id} | epoch {i}" for i in (1, 2)]
 
 
 # ---- the registry in trouble

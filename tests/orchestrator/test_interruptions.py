@@ -144,6 +144,19 @@ def test_a_reader_that_leaves_does_not_end_the_study(project: Callable[..., Proj
     assert_whole(here)
 
 
+@pytest.mark.parametrize("flags", [("-v",), ()])
+def test_what_experiments_print_is_shown_where_more_is_asked_for(
+    project: Callable[..., Project], flags: tuple[str, ...]
+) -> None:
+    here = project(body='print("x is", params["x"])')
+    code, out, err = here.run("--method", "random", "--configs", "2", "--workers", "1", *flags)
+    assert code == 0
+    assert " | x is" not in out
+    _, experiments = here.study()
+    expected = [f"{e.public_id} | x is {e.params['x']}" for e in experiments]
+    assert [line for line in err.splitlines() if "x is" in line] == (expected if flags else [])
+
+
 def test_two_orchestrators_share_the_work(project: Callable[..., Project]) -> None:
     """Both at once on a fresh file, the queue of each drained by both: every experiment runs exactly once."""
     here = project()
