@@ -5,8 +5,8 @@ from pathlib import Path
 
 __all__ = ["lock_holder", "lock_table"]
 
-# Where SQLite sets the lock of the one that writes: the byte RESERVED of the file itself, or, in WAL mode, the
-# byte WAL_WRITE_LOCK of the shared memory beside it (sqlite.org/fileformat2.html, os.h and walformat.html).
+# Where SQLite sets the lock of the one that writes: the byte RESERVED of the file itself, or, in WAL mode,
+# WAL_WRITE_LOCK of the shared memory beside it (os.h of SQLite, and sqlite.org/walformat.html).
 _RESERVED = 0x40000001
 _WAL_WRITE = 120
 
@@ -20,7 +20,7 @@ def lock_table() -> str:
 
 
 def lock_holder(database: Path, table: str) -> str:
-    """Say who writes, such as "pid 4711 (sqlite3)"; empty where it cannot be known, or nobody does any more."""
+    """Say who writes, such as "pid 4711 (sqlite3)"; empty where nobody does, or it cannot be known."""
     for path, byte in ((database, _RESERVED), (database.with_name(f"{database.name}-shm"), _WAL_WRITE)):
         try:
             status = path.stat()
@@ -34,8 +34,10 @@ def lock_holder(database: Path, table: str) -> str:
 
 
 def _writer(line: str, status: os.stat_result, byte: int) -> int | None:
-    """Whose write lock on this byte of this file a line is, such as
-    `7: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741825 1073741825`."""
+    """Whose write lock on this byte of this file a line is; None for any other.
+
+    Such as `7: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741825 1073741825`.
+    """
     match line.split():
         case [_, "POSIX" | "OFDLCK", _, "WRITE", pid, file, first, last]:
             major, minor, inode = file.split(":")
