@@ -256,7 +256,8 @@ def test_deep_names_what_is_broken(project: Path, capsys: pytest.CaptureFixture[
     assert run_command(cli, "retrain", ["doctor", "--deep"]) == 1
     out, err = capsys.readouterr()
     assert err == "error: 2 checks found a problem: I12, I14\n"
-    assert "broken 2 times: without its trigger deployments_stay, without its trigger events_stay" in out
+    said = " ".join(out.split())
+    assert "broken 2 times: without its trigger deployments_stay, without its trigger events_stay" in said
 
 
 def test_deep_looks_at_a_backup_without_a_project(
@@ -270,7 +271,7 @@ def test_deep_looks_at_a_backup_without_a_project(
     capsys.readouterr()
     assert run_command(cli, "retrain", ["doctor", "--deep", "--db", "backup.db"]) == 0
     out, err = capsys.readouterr()
-    assert INVARIANTS["I10"][:40] in out
+    assert INVARIANTS["I10"] in " ".join(out.split())
     assert "Traceback" not in err
     assert (elsewhere / "backup.db").read_bytes() == before
     assert run_command(cli, "retrain", ["doctor", "--db", "backup.db"]) == 1, "a project is looked for"
