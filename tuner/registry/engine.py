@@ -124,10 +124,7 @@ class Database:
             yield connection
 
     def write_beside_others(self) -> AbstractContextManager[Connection]:
-        """A write that is safe beside others of its kind, since it changes only rows by their fence.
-
-        SQLite knows one writer at a time: here it is `write`.
-        """
+        """For what touches only rows that are the caller's own. SQLite lets one writer in: it is `write`."""
         return self.write()
 
     @property
