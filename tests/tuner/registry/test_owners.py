@@ -3,9 +3,6 @@
 import fcntl
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
 from tests.tuner.registry.reading import content
+from tests.tuner.registry.together import in_child, start
 from tuner.errors import StorageError
 from tuner.experiment import Evaluation, State, Study
 from tuner.registry import Registry
@@ -39,16 +37,6 @@ def forge(path: Path, **columns: str) -> None:
             raw.execute(f"UPDATE owners SET {column} = ?", (value,))
 
 
-def start(code: str, path: Path) -> "subprocess.Popen[str]":
-    """Run a script until it says that it is ready; it then waits for its end."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
 CLAIM = """
 import sys
 from tuner.registry import open_registry
@@ -63,7 +51,7 @@ sys.stdin.read()
 def test_what_a_killed_process_held_is_claimable_at_once(
     registry: Registry, study: Study, path: Path
 ) -> None:
-    with start(CLAIM, path) as process:
+    with start(CLAIM, str(path)) as process:
         assert registry.recover() == []
         assert len(locks(path)) == 1
         process.kill()
@@ -76,7 +64,7 @@ def test_what_a_killed_process_held_is_claimable_at_once(
 
 
 def test_a_stopped_process_is_alive(registry: Registry, study: Study, path: Path) -> None:
-    with start(CLAIM, path) as process:
+    with start(CLAIM, str(path)) as process:
         process.send_signal(signal.SIGSTOP)
         assert registry.recover() == []
         process.send_signal(signal.SIGCONT)
@@ -102,29 +90,10 @@ os.kill(os.getpid(), 9)
 def test_a_child_that_outlives_its_parent_does_not_keep_it_alive(
     registry: Registry, study: Study, path: Path
 ) -> None:
-    with start(FORK_AND_CLAIM, path) as process:
+    with start(FORK_AND_CLAIM, str(path)) as process:
         process.wait()
         assert len(registry.recover()) == 3
         process.communicate()
-
-
-def in_child(act: Callable[[], object]) -> str:
-    """What `act` raises in a forked child, or "nothing"."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:  # pragma: no cover
-        said = "nothing"
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001
-            said = f"{type(error).__name__}: {error}"
-        os.write(writer, said.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, encoding="utf-8") as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    return said
 
 
 def test_a_forked_child_cannot_use_the_registry_and_does_not_harm_it(

@@ -1,8 +1,5 @@
 """Several processes and threads on one database: nothing twice, nothing lost, nobody turned away."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +9,7 @@ import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, Connect, some
 from tests.tuner.registry.reading import content
+from tests.tuner.registry.together import run_together
 from tuner.experiment import Evaluation, State
 from tuner.registry import Registry
 
@@ -29,40 +27,7 @@ def together(request: pytest.FixtureRequest, path: Path) -> Together:
     if request.param == "python's":
         request.getfixturevalue("stdlib_sqlite")
         hide = "sys.modules['pysqlite3'] = sys.modules['pysqlite3.dbapi2'] = None"
-
-    def run(n: int, lines: str) -> list[Any]:
-        head = f"""
-import json, sys
-{hide}
-from tests.contracts.registry_cases import ON, SPEC, some
-from tuner.experiment import *
-from tuner.registry import *
-path = sys.argv[1]
-print("ready", flush=True)
-sys.stdin.readline()
-"""
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", head + lines + "\nprint(json.dumps(said))", path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(n)
-        ]
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        ends = [process.communicate() for process in processes]
-        assert [process.returncode for process in processes] == [0] * n, "\n".join(err for _, err in ends)
-        return [json.loads(out) for out, _ in ends]
-
-    return run
+    return lambda n, lines: run_together(n, lines, str(path), hide)
 
 
 @BUNDLED
