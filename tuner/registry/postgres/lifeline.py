@@ -10,6 +10,7 @@ import math
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -74,6 +75,8 @@ class ServerLock(Lifeline):
     def release(self) -> None:
         with self._guard:
             if self._connection is not None and self._database.is_open:
+                with suppress(psycopg.Error):  # the end of the connection frees it too, but a little later
+                    self._connection.execute("SELECT pg_advisory_unlock(%s)", [_key(self.token)])
                 self._connection.close()
             self._connection, self._is_held = None, False
 

@@ -153,7 +153,7 @@ def await_death(server: PostgresServer) -> None:
         "SELECT DISTINCT token FROM owners JOIN experiments ON owner_id = owners.id", "contract"
     )
     key = int.from_bytes(bytes.fromhex(str(token)), "big", signed=True)
-    server.execute(f"SELECT pg_advisory_lock({key})", "contract")
+    server.execute(f"SELECT pg_advisory_lock({key}), pg_advisory_unlock({key})", "contract")
 
 
 def test_a_stopped_process_is_alive_until_its_lease_is_over(
