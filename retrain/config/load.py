@@ -6,8 +6,9 @@ the file.
 """
 
 import os
+import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -58,6 +59,10 @@ def load_config(
         if value is not None:
             _set(document, key, value)
             origins[key] = "the command line"
+    for key in _keys_with_nul(document):
+        raise ConfigError(
+            f"{_shown(source)}: `{key}` must not hold a NUL character.", "Take \\u0000 out of it."
+        )
     root = source.resolve().parent
     if isinstance(document.get("db"), str):
         document["db"] = _absolute_url(document["db"], Path.cwd() if "db" in origins else root)
@@ -76,9 +81,7 @@ def find_config(path: Path | None = None) -> Path | None:
     Raises:
         ConfigError: `path` names a file that does not exist.
     """
-    if path is not None and not path.is_dir():
-        if not path.exists():
-            raise ConfigError(f"The configuration {str(path)!r} does not exist.", "retrain init")
+    if path is not None and not _is_folder(path):
         return path
     folder = Path() if path is None else path
     if (folder / FILE).is_file():
@@ -87,6 +90,18 @@ def find_config(path: Path | None = None) -> Path | None:
     if project.is_file() and "retrain" in _table(_parse(project), "tool"):
         return project
     return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise ConfigError(f"The configuration {str(path)!r} does not exist.", "retrain init") from None
+    except (OSError, ValueError) as error:  # too long a name, a NUL in it, a folder that is closed to us
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(
+            f"The configuration {str(path)!r} cannot be read: {reason}.", "Name another file with --config."
+        ) from None
 
 
 def _read(source: Path) -> dict[str, Any]:
@@ -181,6 +196,18 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
             inner = document[section] = {}
         document = inner
     document[name] = value
+
+
+def _keys_with_nul(value: Any, key: str = "") -> Iterator[str]:
+    """Where a NUL stands, which no name of a file and no argument of a program can hold."""
+    if isinstance(value, str) and "\0" in value:
+        yield key
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _keys_with_nul(inner, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _keys_with_nul(inner, f"{key}[{i}]")
 
 
 def _absolute_url(url: str, folder: Path) -> str:

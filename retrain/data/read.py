@@ -3,6 +3,7 @@
 import csv
 import gzip
 import logging
+import stat
 import warnings
 import zlib
 from pathlib import Path
@@ -82,16 +83,20 @@ def _built_in(name: str) -> pd.DataFrame:
 
 
 def _check_path(path: Path) -> None:
-    if path.is_dir():
-        raise DataError(f"The data {str(path)!r} must be a file, but it is a folder.", _ANOTHER)
-    if not path.exists():
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         files = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
         near = did_you_mean(path.name, [*files, *BUILT_IN_DATA])
         raise DataError(
             f"The data {str(path)!r} do not exist.{near}",
             f"Data sets that need no file: {', '.join(BUILT_IN_DATA)}",
-        )
-    if path.stat().st_size == 0:
+        ) from None
+    except OSError as error:
+        raise DataError(f"The data {str(path)!r} cannot be read: {error.strerror}.", _ANOTHER) from None
+    if stat.S_ISDIR(found.st_mode):
+        raise DataError(f"The data {str(path)!r} must be a file, but it is a folder.", _ANOTHER)
+    if found.st_size == 0:
         raise DataError(f"The data {str(path)!r} are empty.", _ANOTHER)
 
 

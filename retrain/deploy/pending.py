@@ -25,7 +25,7 @@ def finish_pending(config: Config, registry: Registry) -> list[str]:
         StorageError: the disk refuses.
     """
     store = VersionStore.of(config)
-    if not store.folder.exists() and not registry.versions(config.name):
+    if not store.exists() and not registry.versions(config.name):
         return []
     with store.lock():
         return _finish(config, registry, store)

@@ -50,6 +50,11 @@ class VersionStore:
         """The store that the configuration names."""
         return cls(config.root / config.deploy.versions)
 
+    def exists(self) -> bool:
+        """Whether there is a folder yet."""
+        with storage_errors(f"looking for {self.folder.name!r}"):
+            return self.folder.exists()
+
     def path(self, number: int) -> Path:
         """Directory of a version."""
         return self.folder / f"{number:06d}"

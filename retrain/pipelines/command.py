@@ -59,15 +59,17 @@ class CommandPipeline(Pipeline):
         """
         program = self._words[0]
         found = self._root / program if "/" in program else Path(shutil.which(program) or "/nowhere")
-        if found.is_file() and os.access(found, os.X_OK):
+        if _is_file(found) and os.access(found, os.X_OK):
             return
-        if found.is_file():
+        if _is_file(found):
             raise ConfigError(
                 f"The program {program!r} of pipeline.command may not be executed.", f"chmod +x {found}"
             )
         raise ConfigError(
             f"There is no program {program!r}, as pipeline.command names it.",
-            f"Write ./{program} for the file in {self._root}." if (self._root / program).is_file() else "",
+            f"Write ./{program} for the file in {self._root}."
+            if _is_file(self._root / program)
+            else f"Mend `command` under [pipeline]; it starts in {self._root}.",
         )
 
     def provenance(self) -> Provenance:
@@ -211,3 +213,10 @@ def _code_version(words: Iterable[str], root: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"{' '.join(words)} {digest.hexdigest()[:16]}"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long a name, or a folder that is closed to us
+        return False

@@ -96,7 +96,11 @@ class Reference:
 
 def _import_file(path: Path) -> ModuleType:
     """Import a file under a name of its own, so that `random.py` shadows nothing; search its folder, too."""
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # too long a name, or a folder that is closed to us
+        found = False
+    if not found:
         near = did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
         raise ConfigError(
             f"There is no file {str(path)!r}, as pipeline.kind names it.{near}",

@@ -71,7 +71,10 @@ def locate(url: str | Path) -> Path:
         path = Path(given).expanduser().resolve()
         kind = path.stat().st_mode if path.exists() else None
     except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(f"A registry is a file, but {str(given)!r} cannot be one: {error}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"A registry is a file, but {str(given)!r} cannot be one: {reason}.", "Name a file with --db."
+        ) from None
     if kind is not None and not stat.S_ISREG(kind):
         what = "a folder" if stat.S_ISDIR(kind) else "a device, pipe or socket"
         raise UsageError(f"A registry is a file, but {path} is {what}.", "Name a file with --db.")
