@@ -1,5 +1,8 @@
 """What a Registry answers, and how it keeps versions, ledger and events."""
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
@@ -15,7 +18,7 @@ from tuner.experiment import (
     State,
     Study,
 )
-from tuner.registry.base import Effort, Limits, Registry, StudySpec, VersionState
+from tuner.registry.base import Claim, Effort, Limits, Registry, StudySpec, VersionState
 
 __all__ = ["QueriesContract"]
 
@@ -182,6 +185,50 @@ class QueriesContract(RegistryFixtures):
         clock.now += 4
         registry.complete(fourth, Evaluation(0.5, duration_s=4.0), ON)
         assert registry.effort(study) == Effort(15.0, 19.0)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_effort_is_the_union_of_all_spans(
+        self, registry: Registry, study: Study, clock: Clock, seed: int
+    ) -> None:
+        rng = Random(seed)
+        registry.add(study, some(12))
+        running: list[Claim] = []
+        n_claimed = 0
+        while running or n_claimed < 12:
+            clock.now += rng.choice([0, 1, 4])
+            if n_claimed < 12 and (not running or rng.random() < 0.5):
+                running += registry.claim(study)
+                n_claimed += 1
+            else:
+                registry.complete(running.pop(rng.randrange(len(running))), Evaluation(0.5), ON)
+        done = registry.experiments(study)
+        seconds = {t for e in done for t in range(int(e.started_at or 0), int(e.finished_at or 0))}
+        assert registry.effort(study).wall_s == len(seconds)
+
+    def test_studies_and_runs_that_lie_between_each_other_are_listed_apart(
+        self, registry: Registry, study: Study
+    ) -> None:
+        second = registry.open_study(replace(SPEC, name="second"))
+        runs = [registry.start_run(study, method="random", n_wanted=n, seed=0, info={}) for n in (1, 2)]
+        wanted: dict[int, list[int]] = {0: [], 1: [], 2: [], 3: []}
+        for n, one in enumerate(some(12)):
+            of, run = [(study, None), (study, runs[0]), (second, None), (study, runs[1])][n % 4]
+            wanted[n % 4] += [each.id for each in registry.add(of, [one], run=run)]
+        of_study = sorted(wanted[0] + wanted[1] + wanted[3])
+        assert [each.id for each in registry.experiments(second)] == wanted[2]
+        assert [each.id for each in registry.experiments(study)] == of_study
+        assert [each.id for each in registry.experiments(study, limit=4, newest_first=True)] == of_study[
+            :-5:-1
+        ]
+        for run, ids in zip(runs, (wanted[1], wanted[3]), strict=True):
+            for given in (study, None):
+                assert [each.id for each in registry.experiments(given, run=run)] == ids
+            assert registry.counts(study, run)[State.WAITING] == 3
+        assert registry.counts(study)[State.WAITING] == 9
+        assert (
+            registry.experiments(second, states=[State.COMPLETE, State.WAITING], limit=1)[0].id
+            == wanted[2][0]
+        )
 
     def test_a_clock_set_back_takes_no_effort_away(
         self, registry: Registry, study: Study, clock: Clock

@@ -9,20 +9,28 @@ from sqlalchemy import (
     Connection,
     ScalarSelect,
     Select,
+    and_,
     bindparam,
-    case,
     func,
-    literal,
     literal_column,
     select,
-    union_all,
 )
 
 from tuner.errors import NotFoundError
 from tuner.experiment import Direction, Experiment, Measurement, Params, Provenance, State, Study
 from tuner.registry import codec
 from tuner.registry.base import Attempt, Effort, Run
-from tuner.registry.schema import attempts, experiments, measurements, owners, provenances, shapes
+from tuner.registry.schema import (
+    attempts,
+    efforts,
+    experiments,
+    measurements,
+    owners,
+    provenances,
+    scored,
+    shapes,
+)
+from tuner.registry.schema import counts as kept
 
 __all__ = [
     "EXPERIMENTS",
@@ -60,7 +68,6 @@ EXPERIMENTS: Select[Any] = (
 
 LAST_CHARACTER = chr(0x10FFFF)
 """Ends every prefix search: nothing sorts after it."""
-_ALL = "all"
 
 
 def starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
@@ -127,47 +134,48 @@ def list_experiments(
 ) -> list[Experiment]:
     """See `Registry.experiments`."""
     query = EXPERIMENTS
-    if study is not None:
-        query = query.where(experiments.c.study_id == study.id)
     if states is not None:
         query = query.where(experiments.c.state.in_([state.value for state in states]))
-        if State.COMPLETE not in states:
-            query = query.where(experiments.c.value.is_(None))  # for the index
+    if states is not None and State.COMPLETE not in states:
+        query = query.where(experiments.c.value.is_(None))  # for the index
+        if study is not None:
+            query = query.where(experiments.c.study_id == study.id)
+    elif study is not None or run is not None:
+        query = query.where(*_where_they_lie(study, run))
     if run is not None:
         query = query.where(experiments.c.run_id == run.id)
     order = experiments.c.id.desc() if newest_first else experiments.c.id
     return _read(connection, query.order_by(order).limit(limit))
 
 
+def _where_they_lie(study: Study | None, run: Run | None) -> list[ColumnElement[bool]]:
+    """The rows of a study, or of a run, by the range of ids in which all of them lie."""
+    study_id = study.id if study is not None else run.study_id if run is not None else None
+    of = kept.c.study_id == study_id
+    if run is not None:
+        of = and_(of, kept.c.run_id == run.id)
+    first, last = (
+        select(end).where(of).scalar_subquery()
+        for end in (func.min(kept.c.first_id), func.max(kept.c.last_id))
+    )
+    # The plus keeps SQLite from the index of configurations, whose order is no order.
+    return [experiments.c.id.between(first, last), literal_column("+experiments.study_id") == study_id]
+
+
 def counts(connection: Connection, study: Study, run: Run | None) -> dict[State, int]:
     """See `Registry.counts`."""
-    of = experiments.c.study_id == study.id if run is None else experiments.c.run_id == run.id
-    without_value = (
-        select(experiments.c.state, func.count())
-        .where(of, experiments.c.value.is_(None))
-        .group_by(experiments.c.state)
-    )
-    everything = select(literal(_ALL), func.count()).where(of)
-    # One statement, so that all numbers are of one moment.
-    rows = connection.execute(union_all(without_value, everything))
-    found = {str(row[0]): int(row[1]) for row in rows}
-    counted = {state: found.get(state.value, 0) for state in State if state is not State.COMPLETE}
-    return {State.COMPLETE: found[_ALL] - sum(counted.values())} | counted
+    query = select(*(func.sum(kept.c[state.value]) for state in State)).where(kept.c.study_id == study.id)
+    if run is not None:
+        query = query.where(kept.c.run_id == run.id)
+    found = connection.execute(query).one()
+    return {state: n or 0 for state, n in zip(State, found, strict=True)}
 
 
 def provenances_of(connection: Connection, study: Study) -> list[tuple[Provenance, int]]:
     """See `Registry.provenances`."""
-    n_complete = (
-        select(func.count())
-        .where(
-            experiments.c.study_id == study.id,
-            experiments.c.provenance_id == provenances.c.id,
-            experiments.c.value.is_not(None),
-        )
-        .scalar_subquery()
-    )
     rows = connection.execute(
-        select(provenances, n_complete.label("n"))
+        select(provenances, func.coalesce(scored.c.n_complete, 0).label("n"))
+        .outerjoin(scored, scored.c.provenance_id == provenances.c.id)
         .where(provenances.c.study_id == study.id)
         .order_by(provenances.c.turn.desc())
     )
@@ -229,22 +237,8 @@ def find_scored(
 
 def effort(connection: Connection, study: Study) -> Effort:
     """See `Registry.effort`."""
-    started, ended = experiments.c.started_at, experiments.c.finished_at
-    spans = (
-        select(
-            started,
-            ended,
-            experiments.c.duration_s,
-            func.max(ended).over(order_by=started, rows=(None, -1)).label("until"),
-        )
-        .where(experiments.c.study_id == study.id, ended.is_not(None))
-        .subquery()
-    )
-    # Of each span, what no earlier one covers; a clock that was set back makes none of it negative.
-    since = case((spans.c.until > spans.c.started_at, spans.c.until), else_=spans.c.started_at)
-    fresh = case((spans.c.finished_at > since, spans.c.finished_at - since), else_=0.0)
-    row = connection.execute(select(func.sum(spans.c.duration_s), func.sum(fresh))).one()
-    return Effort(row[0] or 0.0, row[1] or 0.0)
+    row = connection.execute(select(efforts).where(efforts.c.study_id == study.id)).one()
+    return Effort(row.experiments_s, row.wall_s)
 
 
 def measurements_of(connection: Connection, experiment: Experiment) -> list[Measurement]:

@@ -1,4 +1,4 @@
-"""What tables cannot say: triggers that refuse to rewrite history, and views for whoever opens the file."""
+"""What tables cannot say: triggers that refuse to rewrite history or keep count, and views for people."""
 
 from sqlalchemy import Connection
 
@@ -13,6 +13,12 @@ def _refuse(name: str, event: str, message: str, when: str = "") -> str:
 
 
 TRIGGERS: tuple[str, ...] = (
+    _refuse(
+        "experiments_start_waiting",
+        "INSERT ON experiments",
+        "an experiment is written as waiting",
+        "NEW.state <> 'waiting'",
+    ),
     _refuse(
         "experiments_finished_stay",
         "UPDATE ON experiments",
@@ -33,8 +39,8 @@ TRIGGERS: tuple[str, ...] = (
     ),
     _refuse(
         "experiments_keep_identity",
-        "UPDATE OF id, public_id, study_id, method, shape_id, params, config_hash, repeat, seed, created_at"
-        " ON experiments",
+        "UPDATE OF id, public_id, study_id, run_id, method, shape_id, params, config_hash, repeat, seed,"
+        " created_at ON experiments",
         "what an experiment is never changes",
     ),
     _refuse(
@@ -59,6 +65,41 @@ TRIGGERS: tuple[str, ...] = (
         "only a staged version can be discarded",
         "OLD.state <> 'staged'",
     ),
+    """CREATE TRIGGER experiments_count_new AFTER INSERT ON experiments BEGIN
+    INSERT INTO counts (study_id, run_id, first_id, last_id, waiting)
+        VALUES (NEW.study_id, ifnull(NEW.run_id, 0), NEW.id, NEW.id, 1)
+        ON CONFLICT DO UPDATE SET waiting = waiting + 1, first_id = min(first_id, NEW.id),
+            last_id = max(last_id, NEW.id);
+    END""",
+    """CREATE TRIGGER experiments_count_moved AFTER UPDATE OF state ON experiments BEGIN
+    UPDATE counts SET
+            waiting = waiting + (NEW.state = 'waiting') - (OLD.state = 'waiting'),
+            running = running + (NEW.state = 'running') - (OLD.state = 'running'),
+            complete = complete + (NEW.state = 'complete'),
+            pruned = pruned + (NEW.state = 'pruned'),
+            failed = failed + (NEW.state = 'failed')
+        WHERE study_id = NEW.study_id AND run_id = ifnull(NEW.run_id, 0);
+    END""",
+    """CREATE TRIGGER studies_begin AFTER INSERT ON studies BEGIN
+    INSERT INTO efforts (study_id) VALUES (NEW.id);
+    END""",
+    """CREATE TRIGGER experiments_count_scored AFTER UPDATE OF state ON experiments
+    WHEN NEW.state = 'complete' BEGIN
+    INSERT INTO scored (provenance_id, n_complete) VALUES (NEW.provenance_id, 1)
+        ON CONFLICT DO UPDATE SET n_complete = n_complete + 1;
+    END""",
+    # Time counts from the last end before this one, or from when something began to run after that.
+    """CREATE TRIGGER experiments_sum_up AFTER UPDATE OF state ON experiments
+    WHEN NEW.state IN ('complete', 'pruned', 'failed') BEGIN
+    UPDATE efforts SET
+            experiments_s = experiments_s + ifnull(NEW.duration_s, 0),
+            wall_s = wall_s + max(0, NEW.finished_at - max(ended_at, min(
+                ifnull(NEW.started_at, NEW.finished_at),
+                ifnull((SELECT min(started_at) FROM experiments
+                    WHERE study_id = NEW.study_id AND owner_id IS NOT NULL), NEW.finished_at)))),
+            ended_at = NEW.finished_at
+        WHERE study_id = NEW.study_id;
+    END""",
 )
 
 # The arrow operator hands back the text of the stored value, so that no number is rounded on its way.

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from tests.tuner.registry.machine_model import FINISHED, Model, Row
+from tests.tuner.registry.reading import miscounted
 from tuner.registry import Limits, Registry
 
 __all__ = ["Invariants"]
@@ -110,6 +111,7 @@ class Invariants:
         assert sum(counts.values()) == len(model.experiments), "I9"
         configs = Counter((row["config_hash"], row["repeat"]) for row in rows.values())
         assert set(configs.values()) <= {1}, "I9: no configuration twice"
+        assert miscounted(self._raw) == [], "I9: what triggers count is what is there"
         assert len({row["public_id"] for row in rows.values()}) == len(rows), "I9"
 
     def _best_so_far(self, rows: dict[int, Row], model: Model, reader: Registry) -> None:

@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from tuner.registry import Registry
 from tuner.registry.engine import Database, connect
-from tuner.registry.invariants import check_invariants
+from tuner.registry.invariants import check_invariants, check_sqlite
 from tuner.registry.schema import metadata
 from tuner.registry.sql_registry import SqlRegistry
 
-__all__ = ["all_rows", "broken", "content", "database_of", "writing"]
+__all__ = ["all_rows", "broken", "content", "database_of", "miscounted", "objects", "writing"]
 
 
 def all_rows(connection: Any) -> dict[str, list[tuple[Any, ...]]]:
@@ -36,7 +36,35 @@ def broken(path: Path) -> dict[str, tuple[str, ...]]:
             rows: list[tuple[Any, ...]] = raw.execute(statement).fetchall()
             return rows
 
-        return {one.id: one.examples for one in check_invariants(ask) if one.n_broken}
+        return {one.id: one.examples for one in (*check_invariants(ask), check_sqlite(ask)) if one.n_broken}
+
+
+# What is counted as it changes, and the same counted anew.
+_COUNTED = (
+    (
+        """SELECT study_id, run_id, first_id, last_id, waiting, running, complete, pruned, failed
+        FROM counts ORDER BY 1, 2""",
+        """SELECT study_id, ifnull(run_id, 0), min(id), max(id), sum(state = 'waiting'),
+        sum(state = 'running'), sum(state = 'complete'), sum(state = 'pruned'), sum(state = 'failed')
+        FROM experiments GROUP BY 1, 2 ORDER BY 1, 2""",
+    ),
+    (
+        "SELECT provenance_id, n_complete FROM scored ORDER BY 1",
+        """SELECT provenance_id, count(*) FROM experiments WHERE state = 'complete' GROUP BY 1 ORDER BY 1""",
+    ),
+    (
+        "SELECT study_id, round(experiments_s, 6), ended_at > 0 FROM efforts ORDER BY 1",
+        """SELECT s.id, round(total(e.duration_s), 6), count(e.id) > 0 FROM studies AS s
+        LEFT JOIN experiments AS e ON e.study_id = s.id AND e.finished_at IS NOT NULL
+        GROUP BY 1 ORDER BY 1""",
+    ),
+)
+
+
+def miscounted(raw: Any) -> list[tuple[Any, Any]]:
+    """What triggers have counted beside what is there, where the two differ."""
+    pairs = [[raw.execute(query).fetchall() for query in queries] for queries in _COUNTED]
+    return [(kept, counted) for kept, counted in pairs if kept != counted]
 
 
 def database_of(registry: Registry) -> Database:
@@ -44,6 +72,13 @@ def database_of(registry: Registry) -> Database:
     assert isinstance(registry, SqlRegistry)
     assert isinstance(registry.database, Database)
     return registry.database
+
+
+def objects(path: Path) -> dict[str, str]:
+    """Every table, index, trigger and view by name, its statement with single spaces."""
+    with closing(connect(path, "ro")) as connection:
+        found = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+    return {name: " ".join(sql.split()).replace("( ", "(").replace(" )", ")") for name, sql in found}
 
 
 def writing(registry: Registry) -> AbstractContextManager[Connection]:

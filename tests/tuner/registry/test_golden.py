@@ -12,7 +12,7 @@ import pytest
 from tests.contracts.registry_cases import ON, SPEC
 from tests.tuner.registry.golden.make import FOLDER, make
 from tests.tuner.registry.golden.reading import read_all
-from tests.tuner.registry.reading import broken
+from tests.tuner.registry.reading import broken, miscounted, objects
 from tuner.experiment import Evaluation, Outcome, State
 from tuner.registry import open_registry
 from tuner.registry.base import Claim
@@ -105,6 +105,17 @@ def test_it_is_brought_up_to_date_and_reads_as_it_did(version: int, path: Path) 
     open_registry(path, create=False).close()
     assert path.read_bytes() == after, "a second opening has nothing to bring up to date"
     assert sorted(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_becomes_what_the_present_version_would_have_made(version: int, path: Path) -> None:
+    unpack(version, path)
+    fresh = path.with_name("fresh.db")
+    for each in (path, fresh):
+        open_registry(each, create=True).close()
+    assert objects(path) == objects(fresh)
+    with closing(connect(path, "rw")) as raw:
+        assert miscounted(raw) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -182,6 +182,9 @@ class _Machine(RuleBasedStateMachine):
     def three_owners(self) -> None:
         for host in ("here", "here", "far"):
             self.open_one(host)
+        wanted: dict[str, Any] = {"method": "random", "n_wanted": 9, "seed": 0, "info": {}}
+        started = self.act(self.openings[0], lambda r: [r.start_run(self.study, **wanted)], as_owner=True)
+        self.run = started[0] if started else None
 
     def open_one(self, host: str) -> None:
         with self.at(self.machine(host)):
@@ -267,11 +270,12 @@ class ExperimentsMachine(_Machine):
     @rule(pick=PICK, numbers=st.lists(st.integers(0, 5), max_size=4), repeat=st.booleans(), bad=st.booleans())
     def add(self, pick: int, numbers: list[int], repeat: bool, bad: bool) -> None:
         given = [Suggestion({"depth": number}, "random") for number in numbers]
+        run = self.run if pick % 2 else None
         if bad and len(numbers) == 4:  # one wrong value, and none is written
             given.append(Suggestion({"depth": math.nan}, "random"))
             self.act(self.actor(pick), lambda r: r.add(self.study, given, repeat=repeat), UsageError)
             return
-        added = self.act(self.actor(pick), lambda r: r.add(self.study, given, repeat=repeat))
+        added = self.act(self.actor(pick), lambda r: r.add(self.study, given, run=run, repeat=repeat))
         if added is not None:
             assert [one.id for one in added] == self.model.add(numbers, repeat, self.clock.now)
 
@@ -311,7 +315,7 @@ class ExperimentsMachine(_Machine):
     @rule(pick=PICK, value=VALUES, on=st.sampled_from(PROVENANCES), step=st.integers(0, 1))
     def complete(self, pick: int, value: Any, on: Provenance, step: int) -> None:
         claim, one = self.claim_and_owner(pick)
-        evaluation = Evaluation(value, measurements=(Measurement(step, "auc", 0.25),))
+        evaluation = Evaluation(value, duration_s=0.5, measurements=(Measurement(step, "auc", 0.25),))
         refusal = self.refusal(claim, is_number(value))
         done = self.act(one, lambda r: r.complete(claim, evaluation, on), refusal)
         if done is not None:

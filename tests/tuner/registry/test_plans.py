@@ -43,13 +43,12 @@ OFTEN: dict[str, Callable[[Registry, Study, Run], object]] = {
     "finish": lambda registry, study, run: registry.finish(
         [(one, Evaluation(0.5)) for one in registry.claim(study, 2)], ON
     ),
-    "counts": lambda registry, study, run: registry.counts(study),
-    "counts of a run": lambda registry, study, run: registry.counts(study, run),
     "best": lambda registry, study, run: registry.best(study),
     "recover": lambda registry, study, run: registry.recover(),
     "get_experiment": lambda registry, study, run: registry.get_experiment("random_20231114_221320_007"),
     "add": lambda registry, study, run: registry.add(study, some(3)),
     "failed": lambda registry, study, run: registry.experiments(study, states=[State.FAILED]),
+    "of a run": lambda registry, study, run: registry.experiments(study, run=run),
     "latest": lambda registry, study, run: registry.experiments(study, limit=5, newest_first=True),
 }
 
@@ -62,6 +61,24 @@ def test_no_question_reads_every_experiment(registry: Registry, study: Study, na
     whole = [plan for plan in found if plan.startswith("SCAN experiments") and "USING" not in plan]
     assert not whole
     assert "USE TEMP B-TREE FOR ORDER BY" not in found[-1]
+
+
+COUNTED: dict[str, Callable[[Registry, Study, Run], object]] = {
+    "counts": lambda registry, study, run: registry.counts(study),
+    "counts of a run": lambda registry, study, run: registry.counts(study, run),
+    "provenances": lambda registry, study, run: registry.provenances(study),
+    "effort": lambda registry, study, run: registry.effort(study),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_what_is_counted_as_it_changes_reads_no_experiment(
+    registry: Registry, study: Study, name: str
+) -> None:
+    run = registry.start_run(study, method="random", n_wanted=1, seed=0, info={})
+    found = plans(registry, lambda: COUNTED[name](registry, study, run))
+    assert found
+    assert not [plan for plan in found if "experiments" in plan or plan.startswith("SCAN")]
 
 
 @pytest.mark.parametrize("known", [{"params": {"depth": 1, "rate": 0.125}}, {"method": "default"}], ids=str)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
-from tests.tuner.registry.reading import all_rows
+from tests.tuner.registry.reading import all_rows, objects
 from tuner.experiment import Direction, Evaluation, Failure, Outcome, Provenance, State, Study, Suggestion
 from tuner.registry import Registry, StudySpec, open_registry
 from tuner.registry.engine import Database
@@ -56,6 +56,7 @@ def copy(changes: str) -> str:
     """A statement that writes the waiting experiment once more, with these columns replaced."""
     columns = ["public_id", "study_id", "method", "shape_id", "params", "config_hash", "seed", "created_at"]
     replaced = dict(change.split("=", 1) for change in changes.split(", "))
+    columns += replaced.keys() - columns
     values = ", ".join(replaced.get(column, column) for column in columns)
     return f"INSERT INTO experiments ({', '.join(columns)}) SELECT {values} FROM experiments WHERE id=4"
 
@@ -87,7 +88,9 @@ REFUSED = [
     ("UPDATE experiments SET params='[9,9]' WHERE id=4", "never changes"),
     ("UPDATE experiments SET id=9 WHERE id=4", "never changes"),
     ("DELETE FROM experiments WHERE id=4", "never deleted"),
-    ("REPLACE INTO experiments SELECT * FROM experiments WHERE id=1", "never deleted"),
+    ("REPLACE INTO experiments SELECT * FROM experiments WHERE id=4", "never deleted"),
+    ("UPDATE experiments SET run_id=1 WHERE id=4", "never changes"),
+    (copy("config_hash=randomblob(16), public_id='new', attempt=1, state='running'"), "as waiting"),
     ("UPDATE attempts SET ending='failed' WHERE experiment_id=1", "already closed"),
     ("DELETE FROM attempts", "never deleted"),
     ("INSERT INTO attempts VALUES (2, 2, 1, 1, NULL, NULL, NULL)", "UNIQUE"),
@@ -222,13 +225,6 @@ def test_the_history_and_the_best_follow_the_direction(
 
 
 # ---- migrations
-
-
-def objects(path: Path) -> dict[str, str]:
-    """Every table, index, trigger and view by name, its statement with single spaces."""
-    with closing(raw_connect(path, "ro")) as connection:
-        found = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
-    return {name: " ".join(sql.split()).replace("( ", "(").replace(" )", ")") for name, sql in found}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table, Text
 from tuner.registry.rules import ALEMBIC
 from tuner.registry.schema import SCHEMA_VERSION, metadata
 
-__all__ = ["TRIGGERS", "VIEWS", "create_schema"]
+__all__ = ["COUNTED", "TRIGGERS", "VIEWS", "create_schema"]
 
 # Text that is no JSON is an error of the cast.
 _FUNCTIONS = (
@@ -38,6 +38,12 @@ _FINISHED = "('complete', 'pruned', 'failed')"
 
 TRIGGERS: tuple[str, ...] = (
     _refuse(
+        "experiments_start_waiting",
+        "INSERT ON experiments",
+        "an experiment is written as waiting",
+        "NEW.state <> 'waiting'",
+    ),
+    _refuse(
         "experiments_finished_stay",
         "UPDATE ON experiments",
         "this experiment is already finished",
@@ -57,8 +63,8 @@ TRIGGERS: tuple[str, ...] = (
     ),
     _refuse(
         "experiments_keep_identity",
-        "UPDATE OF id, public_id, study_id, method, shape_id, params, config_hash, repeat, seed, created_at"
-        " ON experiments",
+        "UPDATE OF id, public_id, study_id, run_id, method, shape_id, params, config_hash, repeat, seed,"
+        " created_at ON experiments",
         "what an experiment is never changes",
     ),
     _refuse("experiments_are_kept", "DELETE ON experiments", "experiments are never deleted"),
@@ -122,6 +128,29 @@ _BEST = """CREATE VIEW v_best AS
     JOIN shapes AS s ON s.id = e.shape_id"""
 
 
+# Tables on SQLite, kept by triggers; here rows that all who write share would have to be waited for.
+_N = "count(*) FILTER (WHERE state = '{0}') AS {0}"
+COUNTED = {
+    "counts": f"""CREATE VIEW counts AS
+        SELECT study_id, coalesce(run_id, 0) AS run_id, min(id) AS first_id, max(id) AS last_id,
+               {", ".join(map(_N.format, ("waiting", "running", "complete", "pruned", "failed")))}
+        FROM experiments GROUP BY 1, 2""",  # noqa: S608
+    "scored": """CREATE VIEW scored AS
+        SELECT provenance_id, count(*) AS n_complete FROM experiments
+        WHERE value IS NOT NULL GROUP BY provenance_id""",
+    "efforts": """CREATE VIEW efforts AS
+        WITH spans AS (
+            SELECT study_id, started_at, finished_at, duration_s, max(finished_at) OVER (
+                PARTITION BY study_id ORDER BY started_at
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered
+            FROM experiments WHERE finished_at IS NOT NULL)
+        SELECT t.id AS study_id, coalesce(sum(duration_s), 0) AS experiments_s,
+            coalesce(sum(greatest(0, finished_at - greatest(started_at, covered))), 0) AS wall_s,
+            coalesce(max(finished_at), 0) AS ended_at
+        FROM studies AS t LEFT JOIN spans ON spans.study_id = t.id GROUP BY t.id""",
+}
+
+
 def _spelled(view: str) -> str:
     for column in ("created_at", "started_at", "finished_at"):
         view = view.replace(
@@ -130,17 +159,18 @@ def _spelled(view: str) -> str:
     return view.replace("<params>", _PARAMS)
 
 
-VIEWS: tuple[str, ...] = tuple(map(_spelled, (_EXPERIMENTS, _HISTORY, _BEST)))
+VIEWS: tuple[str, ...] = (*COUNTED.values(), *map(_spelled, (_EXPERIMENTS, _HISTORY, _BEST)))
 
 
 def create_schema(connection: Connection) -> None:
     """Write the whole present schema into an empty schema of the server, and sign it as ours."""
     for statement in _FUNCTIONS:
         connection.exec_driver_sql(statement)
-    for index in (index for table in metadata.tables.values() for index in table.indexes):
+    tables = [table for table in metadata.tables.values() if table.name not in COUNTED]
+    for index in (index for table in tables for index in table.indexes):
         index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
-    metadata.create_all(connection, checkfirst=False)
-    for statement in (*map(_order_by_character, metadata.tables.values()), *TRIGGERS, *VIEWS, ALEMBIC):
+    metadata.create_all(connection, tables, checkfirst=False)
+    for statement in (*map(_order_by_character, tables), *TRIGGERS, *VIEWS, ALEMBIC):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("INSERT INTO alembic_version VALUES (%s)", (f"{SCHEMA_VERSION:04d}",))
 
