@@ -429,15 +429,19 @@ def _init(common: Common, example: str | None) -> None:
 
 
 @cli.command("doctor")
+@click.option("--deep", is_flag=True, help="Check what must hold for every row of the registry, too.")
 @common_options
 @pass_common
-def _doctor(common: Common) -> int:
+def _doctor(common: Common, /, deep: bool) -> int:
     """Check all that the project stands on: libraries, files, registry, versions."""
-    from retrain.doctor import doctor, findings_text, is_healthy
+    from retrain.doctor import doctor, findings_text, trouble_text
 
-    findings = doctor(common.config, db=common.db)
+    findings = doctor(common.config, db=common.db, deep=deep, tell=partial(note, common))
     emit(findings_text(findings, common.output))
-    return 0 if is_healthy(findings) else 1
+    if (trouble := trouble_text(findings)) is None:
+        return 0
+    say_labelled("error", trouble, "red")
+    return 1
 
 
 def main() -> None:

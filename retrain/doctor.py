@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from retrain.config import Config, load_config
+from retrain.config import Config, find_config, load_config
 from retrain.config.pipeline import BUILT_IN_DATA
 from retrain.page import hanging
 from retrain.pipeline import Pipeline
@@ -20,14 +19,16 @@ from retrain.tables import render, to_json
 from tuner.errors import NotFoundError, RetrainError
 from tuner.registry import open_registry
 from tuner.registry.base import ModelVersion, Registry, VersionState
-from tuner.registry.doctor import registry_info, sqlite_engine
+from tuner.registry.doctor import deep_check, registry_info, sqlite_engine
+from tuner.registry.invariants import Held
+from tuner.registry.mounts import file_system, is_network, mount_table
 from tuner.registry.opening import locate
 from tuner.space import CategoricalParam
 
-__all__ = ["Finding", "Verdict", "doctor", "file_system", "findings_text", "is_healthy"]
+__all__ = ["Finding", "Verdict", "doctor", "findings_text", "is_healthy", "trouble_text"]
 
 _LEAST_FREE_BYTES = 1 << 30
-_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre")
+_GO_BACK = "Stop all runs and go back to the latest backup."
 _LIBRARIES = (
     "numpy",
     "scikit-learn",
@@ -62,17 +63,26 @@ def doctor(
     path: Path | None = None,
     *,
     db: str | None = None,
-    mounts: Callable[[], str] = lambda: Path("/proc/self/mountinfo").read_text("utf-8", "replace"),
+    deep: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+    mounts: Callable[[], str] = mount_table,
 ) -> list[Finding]:
     """Check Python and libraries, the configuration and what it names, the registry and the model versions.
 
     Args:
         path: the configuration, as for `load_config`.
-        db: another registry than the configured one.
+        db: another registry than the configured one; with `deep` no configuration is needed for it.
+        deep: check the invariants of every row.
+        tell: takes a line now and then while that takes long.
         mounts: reads the kernel's table of mounted file systems.
     """
     findings = [*_environment()]
+    check = partial(_registry, deep=deep, tell=tell, mounts=mounts)
     try:
+        if deep and db is not None and path is None and find_config() is None:
+            what = f"none here: only {db} is looked at"
+            findings.append(Finding("configuration", Verdict.OK, what))
+            return [*findings, *_guarded("registry", partial(check, db))]
         config = load_config(path, {"db": db})
     except RetrainError as error:
         return [*findings, _problem("configuration", error)]
@@ -86,19 +96,35 @@ def doctor(
     looks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
         ("data", partial(_data, config)),
         ("deploy target", partial(_target, config, pipeline)),
-        ("registry", partial(_registry, config, pipeline, mounts)),
+        ("registry", partial(check, config.db, partial(_versions, config, pipeline))),
     )
-    for check, look in looks:
-        try:
-            findings += look()
-        except RetrainError as error:
-            findings.append(_problem(check, error))
+    for name, look in looks:
+        findings += _guarded(name, look)
+    return findings
+
+
+def _guarded(check: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a look finds, and where it fails, why."""
+    findings: list[Finding] = []
+    try:
+        findings += look()
+    except RetrainError as error:
+        findings.append(_problem(check, error))
     return findings
 
 
 def is_healthy(findings: Iterable[Finding]) -> bool:
     """Whether none of them is a problem."""
     return all(each.verdict is not Verdict.PROBLEM for each in findings)
+
+
+def trouble_text(findings: Iterable[Finding]) -> str | None:
+    """Say in one line what is a problem; None where nothing is."""
+    checks = list(dict.fromkeys(each.check for each in findings if each.verdict is Verdict.PROBLEM))
+    if not checks:
+        return None
+    many = "1 check" if len(checks) == 1 else f"{len(checks)} checks"
+    return f"{many} found a problem: {', '.join(checks)}"
 
 
 def findings_text(findings: Sequence[Finding], output: str = "table") -> str:
@@ -222,21 +248,42 @@ def _target(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
     )
 
 
-def _registry(config: Config, pipeline: Pipeline | None, mounts: Callable[[], str]) -> Iterable[Finding]:
-    path = locate(config.db)
+def _registry(
+    db: str,
+    also: Callable[[Registry], Iterable[Finding]] = lambda _: (),
+    *,
+    deep: bool,
+    tell: Callable[[str], None],
+    mounts: Callable[[], str],
+) -> Iterable[Finding]:
+    path = locate(db)
     yield from _storage(path.parent, mounts)
     try:
-        registry = open_registry(config.db, create=False, read_only=True)
+        registry = open_registry(db, create=False, read_only=True)
     except NotFoundError:
         yield Finding("registry", Verdict.OK, f"none yet; the first run makes {path}")
         return
     with registry:
-        yield from _registry_file(registry)
-        yield from _versions(config, pipeline, registry)
+        yield from _registry_file(registry, whole=not deep)
+        if deep:
+            yield from map(_invariant, deep_check(registry, tell))
+        yield from also(registry)
 
 
-def _registry_file(registry: Registry) -> Iterable[Finding]:
-    info = registry_info(registry)
+def _invariant(held: Held) -> Finding:
+    if not held.n_broken:
+        return Finding(held.id, Verdict.OK, held.rule)
+    more = ", ..." if held.n_broken > len(held.examples) else ""
+    return Finding(
+        held.id,
+        Verdict.PROBLEM,
+        f"{held.rule}: broken {held.n_broken} times: {', '.join(held.examples)}{more}",
+        _GO_BACK,
+    )
+
+
+def _registry_file(registry: Registry, *, whole: bool) -> Iterable[Finding]:
+    info = registry_info(registry, whole=whole)
     yield Finding(
         "registry",
         Verdict.OK,
@@ -247,9 +294,9 @@ def _registry_file(registry: Registry) -> Iterable[Finding]:
             "integrity",
             Verdict.PROBLEM,
             "; ".join(info.problems),
-            "Stop all runs and go back to the latest backup.",
+            _GO_BACK,
         )
-    else:
+    elif whole:
         yield Finding("integrity", Verdict.OK, "no damage found")
     if info.n_held_by_dead:
         yield Finding(
@@ -279,10 +326,24 @@ def _versions(config: Config, pipeline: Pipeline | None, registry: Registry) -> 
         else:
             n_sound += 1
     active = next((each for each in known if each.state == VersionState.ACTIVE), None)
+    if active is not None:
+        yield from _edited(config, active)
     said = "none is active" if active is None else f"v{active.number} is active"
     if active is not None and pipeline is not None and pipeline.can_fit and not _has_model(active):
         said += " (hyperparameters only)"
     yield Finding("versions", Verdict.OK, f"{n_sound} of {len(known)} match their hashes; {said}")
+
+
+def _edited(config: Config, active: ModelVersion) -> Iterable[Finding]:
+    """Whether what is deployed is still what the target says."""
+    from retrain.deploy.pending import edits
+    from retrain.deploy.target_file import TargetFile
+
+    target = TargetFile.of(config)
+    if target is None:
+        return
+    for edit in edits(target, target.read(), active):
+        yield Finding("deploy target", Verdict.WARNING, edit, "retrain --dry-run")
 
 
 def _has_model(version: ModelVersion) -> bool:
@@ -290,8 +351,8 @@ def _has_model(version: ModelVersion) -> bool:
 
 
 def _storage(folder: Path, mounts: Callable[[], str]) -> Iterable[Finding]:
-    kind = file_system(folder, mounts)
-    if kind in _NETWORK:
+    kind = file_system(folder, mounts())
+    if is_network(kind):
         yield Finding(
             "file system",
             Verdict.PROBLEM,
@@ -303,23 +364,6 @@ def _storage(folder: Path, mounts: Callable[[], str]) -> Iterable[Finding]:
     free = shutil.disk_usage(folder).free
     low = free < _LEAST_FREE_BYTES
     yield Finding("disk", Verdict.WARNING if low else Verdict.OK, f"{_size(free)} free")
-
-
-def file_system(folder: Path, mounts: Callable[[], str]) -> str:
-    """The type of the file system a folder is on, such as "ext4"; empty where the kernel does not say."""
-    try:
-        table = mounts()
-    except OSError:
-        return ""
-    best, kind = "", ""
-    for line in table.splitlines():
-        fields = line.split()
-        if "-" not in fields[6:]:
-            continue
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), fields[4])
-        if folder.resolve().is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-", 6) + 1]
-    return kind
 
 
 def _size(n_bytes: int) -> str:

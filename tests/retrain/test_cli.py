@@ -448,9 +448,10 @@ def test_doctor_before_and_after(run: Run, project: Path) -> None:
 
 def test_doctor_reports_what_is_wrong_with_1(run: Run, project: Path) -> None:
     (project / "retrain.toml").write_text(CONFIGURATION.replace("metric =", "mtric =", 1))
-    code, out, _ = run("doctor", "--format", "json")
+    code, out, err = run("doctor", "--format", "json")
     document = json.loads(out)
     assert (code, document["healthy"]) == (1, False)
+    assert err == "error: 1 check found a problem: configuration\n"
     (problem,) = [each for each in document["findings"] if each["verdict"] == "problem"]
     assert "Did you mean 'metric'?" in problem["detail"]
 

@@ -1,23 +1,20 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from retrain.cli import cli, run_command
-from retrain.doctor import Finding, Verdict, doctor, file_system, findings_text, is_healthy
+from retrain.doctor import Finding, Verdict, doctor, findings_text, is_healthy
 from tests.retrain.test_cli import CONFIGURATION, MODEL, TRAIN
 from tuner.registry import open_registry
-
-MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 22 0:25 / /data rw - nfs4 server:/data rw
-31 30 8:2 / /data/local rw,noatime master:1 shared:3 - xfs /dev/sdb1 rw
-32 22 0:30 / /my\040disk rw - btrfs /dev/sdc rw
-a line that is none
-"""
+from tuner.registry.engine import connect
+from tuner.registry.invariants import INVARIANTS
 
 
 @pytest.fixture
@@ -65,27 +62,6 @@ def test_it_changes_nothing(project: Path) -> None:
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     doctor()
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
-
-
-@pytest.mark.parametrize(
-    ("folder", "kind"),
-    [
-        ("/home/me", "ext4"),
-        ("/data/x", "nfs4"),
-        ("/data/local/x", "xfs"),
-        ("/my disk/x", "btrfs"),
-        ("/database", "ext4"),
-    ],
-)
-def test_the_longest_mount_point_decides(folder: str, kind: str) -> None:
-    assert file_system(Path(folder), lambda: MOUNTS) == kind
-
-
-def test_a_kernel_that_does_not_say() -> None:
-    def none() -> str:
-        raise FileNotFoundError
-
-    assert file_system(Path("/"), none) == ""
 
 
 def test_a_network_file_system_is_a_problem(project: Path) -> None:
@@ -256,3 +232,55 @@ def test_rows_for_machines() -> None:
     findings = [Finding("a", Verdict.WARNING, "b", "c")]
     assert findings_text(findings, "csv") == "verdict,check,detail,remedy\nwarning,a,b,c"
     assert json.loads(findings_text(findings, "json"))["healthy"] is True
+
+
+# ---- every row of the registry
+
+
+def test_deep_says_for_each_invariant_how_it_stands(project: Path) -> None:
+    deploy(0.5)
+    findings = doctor(deep=True)
+    assert is_healthy(findings)
+    found = {each.check: each.detail for each in findings}
+    assert {id_: found[id_] for id_ in INVARIANTS} == INVARIANTS
+
+
+def test_deep_names_what_is_broken(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deploy(0.5)
+    with closing(connect(project / "experiments.db", "rw")) as raw:
+        raw.execute("DROP TRIGGER events_stay")
+        raw.execute("DROP TRIGGER deployments_stay")
+        raw.execute("UPDATE deployments SET from_version = to_version")
+    assert run_command(cli, "retrain", ["doctor"]) == 0
+    capsys.readouterr()
+    assert run_command(cli, "retrain", ["doctor", "--deep"]) == 1
+    out, err = capsys.readouterr()
+    assert err == "error: 2 checks found a problem: I12, I14\n"
+    said = " ".join(out.split())
+    assert "broken 2 times: without its trigger deployments_stay, without its trigger events_stay" in said
+
+
+def test_deep_looks_at_a_backup_without_a_project(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(0.5)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    shutil.copy(project / "experiments.db", elsewhere / "backup.db")
+    before = (elsewhere / "backup.db").read_bytes()
+    monkeypatch.chdir(elsewhere)
+    capsys.readouterr()
+    assert run_command(cli, "retrain", ["doctor", "--deep", "--db", "backup.db"]) == 0
+    out, err = capsys.readouterr()
+    assert INVARIANTS["I10"] in " ".join(out.split())
+    assert "Traceback" not in err
+    assert (elsewhere / "backup.db").read_bytes() == before
+    assert run_command(cli, "retrain", ["doctor", "--db", "backup.db"]) == 1, "a project is looked for"
+
+
+def test_a_target_that_was_edited_by_hand_is_told(project: Path) -> None:
+    deploy(0.5)
+    assert look("deploy target", Verdict.WARNING) == []
+    model = project / "model.py"
+    model.write_text(model.read_text().replace("0.5", "0.75"))
+    (edited,) = look("deploy target", Verdict.WARNING)
+    assert "model.py was edited by hand since version" in edited.detail

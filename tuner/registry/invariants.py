@@ -4,8 +4,7 @@ Questions in SQL that SQLite and PostgreSQL both understand, each answered for m
 most so many that no answer takes long: a reader must not keep the log of a busy registry from shrinking.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from tuner.registry.base import Limits
 from tuner.registry.rules import TRIGGERS
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION
 
-__all__ = ["INVARIANTS", "Ask", "Held", "check_invariants", "check_sqlite"]
+__all__ = ["INVARIANTS", "Ask", "Held", "check_invariants", "file_problems"]
 
 Ask = Callable[[str], Sequence[Sequence[Any]]]
 """Runs one statement and returns all its rows."""
@@ -35,6 +34,7 @@ INVARIANTS = {
 }
 """I13 and I15 to I17 are about what happens, not about what is stored: the tests hold them."""
 
+_OF_THE_FILE = ("I4", "I14")
 _ROWS_AT_ONCE = 50_000
 _N_NAMED = 5
 
@@ -136,44 +136,66 @@ class Held:
         return INVARIANTS[self.id]
 
 
-def check_invariants(ask: Ask, tell: Callable[[str], None] = lambda _: None) -> list[Held]:
-    """Check I1 to I12 as far as rows can say; see `check_sqlite` for the file they are in.
+def _say_nothing(_: str) -> None:
+    """What takes no time needs no progress."""
+
+
+def check_invariants(
+    ask: Ask, tell: Callable[[str], None] = _say_nothing, *, is_file: bool = True
+) -> list[Held]:
+    """Check each invariant, as far as rows can say, in the order of `INVARIANTS`.
 
     Args:
         ask: runs a statement; every statement alone sees one moment of a registry that is in use.
         tell: takes a line now and then that says how far it is.
+        is_file: whether this is SQLite. I4 and I14 are about its file, and left out elsewhere.
     """
-    broken: dict[str, list[str]] = {id_: [] for id_ in INVARIANTS}
-    n_broken: Counter[str] = Counter()
-    for id_, example in (*_in_each(ask, tell), *_anywhere(ask, tell)):
-        n_broken[id_] += 1
-        if len(broken[id_]) < _N_NAMED:
-            broken[id_].append(example)
-    return [Held(id_, n_broken[id_], tuple(broken[id_])) for id_ in INVARIANTS if id_ != "I14"]
+    [[n, newest]] = ask("SELECT count(*), coalesce(max(id), 0) FROM experiments")
+    if n <= _ROWS_AT_ONCE:
+        tell = _say_nothing
+    checks = (
+        *_in_each(ask, newest, tell),
+        *_anywhere(ask, tell),
+        *(_in_the_file(ask, tell) if is_file else ()),
+    )
+    broken: dict[str, list[str]] = {id_: [] for id_ in INVARIANTS if is_file or id_ not in _OF_THE_FILE}
+    for id_, example in checks:
+        broken[id_].append(example)
+    return [Held(id_, len(each), tuple(each[:_N_NAMED])) for id_, each in broken.items()]
 
 
-def check_sqlite(ask: Ask) -> Held:
-    """Check I14: SQLite's own checks, who the file says it is, and whether its rules are in place."""
+def file_problems(ask: Ask) -> list[str]:
+    """What SQLite's own checks of a whole file find; takes seconds for each GB."""
     found = [str(row[0]) for row in ask("PRAGMA integrity_check(10)") if row[0] != "ok"]
-    found += [
+    return found + [
         f"{row[0]} row {row[1]} refers to a missing {row[2]}" for row in ask("PRAGMA foreign_key_check")
     ]
+
+
+def _in_the_file(ask: Ask, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    for table in _NEVER_DELETED:  # and numbered without a gap
+        [[n, newest]] = ask(f"SELECT count(*), coalesce(max(id), 0) FROM {table}")  # noqa: S608
+        if n != newest:
+            yield "I4", f"{newest - n} of {newest} {table}"
+    tell("checking the file from end to end")
+    yield from (("I14", problem) for problem in file_problems(ask))
     for name, wanted in (("application_id", APPLICATION_ID), ("user_version", SCHEMA_VERSION)):
         if (given := ask(f"PRAGMA {name}")[0][0]) != wanted:
-            found.append(f"{name} is {given} and not {wanted}")
+            yield "I14", f"{name} is {given} and not {wanted}"
     stored = {_words(row[0]) for row in ask("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")}
-    found += [f"without its {_name(trigger)}" for trigger in TRIGGERS if _words(trigger) not in stored]
-    return Held("I14", len(found), tuple(found[:_N_NAMED]))
+    for trigger in TRIGGERS:
+        if _words(trigger) not in stored:
+            yield "I14", f"without its trigger {trigger.split()[2]}"
 
 
-def _in_each(ask: Ask, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+def _in_each(ask: Ask, newest: int, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     """Which experiment breaks which invariant."""
-    flags = ", ".join(f"CASE WHEN {broken} THEN 1 ELSE 0 END" for broken in _BROKEN_IN_EACH.values())
+    flags = ", ".join(
+        f'CASE WHEN {broken} THEN 1 ELSE 0 END AS "{id_}"' for id_, broken in _BROKEN_IN_EACH.items()
+    )
     anything = " OR ".join(f"({broken})" for broken in _BROKEN_IN_EACH.values())
-    [[n, newest]] = ask("SELECT count(*), coalesce(max(id), 0) FROM experiments")
     for first in range(1, newest + 1, _ROWS_AT_ONCE):
-        if newest > _ROWS_AT_ONCE:
-            tell(f"checking experiments: {first - 1:,} of {n:,}")
+        tell(f"checking experiments: {first - 1:,} of {newest:,}")
         each = _EACH.format(first=first, last=first + _ROWS_AT_ONCE - 1)
         question = f"SELECT public_id, {flags} FROM ({each}) AS each WHERE {anything}"  # noqa: S608
         for public_id, *broken in ask(question):
@@ -185,21 +207,8 @@ def _anywhere(ask: Ask, tell: Callable[[str], None]) -> Iterator[tuple[str, str]
         tell(f"checking {id_}: {INVARIANTS[id_]}")
         for question in questions:
             yield from ((id_, str(row[0])) for row in ask(question))
-    yield from (("I4", gap) for gap in _gaps(ask, _NEVER_DELETED))
-
-
-def _gaps(ask: Ask, tables: Iterable[str]) -> Iterator[str]:
-    """Rows that are missing from tables whose rows are numbered without a gap, and never deleted."""
-    for table in tables:
-        [[n, newest]] = ask(f"SELECT count(*), coalesce(max(id), 0) FROM {table}")  # noqa: S608
-        if n != newest:
-            yield f"{newest - n} of {newest} {table}"
 
 
 def _words(sql: object) -> str:
     """A statement without its line ends: a migration breaks its lines elsewhere."""
     return " ".join(str(sql).split())
-
-
-def _name(trigger: str) -> str:
-    return f"trigger {trigger.split()[2]}"

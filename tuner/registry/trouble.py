@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from tuner.errors import BusyError, NotARegistryError, StorageError, UsageError
+from tuner.registry.holder import lock_holder, lock_table
 
 __all__ = ["damaged", "sqlite_errors"]
 
@@ -37,8 +38,9 @@ def _translate(error: BaseException, path: Path) -> StorageError:
     family = "_".join(name.split("_")[:2])
     match family:
         case "SQLITE_BUSY" | "SQLITE_LOCKED":
+            holder = lock_holder(path, lock_table()) or "another process"
             return BusyError(
-                f"{path} is locked by another process for longer than the busy timeout.",
+                f"{path} is locked by {holder} for longer than the busy timeout.",
                 "Try again when it is done; `retrain doctor` shows who uses the registry.",
             )
         case "SQLITE_FULL":
