@@ -107,10 +107,22 @@ def _next(report: ApplyReport, flags: str) -> Sequence[str]:
     return ()
 
 
-def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table") -> str:
-    """Return the ledger, the newest last. CSV and JSON hold every column."""
+def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, verbose: bool = False) -> str:
+    """Return the ledger, the newest last. CSV and JSON hold every column.
+
+    A table fits into 80 columns: `*` marks the active version, and times are UTC minutes. With `verbose` it
+    also tells by whom and why.
+    """
     shown = [{**row, "at": timestamp(row["at"])} for row in rows]
     if output in ("csv", "json"):
         return render(shown, _LEDGER, output)
-    columns = ["to", "at", "action", "from", "active", "value", "who", "experiment"]
-    return render(shown, columns, output, keys=("to",))
+    brief = ["to", "at (UTC)", "action", "from", "value", "experiment"]
+    short = [
+        {
+            **row,
+            "to": f"{row['to']}{row['active']}",
+            "at (UTC)": row["at"].replace("T", " ")[: len("2026-11-21 09:01")],
+        }
+        for row in shown
+    ]
+    return render(short, [*brief, "who", "reason"] if verbose else brief, output, keys=("to",))

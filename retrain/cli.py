@@ -380,7 +380,7 @@ def _history(common: Common, config: "Config") -> None:
     from retrain.apply_text import history_text
     from retrain.deploying import ledger
 
-    emit(history_text(ledger(config), common.output))
+    emit(history_text(ledger(config), common.output, verbose=common.verbosity > 0))
 
 
 def _deploy(common: Common, config: "Config", mode: str, options: Mapping[str, Any], flags: str) -> int:

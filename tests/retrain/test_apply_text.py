@@ -199,10 +199,12 @@ def test_history() -> None:
         "gates": "met",
     }
     assert history_text([row]) == (
-        "to  at                    action  from  active    value  who       experiment\n"
-        "--  --------------------  ------  ----  ------  -------  --------  ----------\n"
-        " 2  2026-11-21T09:01:12Z  apply      1  *       0.98765  ann@host"
+        "to  at (UTC)          action  from    value  experiment\n"
+        "--  ----------------  ------  ----  -------  ----------\n"
+        "2*  2026-11-21 09:01  apply      1  0.98765"
     )
+    assert "ann@host" not in history_text([row])
+    assert "ann@host" in history_text([row], verbose=True)
     assert (
         history_text([row], "csv").splitlines()[1]
         == "2,2026-11-21T09:01:12Z,apply,1,2,*,auc,0.98765432,ann@host,,'=1+1,met"
@@ -211,7 +213,10 @@ def test_history() -> None:
     long = {
         **row,
         "to": 1234,
-        "who": "someone@a-rather-long-host",
+        "from": 1233,
+        "action": "rollback",
         "experiment": "bayesian_20261121_090131_001",
     }
-    assert max(map(len, history_text([row, long]).splitlines())) <= 80
+    lines = history_text([row, long]).splitlines()
+    assert len(lines) == 4, "one table, not two beneath each other"
+    assert max(map(len, lines)) <= 80

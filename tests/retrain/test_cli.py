@@ -229,9 +229,14 @@ def test_the_whole_way_there_and_back(run: Run, project: Path) -> None:
     code, out, _ = run("--rollback", "v2")
     assert (project / "model.py").read_text() == MODEL.replace("0.2", "0.5")
     code, out, _ = run("--history")
-    assert [line.split()[2] for line in out.splitlines()[2:]] == ["found", "apply", "rollback", "rollback"]
-    cells = [line.split()[3:-1] for line in out.splitlines()[2:]]
-    assert cells == [["0.91"], ["1", "1"], ["2", "0.91"], ["1", "*", "1"]]
+    shown = [[line.split()[0], *line.split()[3:]] for line in out.splitlines()[2:]]
+    assert shown == [
+        ["1", "found", "0.91"],
+        ["2", "apply", "1", "1"],
+        ["1", "rollback", "2", "0.91"],
+        ["2*", "rollback", "1", "1"],
+    ]
+    assert "@" in run("--history", "-v")[1], "by whom"
     rows = json.loads(run("--history", "--format", "json")[1])
     assert [row["value"] for row in rows] == [0.91, 1.0, 0.91, 1.0]
     assert [row["active"] for row in rows] == ["", "", "", "*"]
