@@ -220,13 +220,21 @@ def _start_run(
     rows = registry.experiments(study, run=run)
     n_outdated = sum(is_outdated(each, provenance) for each in rows)
     n_written = len(rows) - n_outdated
-    if rows:
+    if request.method is not None and request.n_configs is None:
+        n_left = 0 if rows and not n_outdated else None
+    else:
+        n_left = max(0, n_wanted - n_written)
+    if rows and n_left == 0 and all(each.state.finished for each in rows):
+        what = "its only candidate was" if n_written == 1 else f"all its {n_written} candidates were"
+        display.note(
+            f"run {run.id}, which was interrupted, lacks nothing: {what} finished since;"
+            " the same command again starts another run"
+        )
+    elif rows:
         of = "" if request.n_configs is None else f" of {n_wanted}"
         besides = f"; {n_outdated} more cannot be compared any more" if n_outdated else ""
         display.note(f"continuing run {run.id}: {n_written}{of} candidates are written{besides}")
-    if request.method is not None and request.n_configs is None:
-        return run, 0 if rows and not n_outdated else None
-    return run, max(0, n_wanted - n_written)
+    return run, n_left
 
 
 def _n_failed(registry: Registry, study: Study, run: Run) -> int:

@@ -246,6 +246,19 @@ def test_the_same_command_continues_its_run(toy: Toy) -> None:
     assert (result.exit_code, toy.states()) == (0, {"complete": 5})
 
 
+def test_a_run_whose_leftovers_another_command_ran_lacks_nothing_and_says_so(toy: Toy) -> None:
+    toy.launch(stop=Stopping(toy.clock, 1001.0))
+    toy.launch(Request(n_workers=2, pool="local"))
+    assert toy.states() == {"complete": 5}
+    result = toy.launch()
+    assert toy.display.notes[-1] == (
+        "run 1, which was interrupted, lacks nothing: all its 4 candidates were finished since;"
+        " the same command again starts another run"
+    )
+    assert (result.exit_code, result.n_complete, toy.states()) == (0, 0, {"complete": 5})
+    assert toy.launch().n_complete == 4, "as was said"
+
+
 def test_what_a_dead_orchestrator_left_is_taken_back_at_the_start(toy: Toy) -> None:
     toy.launch(stop=Stopping(toy.clock, 1000.0))
     with toy.registry() as dead:
