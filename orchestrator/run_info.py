@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from retrain.passwords import without_password
+
 __all__ = ["run_info", "without_secrets"]
 
 _LIBRARIES = ("retrain", "numpy", "pandas", "scikit-learn", "xgboost", "scikit-optimize", "ray", "sqlalchemy")
@@ -36,7 +38,7 @@ def run_info(argv: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
 
 def without_secrets(argv: Sequence[str]) -> list[str]:
     """Return the arguments with the user and password of every URL hidden."""
-    return [_USERINFO.sub("***", argument) for argument in argv]
+    return [_USERINFO.sub("***", without_password(argument)) for argument in argv]
 
 
 def _version(name: str) -> str | None:

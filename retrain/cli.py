@@ -28,6 +28,7 @@ from retrain.console import (
     say_labelled,
     wants_colour,
 )
+from retrain.passwords import without_password
 from retrain.tables import FORMATS
 from tuner.errors import ParamsError, RetrainError
 
@@ -80,7 +81,8 @@ class Common:
     def flags(self) -> str:
         """What a suggested command must repeat to mean the same project, such as " --db other.db"."""
         given = (("--config", self.config), ("--db", self.db))
-        return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given if value is not None)
+        shown = ((name, without_password(str(value))) for name, value in given if value is not None)
+        return "".join(f" {name} {shlex.quote(value)}" for name, value in shown)
 
     def load_config(self, overrides: Mapping[str, Any] | None = None) -> "Config":
         """Load the configuration that --config and --db point to, with further overrides by dotted name."""
@@ -322,7 +324,7 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
     overrides = {"study.name": study, "study.seed": seed}
     flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
     config = common.load_config(overrides)
-    note(common, f"configuration {config.source}, registry {config.db}", verbosity=1)
+    note(common, f"configuration {config.source}, registry {without_password(config.db)}", verbosity=1)
     match mode:
         case "tune":
             _tune(common, config, options["tune_method"], options["tune_configs"], flags)

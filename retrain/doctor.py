@@ -13,6 +13,7 @@ from pathlib import Path
 from retrain.config import Config, find_config, load_config
 from retrain.config.pipeline import BUILT_IN_DATA
 from retrain.page import hanging
+from retrain.passwords import without_password
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.tables import render, to_json
@@ -23,6 +24,7 @@ from tuner.registry.doctor import deep_check, registry_info, sqlite_engine
 from tuner.registry.invariants import Held
 from tuner.registry.mounts import file_system, is_network, mount_table
 from tuner.registry.opening import locate
+from tuner.registry.postgres import is_postgres
 from tuner.space import CategoricalParam
 
 __all__ = ["Finding", "Verdict", "doctor", "findings_text", "is_healthy", "trouble_text"]
@@ -80,7 +82,7 @@ def doctor(
     check = partial(_registry, deep=deep, tell=tell, mounts=mounts)
     try:
         if deep and db is not None and path is None and find_config() is None:
-            what = f"none here: only {db} is looked at"
+            what = f"none here: only {without_password(db)} is looked at"
             findings.append(Finding("configuration", Verdict.OK, what))
             return [*findings, *_guarded("registry", partial(check, db))]
         config = load_config(path, {"db": db})
@@ -256,6 +258,9 @@ def _registry(
     tell: Callable[[str], None],
     mounts: Callable[[], str],
 ) -> Iterable[Finding]:
+    if is_postgres(db):
+        yield from _on_server(db, also, deep=deep, tell=tell)
+        return
     path = locate(db)
     yield from _storage(path.parent, mounts)
     try:
@@ -265,6 +270,45 @@ def _registry(
         return
     with registry:
         yield from _registry_file(registry, whole=not deep)
+        if deep:
+            yield from map(_invariant, deep_check(registry, tell))
+        yield from also(registry)
+
+
+def _on_server(
+    db: str, also: Callable[[Registry], Iterable[Finding]], *, deep: bool, tell: Callable[[str], None]
+) -> Iterable[Finding]:
+    try:
+        registry = open_registry(db, create=False, read_only=True)
+    except NotFoundError as error:
+        yield Finding("registry", Verdict.OK, f"none yet; the first run makes it. {error}")
+        return
+    from tuner.registry.postgres.doctor import server_info
+
+    with registry:
+        info = server_info(registry)
+        what = "standby" if info.is_standby else "server"
+        yield Finding(
+            "registry",
+            Verdict.OK,
+            f"{info.where}, {_size(info.size_bytes)}, schema {info.schema_version},"
+            f" {what} PostgreSQL {info.version}, page checksums {'on' if info.has_checksums else 'off'}",
+        )
+        off = ", ".join(info.not_durable)
+        yield Finding(
+            "durability",
+            Verdict.PROBLEM if off else Verdict.OK,
+            f"a power cut can take results back: {off} off" if off else "what is committed stays",
+            "Set them to on in the server's postgresql.conf." if off else "",
+        )
+        lifted = ", ".join(info.lifted)
+        yield Finding(
+            "rules",
+            Verdict.PROBLEM if lifted else Verdict.OK,
+            f"switched off: {lifted}" if lifted else "all constraints and triggers are in force",
+            "Switch them on again, then run: retrain doctor --deep" if lifted else "",
+        )
+        yield _owners(info.owners_alive, info.owners_dead, info.n_held_by_dead)
         if deep:
             yield from map(_invariant, deep_check(registry, tell))
         yield from also(registry)
@@ -298,15 +342,14 @@ def _registry_file(registry: Registry, *, whole: bool) -> Iterable[Finding]:
         )
     elif whole:
         yield Finding("integrity", Verdict.OK, "no damage found")
-    if info.n_held_by_dead:
-        yield Finding(
-            "owners",
-            Verdict.WARNING,
-            f"{info.owners_alive} alive; {info.owners_dead} dead still holding {info.n_held_by_dead} running",
-            "orchestrator",
-        )
-    else:
-        yield Finding("owners", Verdict.OK, f"{info.owners_alive} alive, none dead that holds experiments")
+    yield _owners(info.owners_alive, info.owners_dead, info.n_held_by_dead)
+
+
+def _owners(n_alive: int, n_dead: int, n_held: int) -> Finding:
+    if n_held:
+        said = f"{n_alive} alive; {n_dead} dead still holding {n_held} running"
+        return Finding("owners", Verdict.WARNING, said, "orchestrator")
+    return Finding("owners", Verdict.OK, f"{n_alive} alive, none dead that holds experiments")
 
 
 def _versions(config: Config, pipeline: Pipeline | None, registry: Registry) -> Iterable[Finding]:

@@ -16,9 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["PostgresServer", "why_not"]
+__all__ = ["GUARDED", "PostgresServer", "why_not"]
 
 _SUPERUSER = "tester"
+GUARDED = "guarded"
+"""A user who needs a password; not there until a test makes it."""
 _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -67,6 +69,8 @@ class PostgresServer:
             self._as = {"user": servant.pw_uid, "group": servant.pw_gid, "extra_groups": []}
             os.chown(self.folder, servant.pw_uid, servant.pw_gid)
         self._run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
+        rules = self.folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all {GUARDED} scram-sha-256\nlocal all all trust\n")
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         found = shutil.which(name)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,11 +25,17 @@ def backup(registry: Registry, path: str | Path) -> Path:
         The absolute path of the copy, itself a registry.
 
     Raises:
-        UsageError: the file exists already, or its folder does not.
+        UsageError: the file exists already, or its folder does not; or the registry is on a server.
         StorageError: it could not be written; nothing is left of it.
     """
-    if not isinstance(registry, SqlRegistry) or not isinstance(registry.database, Database):
-        raise UsageError("Only a registry in an SQLite file can be copied.", "Use the tools of the database.")
+    if not isinstance(registry, SqlRegistry):
+        raise UsageError("Only a registry in an SQL database can be copied.", "Name another with --db.")
+    if not isinstance(registry.database, Database):
+        raise UsageError(
+            "A registry on a server is copied by PostgreSQL's own tool, also while experiments run.",
+            f"pg_dump --format=custom --file={shlex.quote(str(path))}"
+            f" {shlex.quote(str(registry.database.address))}",
+        )
     target = Path(path).expanduser().absolute()
     if target.exists():
         raise UsageError(f"A backup never replaces a file, but {target} exists.", "Name another file.")

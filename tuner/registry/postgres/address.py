@@ -50,4 +50,6 @@ class Address:
         place = host if isinstance(host, str) else ",".join(host)
         user = f"{self.url.username}@" if self.url.username else ""
         port = f":{self.url.port}" if self.url.port else ""
+        if place.startswith("/"):  # the folder of a socket
+            return f"postgresql://{user}{port}/{self.url.database}?host={place}"
         return f"postgresql://{user}{place}{port}/{self.url.database}"

@@ -73,7 +73,8 @@ def _unreachable(text: str, address: Address) -> StorageError:
 def _unstorable(error: BaseException) -> UsageError:
     return UsageError(
         "A registry stores integers of up to 64 bits and valid Unicode without NUL, but got something else:"
-        f" {(str(error).splitlines() or [''])[0]}."
+        f" {(str(error).splitlines() or [''])[0]}.",
+        "Look for the value in what was given.",
     )
 
 
@@ -134,7 +135,7 @@ def _broken_rule(address: Address, said: str) -> StorageError:
 
 
 def _not_text(address: Address, said: str) -> UsageError:
-    return UsageError(f"{address} cannot store this: {said}.")
+    return UsageError(f"{address} cannot store this: {said}.", "Look for the value in what was given.")
 
 
 # By the first characters of an SQLSTATE, the longest first (postgresql.org/docs/current/errcodes-appendix).
