@@ -6,6 +6,7 @@ from sqlalchemy import Connection, bindparam, insert, update
 
 from tuner.experiment import Experiment, Outcome, State
 from tuner.registry import codec, queries, versions
+from tuner.registry.locks import lock_experiments
 from tuner.registry.schema import attempts, experiments
 
 __all__ = ["cancel"]
@@ -47,6 +48,7 @@ def cancel(
     """See `Registry.cancel`."""
     message = codec.clean_text(message)
     cancelled: list[Experiment] = []
+    lock_experiments(connection, [each.id for each in wanted])
     for start in range(0, len(wanted), _BATCH):
         ids = [each.id for each in wanted[start : start + _BATCH]]
         taken = connection.execute(_TAKE, {"of_experiments": ids, "by_owner": owner_id, "at": now}).all()

@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     Select,
     Update,
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -32,6 +34,7 @@ from tuner.experiment import (
 )
 from tuner.registry import codec, queries
 from tuner.registry.base import Claim, Limits, Recovered
+from tuner.registry.locks import lock_experiments, lock_out_writers
 from tuner.registry.owners import Owner, read_owners
 from tuner.registry.schema import attempts, experiments, measurements, owners, provenances
 
@@ -47,10 +50,13 @@ _OLDEST = (
     )
     .order_by(experiments.c.id)
     .limit(bindparam("n"))
+    .with_for_update(skip_locked=True, key_share=True)  # where several write: what another is just taking
+    .cte("oldest")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 _CLAIM = (
     update(experiments)
-    .where(experiments.c.id.in_(_OLDEST))
+    .where(experiments.c.id.in_(select(_OLDEST.c.id)))
     .values(
         state=State.RUNNING.value,
         attempt=experiments.c.attempt + 1,
@@ -121,7 +127,8 @@ def finish(
     now: float,
 ) -> list[Experiment | ClaimLostError]:
     """See `Registry.finish`. The `provenance` is needed as soon as there is an Evaluation."""
-    scored_on: dict[int, int] = {}
+    scored_on = _current_provenances(connection, results, provenance)
+    lock_experiments(connection, [held.experiment.id for held, _ in results])
     lost: dict[int, ClaimLostError] = {}
     for place, (held, result) in enumerate(results):
         try:
@@ -189,6 +196,8 @@ def _fail(connection: Connection, held: Claim, failure: Failure, limits: Limits,
 def release(connection: Connection, held: Iterable[Claim], now: float) -> int:
     """See `Registry.release`."""
     n = 0
+    held = list(held)
+    lock_experiments(connection, [one.experiment.id for one in held])
     for one in held:
         if connection.execute(_fenced_update(()), _named(one)).rowcount:
             _close_attempt(connection, one, "released", None, now)
@@ -204,6 +213,7 @@ def recover(connection: Connection, is_dead: Callable[[Owner], bool], now: float
         select(experiments.c.id, experiments.c.public_id, experiments.c.owner_id)
         .where(experiments.c.owner_id.in_(dead))
         .order_by(experiments.c.id)
+        .with_for_update(key_share=True)
     ).all()
     if not left:
         return []
@@ -212,9 +222,13 @@ def recover(connection: Connection, is_dead: Callable[[Owner], bool], now: float
         .where(experiments.c.owner_id.in_(dead))
         .values(state=State.WAITING.value, owner_id=None, interruptions=experiments.c.interruptions + 1)
     )
+    # One who is taken for dead may wake up and claim in between: that attempt stays open.
+    waits = exists().where(
+        experiments.c.id == attempts.c.experiment_id, experiments.c.state == State.WAITING.value
+    )
     connection.execute(
         update(attempts)
-        .where(attempts.c.owner_id.in_(dead), attempts.c.ended_at.is_(None))
+        .where(attempts.c.owner_id.in_(dead), attempts.c.ended_at.is_(None), waits)
         .values(ended_at=now, ending="lost", message="its owner died")
     )
     return [
@@ -241,7 +255,7 @@ def _named(held: Claim) -> dict[str, Any]:
 
 @cache
 def _find_held() -> Select[tuple[int]]:
-    return select(experiments.c.id).where(_fence()).with_for_update()
+    return select(experiments.c.id).where(_fence()).with_for_update(key_share=True)
 
 
 @cache
@@ -334,13 +348,40 @@ def _step(measurement: Measurement) -> int:
     return int(measurement.step)
 
 
+def _current_provenances(
+    connection: Connection,
+    results: Sequence[tuple[Claim, Evaluation | Failure]],
+    provenance: Provenance | None,
+) -> dict[int, int]:
+    """For each study with a result: the row id of the provenance where it is the latest there already.
+
+    Where it is not, it will be written: other writers are locked out, before any row is locked.
+    """
+    found: dict[int, int] = {}
+    if provenance is None:
+        return found
+    for study_id in {held.experiment.study_id for held, result in results if isinstance(result, Evaluation)}:
+        newest, stored = _find_provenance(connection, study_id, provenance)
+        if stored is not None and stored.turn == newest:
+            found[study_id] = stored.id
+        else:
+            lock_out_writers(connection)
+    return found
+
+
+def _find_provenance(
+    connection: Connection, study_id: int, given: Provenance
+) -> tuple[int, Row[Any, Any] | None]:
+    """The newest turn of a study, and the id and turn of this provenance there."""
+    named = {"of_study": study_id, "on_data": given.data, "on_code": given.code, "on_metric": given.metric}
+    newest = int(connection.execute(_NEWEST_TURN, {"of_study": study_id}).scalar() or 0)
+    stored = connection.execute(_FIND_PROVENANCE, named).one_or_none()
+    return newest, stored
+
+
 def _provenance(connection: Connection, study_id: int, given: Provenance) -> int:
     """The row id of a provenance, written where it is new, and now the latest of its study."""
-    newest = connection.execute(_NEWEST_TURN, {"of_study": study_id}).scalar() or 0
-    stored = connection.execute(
-        _FIND_PROVENANCE,
-        {"of_study": study_id, "on_data": given.data, "on_code": given.code, "on_metric": given.metric},
-    ).one_or_none()
+    newest, stored = _find_provenance(connection, study_id, given)
     if stored is None:
         values = {"data": given.data, "code": given.code, "metric": given.metric, "turn": newest + 1}
         id_: int = connection.execute(

@@ -124,7 +124,10 @@ class Database:
             yield connection
 
     def write_beside_others(self) -> AbstractContextManager[Connection]:
-        """For what touches only rows that are the caller's own. SQLite lets one writer in: it is `write`."""
+        """A write that is safe beside others of its kind, since it changes only rows by their fence.
+
+        SQLite knows one writer at a time: here it is `write`.
+        """
         return self.write()
 
     @property

@@ -115,7 +115,7 @@ class SqlRegistry(Registry):
         if n < 0:
             raise UsageError(f"`n >= 0` must hold for a claim, but got n={n}.")
         owner_id = self._ensure_owner()
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             return claims.claim(connection, study, n, (owner_id, self.owner), self._clock())
 
     def measure(self, claim: Claim, measurements: Sequence[Measurement]) -> None:
@@ -128,21 +128,21 @@ class SqlRegistry(Registry):
         provenance: Provenance,
         limits: Limits | None = None,
     ) -> list[Experiment | ClaimLostError]:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             return claims.finish(connection, results, provenance, limits or Limits(), self._clock())
 
     def complete(self, claim: Claim, evaluation: Evaluation, provenance: Provenance) -> Experiment:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             done = claims.finish(connection, [(claim, evaluation)], provenance, Limits(), self._clock())
         return _only(done)
 
     def fail(self, claim: Claim, failure: Failure, limits: Limits | None = None) -> Experiment:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             done = claims.finish(connection, [(claim, failure)], None, limits or Limits(), self._clock())
         return _only(done)
 
     def release(self, claims_: Sequence[Claim]) -> int:
-        with self.database.write() as connection:
+        with self.database.write_beside_others() as connection:
             return claims.release(connection, claims_, self._clock())
 
     def cancel(self, experiments: Sequence[Experiment], message: str) -> list[Experiment]:

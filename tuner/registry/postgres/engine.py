@@ -1,9 +1,9 @@
 """Connections to a PostgreSQL server: how one is set up, and how a transaction runs.
 
-Isolation is READ COMMITTED. `write` lets one writer in at a time, as SQLite does, by an advisory lock that
-ends with the transaction: what it reads stays true until it commits, and nobody deadlocks. Every write but a
-heartbeat, a measurement or an event also moves the counters of its study, so that two would wait for each
-other's rows anyway. Reads never wait.
+Isolation is READ COMMITTED, with two kinds of writes. `write` lets one writer in at a time, by an advisory
+lock that ends with the transaction, so that what it reads stays true until it commits. `write_beside_others`
+takes only the locks of the rows it changes: for claims and their ends, which the fence keeps safe.
+Whoever takes both takes the advisory lock first, and rows in the order of their ids: so nobody deadlocks.
 """
 
 import os
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from tuner.errors import StorageError
+from tuner.registry.locks import lock_out_writers
 from tuner.registry.postgres.address import Address
 from tuner.registry.postgres.trouble import postgres_errors
-from tuner.registry.schema import APPLICATION_ID
 
 __all__ = ["VANISHED_S", "PostgresDatabase"]
 
@@ -43,9 +43,6 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "20000",
     "client_encoding": "UTF8",
 }
-
-# The other half of the key is the schema: several registries may lie in one database.
-_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({APPLICATION_ID}, hashtext(current_schema()))")
 
 
 class PostgresDatabase:
@@ -80,12 +77,12 @@ class PostgresDatabase:
     def write(self) -> Iterator[Connection]:
         """One transaction without another one of its kind: committed at the end, or rolled back whole."""
         with self.write_beside_others() as connection:
-            connection.execute(_TAKE_TURN)
+            lock_out_writers(connection)
             yield connection
 
     @contextmanager
     def write_beside_others(self) -> Iterator[Connection]:
-        """One transaction for what touches only rows that are the caller's own."""
+        """One transaction beside others, for what changes only rows by their fence."""
         self._check_usable()
         if self.read_only:
             raise StorageError(
