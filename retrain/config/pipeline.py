@@ -8,10 +8,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
 from retrain.config.section import Section, Texts, unknown
-from retrain.metrics import METRICS, get_metric
+from retrain.metrics import METRICS, REGRESSION, get_metric
 from retrain.models import MODELS
 from tuner.errors import did_you_mean
-from tuner.experiment import Direction
+from tuner.experiment import Direction, Params
 
 __all__ = ["BUILT_IN_DATA", "PARAMS_PLACEHOLDER", "PipelineConfig"]
 
@@ -125,6 +125,14 @@ class PipelineConfig(Section):
         for key in keys:
             if getattr(self, key) != type(self).model_fields[key].default:
                 yield key, f"has no meaning for kind = {self.kind!r}."
+
+    @property
+    def regression_defaults(self) -> Params:
+        """Defaults of the model's library that hold for a regression; none for anything else."""
+        if self.kind != "tabular" or self.model is None or self.metric is None:
+            return {}
+        regresses = get_metric(self.metric).tasks == (REGRESSION,)
+        return MODELS[self.model].regression_defaults if regresses else {}
 
     @property
     def words(self) -> tuple[str, ...]:

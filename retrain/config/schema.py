@@ -197,7 +197,12 @@ class Config(Section):
                 )
             section = self.space.phases[phase]
         default = f"{self.pipeline.model}/default" if self.pipeline.kind == "tabular" else None
-        return build_space(section, fixed=self.pipeline.fixed, default_preset=default)
+        return build_space(
+            section,
+            fixed=self.pipeline.fixed,
+            default_preset=default,
+            preset_defaults=self.pipeline.regression_defaults,
+        )
 
 
 def _default_name(pipeline: dict[str, Any]) -> str:

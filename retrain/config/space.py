@@ -14,7 +14,10 @@ __all__ = ["build_space", "settle"]
 
 
 def build_space(
-    section: "PhaseConfig", fixed: Mapping[str, Value], default_preset: str | None
+    section: "PhaseConfig",
+    fixed: Mapping[str, Value],
+    default_preset: str | None,
+    preset_defaults: Mapping[str, Value],
 ) -> SearchSpace:
     """Build the space of one section.
 
@@ -22,6 +25,7 @@ def build_space(
         section: preset, parameters and constraints.
         fixed: parameters given to every experiment; they leave the space.
         default_preset: what stands in for a section that names neither preset nor parameters.
+        preset_defaults: other defaults than a preset has, where it searches these parameters.
 
     Raises:
         ConfigError: nothing is left to search, or a parameter is both searched and fixed.
@@ -41,6 +45,10 @@ def build_space(
     if preset is not None:
         document = load_preset(preset).to_dict()
         params = {spec["name"]: {k: v for k, v in spec.items() if k != "name"} for spec in document["params"]}
+        params |= {
+            name: params[name] | {"default": preset_defaults[name]}
+            for name in params.keys() & preset_defaults
+        }
         constraints += document["constraints"]
     params |= section.params
     constraints += section.constraints

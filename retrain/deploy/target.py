@@ -135,9 +135,9 @@ class SlotTarget(Target):
             ConfigError: names cannot be added to this file.
         """
 
+    @abstractmethod
     def drop(self, text: str, names: Collection[str]) -> str:
-        """Return the text without these names. Not called where `keeps_inactive`."""
-        raise NotImplementedError
+        """Return the text without these names; unchanged where the format `keeps_inactive`."""
 
     def find(self, text: str, names: Collection[str]) -> dict[str, Value]:
         """Return the values at the slots."""
@@ -150,7 +150,7 @@ class SlotTarget(Target):
             slot = slots.get(name)
             if slot is not None and not same_value(slot.value, value):
                 edits.append((slot.start, slot.end, self.literal(value, text[slot.start : slot.end])))
-        inactive = [] if self.keeps_inactive else [name for name in slots if name not in params]
+        inactive = [name for name in slots if name not in params]
         missing = {name: value for name, value in params.items() if name not in slots}
         text = splice(text, edits)
         if missing:

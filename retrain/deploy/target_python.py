@@ -53,6 +53,10 @@ class PythonTarget(SlotTarget):
         except SyntaxError as error:
             raise self.refuse(f"has no encoding that Python knows: {error}") from error
 
+    def drop(self, text: str, names: Collection[str]) -> str:  # noqa: ARG002 - they stay
+        """Return the text as it is."""
+        return text
+
     def slots(self, text: str, names: Collection[str]) -> dict[str, Slot]:
         """Return the place of each constant's or entry's literal."""
         module = _Module(self, text)

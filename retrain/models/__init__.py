@@ -40,7 +40,12 @@ _FAMILIES = (
         library="xgboost",
         takes_missing=True,
     ),
-    ModelFamily("random_forest", (BINARY, MULTICLASS, REGRESSION), frozenset(_FOREST_PARAMS.split())),
+    ModelFamily(
+        "random_forest",
+        (BINARY, MULTICLASS, REGRESSION),
+        frozenset(_FOREST_PARAMS.split()),
+        regression_defaults={"max_features": 1.0},
+    ),
     ModelFamily(
         "logistic_regression", (BINARY, MULTICLASS), frozenset(_LOGISTIC_PARAMS.split()), needs_scaling=True
     ),

@@ -1,10 +1,11 @@
 """What a model family must say about itself, and what its estimators can do."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tuner.errors import ConfigError, did_you_mean
+from tuner.experiment import Params
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +34,7 @@ class ModelFamily:
         library: the distribution that implements it; its version is part of a score's provenance.
         takes_missing: whether it learns from missing numbers; where not, they are imputed.
         needs_scaling: whether its numbers must be brought to one scale.
+        regression_defaults: defaults of its library that a regressor has and a classifier has not.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ModelFamily:
     library: str = "scikit-learn"
     takes_missing: bool = False
     needs_scaling: bool = False
+    regression_defaults: Params = field(default_factory=dict)
 
 
 def check_params(family: ModelFamily, names: Iterable[str]) -> None:

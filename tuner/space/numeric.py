@@ -1,6 +1,7 @@
 """FloatParam and IntParam: numbers between two bounds, on a linear or log scale, with or without a step."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ _NEAR = 1e-6
 
 
 @dataclass(frozen=True)
-class NumericParam:
+class NumericParam(ABC):
     """What FloatParam and IntParam share; build one of these instead.
 
     Attributes:
@@ -70,8 +71,8 @@ class NumericParam:
     def _settle(self, attribute: str, value: object) -> None:
         object.__setattr__(self, attribute, value)
 
-    def _number(self, what: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _number(self, what: str) -> Any: ...
 
     def _check_step(self) -> None:
         if not self.step > 0:
@@ -101,13 +102,13 @@ class NumericParam:
             return 1 if self.low == self.high else None
         return int((exact(self.high) - exact(self.low)) / exact(self.step)) + 1
 
+    @abstractmethod
     def at(self, index: int) -> Any:
         """Return value number `index` (>= 0) of a countable parameter, ascending from low."""
-        raise NotImplementedError
 
+    @abstractmethod
     def index_of(self, value: float) -> int:
         """Return the index of the value nearest to `value`, for a countable parameter."""
-        raise NotImplementedError
 
     def _bounded(self, index: int) -> int:
         return min(max(index, 0), (self.n_values or 1) - 1)
@@ -171,8 +172,8 @@ class NumericParam:
         return _NEAR * float(self.step)
 
     @property
-    def _what(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _what(self) -> str: ...
 
     # ---- drawing and encoding
 

@@ -16,8 +16,9 @@ from retrain.metrics import BINARY, MULTICLASS, REGRESSION
 from retrain.models import MODELS, check_params, get_family, make_model
 from retrain.models.store import dump, read
 from retrain.pipelines.artifact import converged, fit_estimator
+from tests.retrain.projects import tabular
 from tuner.errors import ConfigError, StorageError
-from tuner.presets import PRESETS, load_preset
+from tuner.presets import APPETITES, PRESETS, load_preset
 
 TASKS = [(name, task) for name, family in MODELS.items() for task in family.tasks]
 QUICK: dict[str, dict[str, Any]] = {
@@ -181,3 +182,20 @@ def test_a_model_file_with_another_type_is_not_built(tmp_path: Path) -> None:
     path = dump(fitted("random_forest", BINARY), tmp_path / "model.skops")
     with pytest.raises(StorageError, match="is not trusted"):
         read(path)
+
+
+@pytest.mark.parametrize("appetite", APPETITES)
+def test_the_first_row_of_a_regression_is_the_default_of_the_regressor(appetite: str, tmp_path: Path) -> None:
+    """A forest that regresses sees every feature at each split by default, one that classifies their root."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    for metric, estimator in (("rmse", RandomForestRegressor), ("accuracy", RandomForestClassifier)):
+        rest = f'[space]\npreset = "random_forest/{appetite}"\n'
+        config = tabular(tmp_path, rest=rest, metric=metric)
+        theirs = estimator().get_params()["max_features"]
+        assert config.search_space().defaults()["max_features"] == theirs
+    chosen = '[space.params]\nmax_features = { type = "categorical", choices = ["sqrt", 1.0] }\n'
+    own = tabular(tmp_path, rest=chosen, metric="rmse")
+    assert own.search_space().defaults() == {"max_features": "sqrt"}, "a user's own parameter stands"
+    fixed = tabular(tmp_path, metric="rmse", fixed={"max_features": "log2"})
+    assert "max_features" not in fixed.search_space().defaults()
