@@ -2,8 +2,16 @@
 """Who is alive: every opening of a registry that claims something is an owner with a random id.
 
 An owner holds a kernel lock (`flock`) on a file of its own, `<database>.owners/<id>.lock`. The kernel frees
-it at death, whatever the death was: no clock, no process id that could be used again. Owners on other hosts
-cannot be seen this way; theirs is a lease, kept by `heartbeat`.
+it at death, whatever the death was: no clock, no process id that could be used again. Two kinds of owners it
+does not give away: those on other hosts, and those that are stopped. For these there is a lease, kept by
+`heartbeat`: by the clock of the kernel since its boot where both run under it, which nobody can set; by the
+time of day between hosts.
+
+An owner that could not write its heartbeat must not look stopped. So one that holds its lock counts as silent
+only for as long as the one who judges has itself been heard without a gap: the registry could be written all
+that time, and the other did not. After a long lock, a full disk or a sleep of the whole host nobody is judged
+until a lease later. What remains is an owner that alone could not write for a whole lease: what it runs is
+run once more, and of the two results the one of the present attempt is the only one.
 """
 
 import fcntl
@@ -11,6 +19,7 @@ import os
 import platform
 import secrets
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +48,11 @@ __all__ = [
 
 LEASE_S = 60.0
 """An owner that only its heartbeat can prove alive is dead when the last one is this old."""
+
+
+def boot_seconds() -> float:
+    """Seconds since the boot of this kernel, sleep included. No change of the time of day moves it."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,7 @@ class Owner:
     pid: int
     opened_at: float
     heartbeat_at: float
+    heartbeat_boot_s: float | None = None
 
 
 class Lifeline(Protocol):
@@ -99,12 +114,20 @@ def read_owners(connection: Connection, *conditions: ColumnElement[bool]) -> lis
     """The owners that meet the SQL conditions, oldest first."""
     rows = connection.execute(select(owners).where(*conditions).order_by(owners.c.id))
     return [
-        Owner(row.id, row.token, Machine(row.host, row.boot_id), row.pid, row.opened_at, row.heartbeat_at)
+        Owner(
+            row.id,
+            row.token,
+            Machine(row.host, row.boot_id),
+            row.pid,
+            row.opened_at,
+            row.heartbeat_at,
+            row.heartbeat_boot_s,
+        )
         for row in rows
     ]
 
 
-def register(connection: Connection, token: str, now: float) -> int:
+def register(connection: Connection, token: str, now: float, boot_s: float | None = None) -> int:
     """Write the row of an owner whose lock is held. Returns its id."""
     machine = Machine.here()
     id_: int = connection.execute(
@@ -116,15 +139,17 @@ def register(connection: Connection, token: str, now: float) -> int:
             pid=os.getpid(),
             opened_at=now,
             heartbeat_at=now,
+            heartbeat_boot_s=boot_s,
         )
         .returning(owners.c.id)
     ).scalar_one()
     return id_
 
 
-def beat(connection: Connection, owner_id: int, now: float) -> None:
+def beat(connection: Connection, owner_id: int, now: float, boot_s: float | None = None) -> None:
     """Note that an owner lives."""
-    connection.execute(update(owners).where(owners.c.id == owner_id).values(heartbeat_at=now))
+    values = {"heartbeat_at": now, "heartbeat_boot_s": boot_s}
+    connection.execute(update(owners).where(owners.c.id == owner_id).values(values))
 
 
 def is_dead(owner: Owner, folder: Path, now: float) -> bool:
@@ -194,6 +219,7 @@ class OwnerLock(Lifeline):
         self._path = folder / f"{self.token}.lock"
         self._descriptor: int | None = None
         self._guard = threading.Lock()
+        self._steady_since = boot_seconds()
         _locks.add(self)
 
     def register(self, connection: Connection, now: float) -> int:
@@ -205,13 +231,36 @@ class OwnerLock(Lifeline):
                 f" ({error.strerror}).",
                 "Make the folder of the registry writable.",
             ) from error
-        return register(connection, self.token, now)
+        self._steady_since = boot_seconds()
+        return register(connection, self.token, now, self._steady_since)
 
     def beat(self, connection: Connection, owner_id: int, now: float) -> None:
-        beat(connection, owner_id, now)
+        boot_s = boot_seconds()
+        if not self._is_steady(connection, boot_s):
+            self._steady_since = boot_s
+        beat(connection, owner_id, now, boot_s)
 
-    def judge(self, connection: Connection, now: float) -> Callable[[Owner], bool]:  # noqa: ARG002
-        return lambda owner: owner.token != self.token and is_dead(owner, self._folder, now)
+    def judge(self, connection: Connection, now: float) -> Callable[[Owner], bool]:
+        boot_s = boot_seconds()
+        watched_since = self._steady_since if self._is_steady(connection, boot_s) else boot_s
+        here = Machine.here()
+
+        def is_silent(owner: Owner) -> bool:
+            heard = owner.heartbeat_boot_s
+            if heard is None or not owner.machine.shares_kernel_with(here):
+                return False
+            return boot_s >= max(heard, watched_since) + LEASE_S
+
+        def judged(owner: Owner) -> bool:
+            return owner.token != self.token and (is_dead(owner, self._folder, now) or is_silent(owner))
+
+        return judged
+
+    def _is_steady(self, connection: Connection, boot_s: float) -> bool:
+        """Whether the last heartbeat of our own that was committed is recent."""
+        stored = select(owners.c.heartbeat_boot_s).where(owners.c.token == self.token)
+        last = connection.execute(stored).scalar_one_or_none()
+        return last is not None and boot_s - last <= LEASE_S / 2
 
     def sweep(self, connection: Connection) -> None:
         sweep(connection, self._folder)

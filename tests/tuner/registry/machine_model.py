@@ -21,7 +21,8 @@ class Model:
 
     Attributes:
         experiments: by id; `attempts` is a list of [owner, ending], `steps` holds the measurements.
-        owners: by token: machine, `alive` (its lock is held), `heartbeat_at`.
+        owners: by token: machine, `alive` (its lock is held), `heartbeat_at`, and by the clock since the boot
+            `heard_s` (the last heartbeat) and `steady_since` (since when there was no gap between two).
         turns: provenances, the one of the latest result last.
         versions: by number. `ledger`: (pipeline, from, to) of each deployment, oldest first.
     """
@@ -118,18 +119,33 @@ class Model:
 
     # ---- owners
 
-    def is_dead(self, token: str, seen_from: Machine, now: float) -> bool:
+    def beat(self, token: str, now: float, boot_s: float) -> None:
+        owner = self.owners[token]
+        if boot_s - owner["heard_s"] > LEASE_S / 2:
+            owner["steady_since"] = boot_s
+        owner |= {"heartbeat_at": now, "heard_s": boot_s}
+
+    def is_silent(self, token: str, viewer: str, boot_s: float) -> bool:
+        """Not heard for a lease, in all of which the viewer was heard."""
+        judge = self.owners.get(viewer)
+        if judge is None or boot_s - judge["heard_s"] > LEASE_S / 2:
+            return False
+        return bool(boot_s - max(self.owners[token]["heard_s"], judge["steady_since"]) >= LEASE_S)
+
+    def is_dead(self, token: str, viewer: str, seen_from: Machine, now: float, boot_s: float) -> bool:
         owner = self.owners[token]
         if owner["machine"].boot_id == seen_from.boot_id:
-            return not owner["alive"]
+            return not owner["alive"] or self.is_silent(token, viewer, boot_s)
         return bool(owner["machine"].host == seen_from.host or now - owner["heartbeat_at"] >= LEASE_S)
 
-    def recover(self, viewer: str, seen_from: Machine, now: float) -> list[tuple[int, str, float]]:
+    def recover(
+        self, viewer: str, seen_from: Machine, now: float, boot_s: float
+    ) -> list[tuple[int, str, float]]:
         """Returns id, owner and how long the owner was silent, for each experiment taken back."""
         taken = []
         for id_, row in self.experiments.items():
             owner = row["owner"]
-            if owner is None or owner == viewer or not self.is_dead(owner, seen_from, now):
+            if owner is None or owner == viewer or not self.is_dead(owner, viewer, seen_from, now, boot_s):
                 continue
             row |= {"state": "waiting", "owner": None, "interruptions": row["interruptions"] + 1}
             row["attempts"][-1][1] = "lost"

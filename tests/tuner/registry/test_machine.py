@@ -78,6 +78,9 @@ class _Machine(RuleBasedStateMachine):
         super().__init__()
         self.engine = mock.patch.dict(sys.modules, dict.fromkeys(self.hidden))
         self.engine.start()
+        self.boot_s = 1000.0
+        self.since_boot = mock.patch.object(owners, "boot_seconds", self.uptime)
+        self.since_boot.start()
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "experiments.db"
         self.path.write_bytes(blank(dbapi().__name__))
@@ -106,8 +109,12 @@ class _Machine(RuleBasedStateMachine):
         self.reader.close()
         left = [entry.name for entry in self.folder.iterdir()]
         shutil.rmtree(self.folder)
+        self.since_boot.stop()
         self.engine.stop()
         assert left == ["experiments.db"]
+
+    def uptime(self) -> float:
+        return self.boot_s
 
     # ---- who acts, and where
 
@@ -173,6 +180,8 @@ class _Machine(RuleBasedStateMachine):
                 "machine": one.machine,
                 "alive": True,
                 "heartbeat_at": self.clock.now,
+                "heard_s": self.boot_s,
+                "steady_since": self.boot_s,
             }
         return result
 
@@ -262,8 +271,22 @@ class ExperimentsMachine(_Machine):
     @rule(pick=PICK)
     def heartbeat(self, pick: int) -> None:
         one = self.actor(pick)
+        self.beat(one)
+
+    def beat(self, one: Opening) -> None:
         if self.act(one, lambda r: [r.heartbeat()], as_owner=True):
-            self.model.owners[one.registry.owner]["heartbeat_at"] = self.clock.now
+            self.model.beat(one.registry.owner, self.clock.now, self.boot_s)
+
+    @rule(
+        who=st.sets(PICK, min_size=1), n=st.integers(1, 4), step=st.sampled_from([10.0, LEASE_S / 2, LEASE_S])
+    )
+    def time_passes(self, who: set[int], n: int, step: float) -> None:
+        """Some are heard all the time, and the others are not."""
+        for _ in range(n):
+            self.clock.now += step
+            self.boot_s += step
+            for pick in sorted(who):
+                self.beat(self.actor(pick))
 
     # ---- experiments
 
@@ -382,7 +405,7 @@ class ExperimentsMachine(_Machine):
         one = self.actor(pick)
         taken = self.act(one, lambda r: r.recover())
         if taken is not None:
-            expected = self.model.recover(one.registry.owner, one.machine, self.clock.now)
+            expected = self.model.recover(one.registry.owner, one.machine, self.clock.now, self.boot_s)
             ids = {e.public_id: e.id for e in self.reader.experiments(self.study)}
             assert [(ids[each.public_id], each.owner, each.dead_s) for each in taken] == expected
 

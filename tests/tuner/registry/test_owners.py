@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -63,14 +62,6 @@ def test_what_a_killed_process_held_is_claimable_at_once(
     assert [claim.attempt for claim in registry.claim(study, 4)] == [2, 2, 2, 1]
 
 
-def test_a_stopped_process_is_alive(registry: Registry, study: Study, path: Path) -> None:
-    with start(CLAIM, str(path)) as process:
-        process.send_signal(signal.SIGSTOP)
-        assert registry.recover() == []
-        process.send_signal(signal.SIGCONT)
-        process.communicate()
-
-
 FORK_AND_CLAIM = """
 import os, sys
 from tuner.registry import open_registry
@@ -123,7 +114,7 @@ def test_what_dead_owners_leave_is_swept_up_and_the_living_keep_theirs(
     for name in ("idle", "elsewhere"):
         (lock_folder(path) / f"{name}.lock").touch()
     with closing(raw_connect(path, "rw")) as raw:
-        raw.execute("INSERT INTO owners VALUES (9, 'elsewhere', 'far', 'away', 1, 1, 1)")
+        raw.execute("INSERT INTO owners VALUES (9, 'elsewhere', 'far', 'away', 1, 1, 1, NULL)")
     connect().recover()
     assert locks(path) == sorted(["elsewhere.lock", f"{registry.owner}.lock"])
 
