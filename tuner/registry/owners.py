@@ -39,6 +39,7 @@ __all__ = [
     "Owner",
     "OwnerLock",
     "beat",
+    "boot_seconds",
     "is_dead",
     "lock_folder",
     "read_owners",
