@@ -273,8 +273,10 @@ def _proposer(
 
 
 def _with_what_was_saved(error: PoolError, n_released: int, request: Request) -> PoolError:
-    saved = f" {_count(n_released, 'experiment')} that ran will run again." if n_released else ""
-    return PoolError(f"{error}{saved}", error.remedy or f"continue with: {shlex.join(request.command)}")
+    again = f"continue with: {shlex.join(request.command)}"
+    if not n_released:
+        return PoolError(str(error), error.remedy or again)
+    return PoolError(f"{error} {_count(n_released, 'experiment')} that ran will run again.", again)
 
 
 def _exit_code(reason: StopReason, too_many_failed: bool, best: Experiment | None, stop: StopRequest) -> int:

@@ -60,9 +60,26 @@ def join(order: HostOrder, payload: int) -> Cluster:
     try:
         if order.folder is None and order.address != "auto":
             socket.create_connection(_split(order.address), timeout=_KNOCK_TIMEOUT_S).close()
+            _show_token(order.address)
         return _joined(order, blocks)
     except Exception as error:
         raise _explained(order, error) from error
+
+
+def _show_token(address: str) -> None:
+    """Ray would ask again for 20 s where its token is refused, and then not say why."""
+    from ray.exceptions import AuthenticationError
+
+    try:
+        from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+        ensure_token_if_auth_enabled(None, create_token_if_missing=False)  # else the next line ends us
+        GcsClient(address=address)
+    except AuthenticationError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever else is wrong, `ray.init` meets it too
+        return
 
 
 def _joined(order: HostOrder, blocks: Sequence[memoryview]) -> Cluster:
@@ -100,7 +117,7 @@ def _split(address: str) -> tuple[str, int]:
 
 def _explained(order: HostOrder, error: Exception) -> PoolError:
     text = (error.strerror if isinstance(error, OSError) else None) or str(error).strip()
-    reason = textwrap.shorten(text.splitlines()[0], 200) if text else type(error).__name__
+    reason = textwrap.shorten(text, 300) if text else type(error).__name__
     if order.folder is not None:
         return PoolError(
             f"Ray cannot start on this machine: {reason}",
@@ -109,7 +126,7 @@ def _explained(order: HostOrder, error: Exception) -> PoolError:
     return PoolError(
         f"The Ray cluster at {order.address} cannot be joined: {reason}",
         "Give HOST:PORT of its head, on one of its nodes; where it asks for a token, set RAY_AUTH_MODE=token "
-        "and RAY_AUTH_TOKEN_PATH.",
+        "and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
     )
 
 

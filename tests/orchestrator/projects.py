@@ -7,6 +7,7 @@ by sleeping, and an experiment that is to hang reads from another that nobody wr
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,12 +85,22 @@ class Project:
         os.close(self.events)
         os.close(self.gate)
 
-    def start(self, *arguments: str, pool: str = "local") -> subprocess.Popen[str]:
-        """Start `orchestrator` as a shell would, in a process group of its own."""
+    def start(
+        self,
+        *arguments: str,
+        pool: str = "local",
+        before: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start `orchestrator` as a shell would, in a process group of its own, after the code `before`."""
         process = subprocess.Popen(
-            [sys.executable, "-c", RUN, "--pool", pool, *arguments],
+            [sys.executable, "-c", before + RUN, "--pool", pool, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                **(environment or {}),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

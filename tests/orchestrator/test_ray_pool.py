@@ -3,7 +3,6 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -64,12 +63,18 @@ def test_a_task_that_meets_no_living_worker_comes_back_at_once(ray_address: str)
 
 def _processes(pool: RayPool, name: str) -> list[int]:
     """Pids of a private cluster's processes whose command line holds `name`."""
-    found = []
-    for pid in session_members(pool._host.pid):
-        with suppress(OSError):  # it ended meanwhile
-            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            found += [pid] if name in line else []
-    return found
+    return [pid for pid in session_members(pool._host.pid) if name in _line(pid)]
+
+
+def _line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:  # it ended meanwhile
+        return ""
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
 
 
 class TestPrivateCluster:
@@ -80,24 +85,30 @@ class TestPrivateCluster:
         with RayPool(Scripted(), DATA, 3) as pool:
             yield pool
 
-    def test_it_is_ours_alone_and_leaves_nothing(self, private: RayPool) -> None:
+    def test_it_is_ours_alone_tells_of_its_end_and_leaves_nothing(
+        self, private: RayPool, tmp_path: Path
+    ) -> None:
         until_free(private)  # three workers, however many CPUs this machine has
         assert isinstance(run(private, "echo", x=0.5), Evaluation)
         folder = Path(private._folder or "")
+        token = folder / "token"
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert stat.S_IMODE((folder / "token").stat().st_mode) == 0o600
-        (head,) = _processes(private, "/gcs_server ")
-        environment = Path(f"/proc/{head}/environ").read_bytes().split(b"\0")
-        assert b"RAY_AUTH_MODE=token" in environment
-        assert f"RAY_AUTH_TOKEN_PATH={folder / 'token'}".encode() in environment
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
         pids = _processes(private, "")
         assert len(pids) > 5
-        private.close()
-        until_gone(pids)
-        assert not folder.exists()
+        servers = _processes(private, "/gcs_server ") + _processes(private, "/raylet/raylet --")
+        assert len(servers) == 2
+        for pid in servers:
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            assert b"RAY_AUTH_MODE=token" in environment
+            assert f"RAY_AUTH_TOKEN_PATH={token}".encode() in environment
+        secret = token.read_text()
+        assert len(secret) == 64
+        assert not _processes(private, secret)
+        assert [path for path in _files(folder) if secret.encode() in path.read_bytes()] == [token]
+        assert not _processes(private, "ray::DashboardHead")
+        assert all("--disable-frontend" in _line(pid) for pid in _processes(private, "dashboard.py"))
 
-    def test_a_lost_head_is_noticed(self, private: RayPool, tmp_path: Path) -> None:
-        until_free(private)
         private.submit(Task("one", {"do": "block", "mark": str(tmp_path / "runs")}, 0))
         until((tmp_path / "runs").exists, "the task runs")
         os.kill(_processes(private, "/gcs_server ")[0], signal.SIGKILL)
@@ -105,6 +116,9 @@ class TestPrivateCluster:
             assert private.wait(30.0) == []
         with pytest.raises(PoolError, match="cluster was lost"):
             private.submit(Task("two", {"do": "echo"}, 0))
+        private.close()
+        until_gone(pids)
+        assert not folder.exists()
 
 
 class TestJoining:
@@ -129,14 +143,28 @@ class TestJoining:
             ):
                 pool.wait(30.0)
 
-    def test_a_wrong_token_is_refused(
-        self, ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("mode", ["token", "disabled"])
+    def test_whoever_has_not_the_token_is_refused_at_once(
+        self, ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
     ) -> None:
         (tmp_path / "token").write_text("0" * 64)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(ray_pool, "CONNECT_TIMEOUT_S", 5.0)  # Ray itself tries for 20 s
-        with RayPool(Scripted(), None, 1) as pool, pytest.raises(PoolError):
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+        with (
+            RayPool(Scripted(), None, 1) as pool,
+            pytest.raises(PoolError, match="token is missing or incorrect") as caught,
+        ):
             until_free(pool)
+        assert "RAY_AUTH_TOKEN" in caught.value.remedy
+        assert "0" * 64 not in f"{caught.value} {caught.value.remedy}"
+
+    def test_a_token_may_come_in_the_environment(
+        self, ray_address: str, ray_cluster: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", Path(ray_cluster["RAY_AUTH_TOKEN_PATH"]).read_text())
+        with RayPool(Scripted(), None, 1) as pool:
+            assert isinstance(run(pool, "echo", x=0.5), Evaluation)
 
     def test_a_missing_token_is_told(self, ray_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/nowhere/token")
