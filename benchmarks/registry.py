@@ -29,7 +29,7 @@ from tabulate import tabulate
 
 from tuner.experiment import Direction, Evaluation, Experiment, Provenance, State, Study, Suggestion
 from tuner.registry import Registry, StudySpec, open_registry
-from tuner.registry.engine import connect
+from tuner.registry.sqlite_file import connect
 from tuner.space import FloatParam, SearchSpace
 
 N_PARAMETERS, BATCH, N_PROCESSES = 10, 100, 8
@@ -120,9 +120,9 @@ def many_processes(path: Path, n: int) -> tuple[float, str]:
         process.join()
     errors = [answer for answer in answers if isinstance(answer, str)]
     acknowledged = [one for answer in answers if not isinstance(answer, str) for one in answer]
-    with open_registry(path, create=False, read_only=True) as registry:
-        study = registry.open_study(SPEC)
-        stored = {one.public_id for one in registry.experiments(study, states=[State.COMPLETE])}
+    with open_registry(path, create=False, read_only=True) as reader:
+        [study] = reader.studies()
+        stored = {one.public_id for one in reader.experiments(study, states=[State.COMPLETE])}
     doubles = len(acknowledged) - len(set(acknowledged))
     lost = len(set(acknowledged) - stored)
     return len(acknowledged) / elapsed, f"{len(errors)} errors, {doubles} doubles, {lost} lost"

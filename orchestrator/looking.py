@@ -9,7 +9,7 @@ from retrain.improvement import folds_of, get_study
 from tuner.errors import NotFoundError
 from tuner.experiment import State
 from tuner.registry import open_registry
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 
 __all__ = ["back_up", "compare", "describe", "list_experiments", "summarize_study"]
 
@@ -67,7 +67,7 @@ def back_up(config: Config, path: Path) -> str:
         return str(backup(registry, path))
 
 
-def _id_of(registry: Registry, config: Config, word: str) -> str:
+def _id_of(registry: RegistryReader, config: Config, word: str) -> str:
     """The id that a word on the command line stands for: `best`, or an id or the start of one as it is."""
     if word != "best":
         return word
@@ -80,5 +80,5 @@ def _id_of(registry: Registry, config: Config, word: str) -> str:
     return best[0].public_id
 
 
-def _reading(config: Config) -> Registry:
+def _reading(config: Config) -> RegistryReader:
     return open_registry(config.db, create=False, read_only=True)

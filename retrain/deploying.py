@@ -19,7 +19,7 @@ from retrain.who import who
 from tuner.errors import NotFoundError
 from tuner.experiment import Params
 from tuner.registry import open_registry
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 
 __all__ = ["apply_hyperparameters", "ledger", "retrain_deployed", "roll_back"]
 
@@ -108,7 +108,7 @@ def _use_data(pipeline: Pipeline) -> None:
 
 
 @contextmanager
-def _for_reading(config: Config) -> Iterator[Registry]:
+def _for_reading(config: Config) -> Iterator[RegistryReader]:
     """The registry as it is; where there is none yet, an empty one that goes away: looking leaves no file."""
     try:
         registry = open_registry(config.db, create=False, read_only=True)
@@ -126,7 +126,7 @@ def _for_reading(config: Config) -> Iterator[Registry]:
 @contextmanager
 def _for_deploying(
     config: Config, pipeline: Pipeline, dry_run: bool, params: Params | None = None
-) -> Iterator[Registry]:
+) -> Iterator[RegistryReader]:
     """The registry; made where there is none, if the target file can hold what is deployed first."""
 
     def check() -> None:

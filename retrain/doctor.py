@@ -19,11 +19,11 @@ from retrain.pipelines import load_pipeline
 from retrain.tables import render, to_json
 from tuner.errors import NotFoundError, RetrainError
 from tuner.registry import open_registry
-from tuner.registry.base import ModelVersion, Registry, VersionState
+from tuner.registry.base import ModelVersion, RegistryReader, VersionState
+from tuner.registry.checks import locate
 from tuner.registry.doctor import deep_check, registry_info, sqlite_engine
 from tuner.registry.invariants import Held
 from tuner.registry.mounts import file_system, is_network, mount_table
-from tuner.registry.opening import locate
 from tuner.registry.postgres import is_postgres
 from tuner.space import CategoricalParam
 
@@ -252,7 +252,7 @@ def _target(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
 
 def _registry(
     db: str,
-    also: Callable[[Registry], Iterable[Finding]] = lambda _: (),
+    also: Callable[[RegistryReader], Iterable[Finding]] = lambda _: (),
     *,
     deep: bool,
     tell: Callable[[str], None],
@@ -276,7 +276,7 @@ def _registry(
 
 
 def _on_server(
-    db: str, also: Callable[[Registry], Iterable[Finding]], *, deep: bool, tell: Callable[[str], None]
+    db: str, also: Callable[[RegistryReader], Iterable[Finding]], *, deep: bool, tell: Callable[[str], None]
 ) -> Iterable[Finding]:
     try:
         registry = open_registry(db, create=False, read_only=True)
@@ -326,7 +326,7 @@ def _invariant(held: Held) -> Finding:
     )
 
 
-def _registry_file(registry: Registry, *, whole: bool) -> Iterable[Finding]:
+def _registry_file(registry: RegistryReader, *, whole: bool) -> Iterable[Finding]:
     info = registry_info(registry, whole=whole)
     yield Finding(
         "registry",
@@ -352,7 +352,7 @@ def _owners(n_alive: int, n_dead: int, n_held: int) -> Finding:
     return Finding("owners", Verdict.OK, f"{n_alive} alive, none dead that holds experiments")
 
 
-def _versions(config: Config, pipeline: Pipeline | None, registry: Registry) -> Iterable[Finding]:
+def _versions(config: Config, pipeline: Pipeline | None, registry: RegistryReader) -> Iterable[Finding]:
     from retrain.deploy.versions import VersionStore
 
     store = VersionStore.of(config)

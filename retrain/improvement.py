@@ -10,7 +10,7 @@ from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
 from tuner.errors import NotFoundError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, Study, loss_of
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 
 __all__ = [
     "Improvement",
@@ -77,7 +77,7 @@ class Improvement:
 
 
 def improvement(
-    registry: Registry,
+    registry: RegistryReader,
     study: Study,
     candidate: Experiment,
     reference: Experiment,
@@ -106,7 +106,7 @@ def improvement(
     return Improvement(against, candidate, reference, amount, paired, study.metric, study.direction)
 
 
-def fold_scores(registry: Registry, study: Study, experiment: Experiment) -> list[float]:
+def fold_scores(registry: RegistryReader, study: Study, experiment: Experiment) -> list[float]:
     """Return the score of each fold, in order; empty where the measurements are not folds.
 
     A pipeline of the user's own may report epochs or rounds instead, which are no replicates. Scores of folds
@@ -131,7 +131,7 @@ def find_configuration(experiments: Sequence[Experiment], params: Params) -> Exp
     return same[-1] if same else None
 
 
-def get_study(registry: Registry, name: str) -> Study:
+def get_study(registry: RegistryReader, name: str) -> Study:
     """Return the study of this name.
 
     Raises:

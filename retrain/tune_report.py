@@ -19,7 +19,7 @@ from retrain.tables import plus_minus, render, timestamp, to_json
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, State, Study, loss_of
 from tuner.registry import open_registry
-from tuner.registry.base import Event, Registry
+from tuner.registry.base import Event, RegistryReader
 
 __all__ = ["MethodProgress", "TuneReport", "report_on", "tune_report", "tune_report_text"]
 
@@ -46,7 +46,7 @@ class TuneReport:
     events: tuple[Event, ...]
 
 
-def tune_report(registry: Registry, study: Study, *, folds: int | None = None) -> TuneReport:
+def tune_report(registry: RegistryReader, study: Study, *, folds: int | None = None) -> TuneReport:
     """Gather how a study goes; `folds` as for `retrain.improvement.improvement`.
 
     Raises:

@@ -7,13 +7,13 @@ from orchestrator.report.listing import listing
 from orchestrator.report.summary import summarize
 from orchestrator.report.summary_text import summary_text
 from tuner.experiment import Study, Value
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 
 __all__ = ["diff", "listing", "show", "summarize", "summary", "summary_text"]
 
 
 def summary(
-    registry: Registry,
+    registry: RegistryReader,
     study: Study,
     *,
     top: int = 5,

@@ -15,14 +15,14 @@ from retrain.page import Page
 from retrain.tables import number, plus_minus, plus_minus_column, render, seconds, timestamp, to_json
 from tuner.errors import MismatchError
 from tuner.experiment import Experiment, Measurement, Study
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 
 __all__ = ["diff", "show"]
 
 _TRACEBACK_LINES = 15
 
 
-def show(registry: Registry, prefix: str, *, output: str = "table", colour: bool = False) -> str:
+def show(registry: RegistryReader, prefix: str, *, output: str = "table", colour: bool = False) -> str:
     """Describe the experiment whose id starts with `prefix`.
 
     Raises:
@@ -135,7 +135,7 @@ def _flat(study: Study, experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def diff(
-    registry: Registry,
+    registry: RegistryReader,
     first: str,
     second: str,
     *,
@@ -227,5 +227,5 @@ def _obstacle(a: Experiment, b: Experiment) -> str | None:
     return None
 
 
-def _study_of(registry: Registry, experiment: Experiment) -> Study:
+def _study_of(registry: RegistryReader, experiment: Experiment) -> Study:
     return next(study for study in registry.studies() if study.id == experiment.study_id)

@@ -5,13 +5,13 @@ from collections.abc import Collection, Sequence
 from orchestrator.report.rows import PLUS_MINUS, all_names, experiment_json, parameter_columns
 from retrain.tables import plus_minus_column, render, seconds, to_json
 from tuner.experiment import Experiment, State, Study
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 
 __all__ = ["listing"]
 
 
 def listing(
-    registry: Registry,
+    registry: RegistryReader,
     study: Study,
     *,
     states: Collection[State] | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from retrain.improvement import Improvement, improvement
 from tuner.errors import NotFoundError, ParamsError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
 
 __all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "summarize"]
@@ -83,7 +83,7 @@ class Summary:
 
 
 def summarize(
-    registry: Registry,
+    registry: RegistryReader,
     study: Study,
     *,
     top: int = 5,
@@ -146,7 +146,9 @@ def summarize(
     )
 
 
-def _scored(registry: Registry, study: Study, provenance: Provenance, params: Params) -> Experiment | None:
+def _scored(
+    registry: RegistryReader, study: Study, provenance: Provenance, params: Params
+) -> Experiment | None:
     """The latest of this provenance that ran exactly these parameters, as the study's space spells them."""
     try:
         spelt = SearchSpace.from_dict(study.space).validate(params)

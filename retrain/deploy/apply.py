@@ -27,7 +27,7 @@ from retrain.improvement import folds_of
 from retrain.pipeline import Pipeline
 from tuner.errors import BusyError, MismatchError, ParamsError, RetrainError
 from tuner.experiment import Params
-from tuner.registry.base import ModelVersion, Registry
+from tuner.registry.base import ModelVersion, RegistryReader, writable
 from tuner.space import config_key
 
 __all__ = ["Confirm", "apply", "retrain"]
@@ -41,7 +41,7 @@ _ROUNDS = 1000
 def apply(
     config: Config,
     pipeline: Pipeline,
-    registry: Registry,
+    registry: RegistryReader,
     params: Params,
     *,
     who: str,
@@ -83,7 +83,7 @@ def apply(
 def retrain(
     config: Config,
     pipeline: Pipeline,
-    registry: Registry,
+    registry: RegistryReader,
     *,
     who: str,
     reason: str = "",
@@ -132,7 +132,7 @@ class _Deployment:
         self,
         config: Config,
         pipeline: Pipeline,
-        registry: Registry,
+        registry: RegistryReader,
         order: Order,
         *,
         dry_run: bool,
@@ -148,11 +148,13 @@ class _Deployment:
         self.confirm = None if force else confirm
         self.target = TargetFile.of(config)
         self.store = VersionStore.of(config)
-        self.switch = Switch(registry, self.store, self.target, config.name)
         self.scorer = Scorer(pipeline, config.study.seed)
 
+    def _switch(self) -> Switch:
+        return Switch(writable(self.registry), self.store, self.target, self.config.name)
+
     def deploy(self, choose: Callable[[Deployed], Params]) -> ApplyReport:
-        notes = () if self.dry_run else tuple(finish_pending(self.config, self.registry))
+        notes = () if self.dry_run else tuple(finish_pending(self.config, writable(self.registry)))
         for _ in range(_ROUNDS):
             plan = self._plan(choose, notes)
             if not self.force and self._is_active(plan):
@@ -171,7 +173,7 @@ class _Deployment:
             with self.store.lock():
                 if self._still_stands(plan):
                     return self._publish(plan, preview, challenger, champion)
-            notes = tuple(finish_pending(self.config, self.registry))
+            notes = tuple(finish_pending(self.config, writable(self.registry)))
         raise BusyError("Other processes keep deploying.", "Type the same command again when they are done.")
 
     def _plan(self, choose: Callable[[Deployed], Params], notes: tuple[str, ...]) -> _Plan:
@@ -278,7 +280,7 @@ class _Deployment:
 
     def _refuse(self, preview: ApplyReport) -> None:
         error = gate_error(preview.verdicts)
-        self.registry.log(
+        writable(self.registry).log(
             "gate_refused",
             str(error),
             salience=0.8,
@@ -315,7 +317,7 @@ class _Deployment:
             challenger.figures.std_error,
         )
         order = replace(self.order, gates=[verdict.to_dict() for verdict in preview.verdicts])
-        version = self.switch.publish(draft, order)
+        version = self._switch().publish(draft, order)
         return replace(
             preview, outcome=ApplyOutcome.DEPLOYED, version=version.number, from_version=from_version
         )
@@ -337,7 +339,7 @@ class _Deployment:
             std_error=None if champion is None else champion.std_error,
         )
         reason = f"in place before the first deployment (from the {plan.deployed.source})"
-        return self.switch.publish(found, Order("found", self.order.who, reason)).number
+        return self._switch().publish(found, Order("found", self.order.who, reason)).number
 
 
 def _recorded(version: ModelVersion | None, metric: str) -> Figures | None:

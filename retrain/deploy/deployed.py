@@ -6,7 +6,7 @@ from retrain.config import Config
 from retrain.deploy.target_file import TargetFile
 from tuner.errors import ParamsError
 from tuner.experiment import Params, Value
-from tuner.registry.base import ModelVersion, Registry
+from tuner.registry.base import ModelVersion, RegistryReader
 from tuner.space import CategoricalParam, SearchSpace
 
 __all__ = ["Deployed", "check_place", "find_deployed", "found_in_place", "inactive_defaults"]
@@ -27,7 +27,7 @@ class Deployed:
     source: str
 
 
-def find_deployed(config: Config, registry: Registry, space: SearchSpace) -> Deployed:
+def find_deployed(config: Config, registry: RegistryReader, space: SearchSpace) -> Deployed:
     """Return what is deployed: the active version, else what the target file holds, else the defaults.
 
     Raises:

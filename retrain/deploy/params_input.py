@@ -11,7 +11,7 @@ from retrain.deploy.deployed import find_deployed
 from tuner import strict_json
 from tuner.errors import GateError, NotFoundError, ParamsError, UsageError
 from tuner.experiment import Experiment, State, Value
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 from tuner.space import SearchSpace
 
 __all__ = ["MAX_BYTES", "ParamsInput", "parse_params_input"]
@@ -31,7 +31,7 @@ class ParamsInput:
 
 
 def parse_params_input(
-    text: str, config: Config, registry: Registry, space: SearchSpace, *, stdin: BinaryIO | None = None
+    text: str, config: Config, registry: RegistryReader, space: SearchSpace, *, stdin: BinaryIO | None = None
 ) -> ParamsInput:
     """Turn what the user typed into a configuration.
 
@@ -63,7 +63,7 @@ def parse_params_input(
     return _from_json(typed, "--apply-hp", config, registry, space)
 
 
-def _best(config: Config, registry: Registry) -> Experiment:
+def _best(config: Config, registry: RegistryReader) -> Experiment:
     study = registry.find_study(config.study_name)
     best = [] if study is None else registry.best(study)
     if not best:
@@ -84,7 +84,7 @@ def _from_experiment(experiment: Experiment, space: SearchSpace) -> ParamsInput:
 
 
 def _from_json(
-    text: str | bytes, source: str, config: Config, registry: Registry, space: SearchSpace
+    text: str | bytes, source: str, config: Config, registry: RegistryReader, space: SearchSpace
 ) -> ParamsInput:
     if not text.strip():
         raise ParamsError(

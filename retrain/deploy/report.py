@@ -8,7 +8,7 @@ from typing import Any
 from retrain.deploy.gate import Verdict, gate_error
 from retrain.deploy.scoring import direction_of
 from tuner.experiment import Direction, Params, loss_of
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 
 __all__ = ["ApplyOutcome", "ApplyReport", "history"]
 
@@ -123,7 +123,7 @@ class ApplyReport:
         }
 
 
-def history(registry: Registry, pipeline: str, metric: str | None = None) -> list[dict[str, Any]]:
+def history(registry: RegistryReader, pipeline: str, metric: str | None = None) -> list[dict[str, Any]]:
     """The ledger of a pipeline as rows for a table, oldest first.
 
     `at`: Unix seconds, UTC. `active`: "*" where the active version became it. `metric` and `value`: the

@@ -14,14 +14,14 @@ from retrain.deploy.target import unified_diff
 from retrain.deploy.target_file import TargetFile
 from retrain.deploy.versions import VersionStore
 from tuner.errors import MismatchError, NotFoundError, StorageError
-from tuner.registry.base import ModelVersion, Registry, VersionState
+from tuner.registry.base import ModelVersion, RegistryReader, VersionState, writable
 
 __all__ = ["rollback"]
 
 
 def rollback(
     config: Config,
-    registry: Registry,
+    registry: RegistryReader,
     version: int | None = None,
     *,
     who: str,
@@ -47,7 +47,7 @@ def rollback(
         ConfigError: the target file has no place for its hyperparameters.
         MismatchError: somebody else deployed, or edited the target file, at the same moment.
     """
-    notes = () if dry_run else tuple(finish_pending(config, registry))
+    notes = () if dry_run else tuple(finish_pending(config, writable(registry)))
     store, target = VersionStore.of(config), TargetFile.of(config)
     versions = {v.number: v for v in registry.versions(config.name) if v.state != VersionState.STAGED}
     active = registry.find_active(config.name)
@@ -90,7 +90,8 @@ def rollback(
         if target is not None and target.read() != before:
             raise MismatchError(f"{target.name!r} was edited just now.", "Type the same command again.")
         order = Order("rollback", who, reason, wanted.experiment)
-        Switch(registry, store, target, config.name).return_to(wanted, order, active.number, before, after)
+        switch = Switch(writable(registry), store, target, config.name)
+        switch.return_to(wanted, order, active.number, before, after)
     return replace(report, outcome=ApplyOutcome.DEPLOYED, version=wanted.number)
 
 

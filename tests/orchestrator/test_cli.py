@@ -20,7 +20,7 @@ from retrain.cli import run_command
 from tests.orchestrator.fakes import FakeClock, FakePool, failed, scored
 from tuner.errors import PoolError
 from tuner.registry import open_registry
-from tuner.registry.engine import dbapi
+from tuner.registry.sqlite_file import dbapi
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from tuner.errors import UsageError
 from tuner.registry.base import (
@@ -16,14 +16,12 @@ from tuner.registry.base import (
     ModelVersion,
     Recovered,
     Registry,
+    RegistryReader,
     Run,
     StudySpec,
     VersionState,
 )
-from tuner.registry.opening import open_database
-from tuner.registry.owners import OwnerLock, lock_folder
 from tuner.registry.postgres import is_postgres
-from tuner.registry.sql_registry import SqlRegistry
 
 __all__ = [
     "Attempt",
@@ -35,11 +33,34 @@ __all__ = [
     "ModelVersion",
     "Recovered",
     "Registry",
+    "RegistryReader",
     "Run",
     "StudySpec",
     "VersionState",
     "open_registry",
 ]
+
+
+@overload
+def open_registry(
+    url: str | Path = ...,
+    *,
+    create: bool,
+    read_only: Literal[False] = ...,
+    clock: Callable[[], float] = ...,
+    busy_timeout_s: float = ...,
+) -> Registry: ...
+
+
+@overload
+def open_registry(
+    url: str | Path = ...,
+    *,
+    create: bool,
+    read_only: bool,
+    clock: Callable[[], float] = ...,
+    busy_timeout_s: float = ...,
+) -> RegistryReader: ...
 
 
 def open_registry(
@@ -49,13 +70,13 @@ def open_registry(
     read_only: bool = False,
     clock: Callable[[], float] = time.time,
     busy_timeout_s: float = 30.0,
-) -> Registry:
+) -> RegistryReader:
     """Open the registry at `url`: an SQLAlchemy URL of SQLite or PostgreSQL, or a plain path.
 
     Args:
         url: where it is; relative paths are relative to the working directory.
         create: make it where there is none, or an empty file.
-        read_only: refuse every write, make no file; works on a read-only disk.
+        read_only: return what can only read; make no file; works on a read-only disk, and answers at once.
         clock: gives Unix seconds.
         busy_timeout_s: how long one write waits for another process.
 
@@ -70,7 +91,15 @@ def open_registry(
         return _open_postgres(
             url, create=create, read_only=read_only, clock=clock, busy_timeout_s=busy_timeout_s
         )
-    database = open_database(url, create=create, read_only=read_only, busy_timeout_s=busy_timeout_s)
+    if read_only:
+        from tuner.registry.sqlite_reader import open_reader
+
+        return open_reader(url, busy_timeout_s=busy_timeout_s)
+    from tuner.registry.opening import open_database  # with SQLAlchemy, which is slow to import
+    from tuner.registry.owners import OwnerLock, lock_folder
+    from tuner.registry.sql_registry import SqlRegistry
+
+    database = open_database(url, create=create, busy_timeout_s=busy_timeout_s)
     return SqlRegistry(database, OwnerLock(lock_folder(database.path)), clock)
 
 

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from tuner.errors import StorageError, UsageError
-from tuner.registry.base import Registry
-from tuner.registry.engine import Database, connect, dbapi, is_sound
+from tuner.registry.base import RegistryReader
+from tuner.registry.engine import Database
+from tuner.registry.sql import Read
+from tuner.registry.sql_reader import SqlReader
 from tuner.registry.sql_registry import SqlRegistry
+from tuner.registry.sqlite_file import connect, dbapi, is_sound
 from tuner.registry.trouble import sqlite_errors
 
 __all__ = ["backup", "copy_database"]
 
 
-def backup(registry: Registry, path: str | Path) -> Path:
+def backup(registry: RegistryReader, path: str | Path) -> Path:
     """Write a copy of the registry as of now to a new file at `path`; safe while experiments run.
 
     Returns:
@@ -28,9 +29,9 @@ def backup(registry: Registry, path: str | Path) -> Path:
         UsageError: the file exists already, or its folder does not; or the registry is on a server.
         StorageError: it could not be written; nothing is left of it.
     """
-    if not isinstance(registry, SqlRegistry):
+    if not isinstance(registry, SqlReader):
         raise UsageError("Only a registry in an SQL database can be copied.", "Name another with --db.")
-    if not isinstance(registry.database, Database):
+    if isinstance(registry, SqlRegistry) and not isinstance(registry.database, Database):
         raise UsageError(
             "A registry on a server is copied by PostgreSQL's own tool, also while experiments run.",
             f"pg_dump --format=custom --file={shlex.quote(str(path))}"
@@ -41,16 +42,17 @@ def backup(registry: Registry, path: str | Path) -> Path:
         raise UsageError(f"A backup never replaces a file, but {target} exists.", "Name another file.")
     if not target.parent.is_dir():
         raise UsageError(f"A backup is written into a folder that exists, but there is no {target.parent}.")
-    copy_database(registry.database, target)
+    with registry.reading() as read:
+        copy_database(read, target)
     return target
 
 
-def copy_database(source: Database, target: Path) -> None:
-    """Copy the latest commit of `source` to `target`, which appears whole or not at all."""
+def copy_database(read: Read, target: Path) -> None:
+    """Copy the latest commit of what is read to `target`, which appears whole or not at all."""
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with source.read() as connection, _allowed_to_copy(connection):
-            connection.exec_driver_sql("VACUUM INTO ?", (str(fresh),))
+        with _allowed_to_copy(read):
+            read("VACUUM INTO ?", [str(fresh)])
         if is_sound(dbapi().sqlite_version_info):
             with sqlite_errors(target), closing(connect(fresh, "rw")) as copied:
                 copied.execute("PRAGMA journal_mode=WAL")
@@ -65,14 +67,14 @@ def copy_database(source: Database, target: Path) -> None:
 
 
 @contextmanager
-def _allowed_to_copy(connection: Connection) -> Iterator[None]:
+def _allowed_to_copy(read: Read) -> Iterator[None]:
     """Lift `query_only` for a while: it also forbids VACUUM INTO, which writes nothing to its source."""
-    before = connection.exec_driver_sql("PRAGMA query_only").scalar_one()
-    connection.exec_driver_sql("PRAGMA query_only=OFF")
+    [before] = read("PRAGMA query_only", [])
+    read("PRAGMA query_only=OFF", [])
     try:
         yield
     finally:
-        connection.exec_driver_sql(f"PRAGMA query_only={before}")
+        read(f"PRAGMA query_only={before['query_only']}", [])
 
 
 def _sync(path: Path) -> None:

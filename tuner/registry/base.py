@@ -14,13 +14,11 @@ Execution is at least once; the result is exactly once. Time comes from the `clo
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from tuner.errors import ClaimLostError
+from tuner.errors import ClaimLostError, StorageError
 from tuner.experiment import (
-    Direction,
     Evaluation,
     Experiment,
     Failure,
@@ -30,6 +28,19 @@ from tuner.experiment import (
     State,
     Study,
     Suggestion,
+)
+from tuner.registry.records import (
+    Attempt,
+    Claim,
+    Deployment,
+    Effort,
+    Event,
+    Limits,
+    ModelVersion,
+    Recovered,
+    Run,
+    StudySpec,
+    VersionState,
 )
 
 __all__ = [
@@ -42,173 +53,23 @@ __all__ = [
     "ModelVersion",
     "Recovered",
     "Registry",
+    "RegistryReader",
     "Run",
     "StudySpec",
     "VersionState",
+    "writable",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class StudySpec:
-    """What defines a study. Opening a name again with another definition is an error."""
+class RegistryReader(ABC):
+    """What was tried and what is deployed, for those who only look.
 
-    name: str
-    space: Mapping[str, Any]
-    metric: str
-    direction: Direction
-    baseline: Params
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How often an experiment may end badly before it is FAILED for good.
-
-    Attributes:
-        failures: by the user's error (a raise, a NaN, a timeout); 2 means one retry.
-        deaths: by a dead worker; 3 stops a configuration that always kills its worker.
-    """
-
-    failures: int = 2
-    deaths: int = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to finish one attempt of one experiment. `attempt` is the fence."""
-
-    experiment: Experiment
-    owner: str
-
-    @property
-    def attempt(self) -> int:
-        """Number of this attempt, from 1."""
-        return self.experiment.attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One row of `attempts`: who ran an experiment, when, and how it ended (None while it runs)."""
-
-    number: int
-    owner: str
-    started_at: float
-    ended_at: float | None
-    ending: str | None  # complete, pruned, failed, released or lost; a retry is "failed" with its message
-    message: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """What the finished experiments of a study took.
-
-    Attributes:
-        experiments_s: seconds of all of them together.
-        wall_s: seconds during which at least one of them ran (its last attempt, where there were several).
-    """
-
-    experiments_s: float
-    wall_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """An experiment taken back from a dead owner. `dead_s`: seconds since the owner's last sign of life."""
-
-    public_id: str
-    owner: str
-    dead_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One orchestrator invocation: `n_wanted` new candidates by `method`.
-
-    `ended_at` is None until it came to its end. `info` is JSON-ready: argv, git commit and dirty flag,
-    library versions, host.
-    """
-
-    id: int
-    study_id: int
-    method: str | None
-    n_wanted: int
-    seed: int
-    owner: str
-    started_at: float
-    ended_at: float | None
-    info: Mapping[str, Any] = field(default_factory=dict)
-
-
-class VersionState:
-    """States of a model version: staged until it was active once; retired when another took its place."""
-
-    STAGED = "staged"
-    ACTIVE = "active"
-    RETIRED = "retired"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """A row of `model_versions`: hyperparameters, and the directory that holds the model made with them.
-
-    Attributes:
-        number: counts from 1 within the registry; its directory is `versions/<number, six digits>`.
-        pipeline: name of the pipeline it belongs to. At most one version per pipeline is active.
-        manifest: JSON-ready; the SHA-256 of every file, metrics, provenance.
-    """
-
-    number: int
-    pipeline: str
-    state: str
-    params: Params
-    manifest: Mapping[str, Any]
-    created_at: float
-    experiment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A row of the append-only ledger: at `at`, `who` switched `pipeline` from one version to another.
-
-    `action`: "apply", "retrain", "rollback" or "found" (what was in place before the first apply).
-    `gates`: the verdicts with their figures, JSON-ready.
-    """
-
-    id: int
-    pipeline: str
-    action: str
-    from_version: int | None
-    to_version: int
-    who: str
-    reason: str
-    at: float
-    gates: Sequence[Mapping[str, Any]] = ()
-    experiment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A row of the append-only log of what mattered. `salience`: 0 (a note) to 1 (must be seen)."""
-
-    at: float
-    kind: str
-    message: str
-    salience: float
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Registry(ABC):
-    """Studies, experiments, runs, model versions and the ledger behind one interface.
-
-    Use as a context manager. A registry object belongs to one process; any number of processes may open the
-    same database. Every method is one transaction: all of it happened, or none.
+    Use as a context manager. A reader belongs to one process. Each method sees the latest commit at the time
+    it is called, and holds nothing that a writer would have to wait for once it has returned.
 
     Raises (any method): BusyError when locked out for longer than the busy timeout; StorageError when the
-    disk is full, read-only or failing; NotARegistryError when the database turns out damaged.
+    disk is failing; NotARegistryError when the database turns out damaged.
     """
-
-    owner: str
-    """Random id of this opening of the registry; never a process or host name."""
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +81,111 @@ class Registry(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release connections and the owner's lock. Claims still held become recoverable. Idempotent."""
+        """Release all that is held open. Idempotent."""
+
+    # ---- studies and runs
+
+    @abstractmethod
+    def find_study(self, name: str) -> Study | None:
+        """Return the study of this name, or None."""
+
+    @abstractmethod
+    def studies(self) -> list[Study]:
+        """All studies, oldest first."""
+
+    # ---- queries
+
+    @abstractmethod
+    def get_experiment(self, prefix: str) -> Experiment:
+        """Return the experiment whose public id starts with `prefix`; an exact id always wins.
+
+        Raises:
+            NotFoundError: none does (names the closest), or several do (names some).
+        """
+
+    @abstractmethod
+    def experiments(
+        self,
+        study: Study | None = None,
+        *,
+        states: Collection[State] | None = None,
+        run: Run | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[Experiment]:
+        """Experiments in the order of writing, filtered."""
+
+    @abstractmethod
+    def counts(self, study: Study, run: Run | None = None) -> dict[State, int]:
+        """How many experiments are in each state; every state is a key."""
+
+    @abstractmethod
+    def provenances(self, study: Study) -> list[tuple[Provenance, int]]:
+        """What the complete experiments were scored on, with how many; the latest finished first."""
+
+    @abstractmethod
+    def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
+        """The `n` best COMPLETE experiments, all of one provenance (default: the latest), best first.
+
+        Ties go to the older one. Empty when there is none.
+        """
+
+    @abstractmethod
+    def find_scored(
+        self,
+        study: Study,
+        provenance: Provenance,
+        *,
+        params: Params | None = None,
+        method: str | None = None,
+    ) -> Experiment | None:
+        """The last written COMPLETE experiment of this provenance with these parameters, or by this method.
+
+        Parameters are the same where value and type are: 1 and 1.0 differ. With both given, both must hold.
+        """
+
+    @abstractmethod
+    def effort(self, study: Study) -> Effort:
+        """How long its finished experiments took."""
+
+    @abstractmethod
+    def measurements(self, experiment: Experiment) -> list[Measurement]:
+        """All measurements of an experiment, by metric and step."""
+
+    @abstractmethod
+    def attempts(self, experiment: Experiment) -> list[Attempt]:
+        """Its attempts, first to last."""
+
+    # ---- model versions, ledger, events
+
+    @abstractmethod
+    def find_active(self, pipeline: str) -> ModelVersion | None:
+        """The version in production now, or None."""
+
+    @abstractmethod
+    def versions(self, pipeline: str) -> list[ModelVersion]:
+        """All versions of a pipeline, oldest first."""
+
+    @abstractmethod
+    def deployments(self, pipeline: str) -> list[Deployment]:
+        """The ledger of a pipeline, oldest first."""
+
+    @abstractmethod
+    def events(self, limit: int = 100) -> list[Event]:
+        """The latest events, newest first."""
+
+
+class Registry(RegistryReader):
+    """Studies, experiments, runs, model versions and the ledger behind one interface: the whole of it.
+
+    Any number of processes may open the same database. Every method is one transaction: all of it happened,
+    or none. `close` also releases the owner's lock: claims still held become recoverable.
+
+    Raises (any method), besides what a reader raises: StorageError when the disk is full or read-only.
+    """
+
+    owner: str
+    """Random id of this opening of the registry; never a process or host name."""
 
     # ---- studies and runs
 
@@ -232,14 +197,6 @@ class Registry(ABC):
             MismatchError: it is stored with another space, metric or direction; names what differs. The seed
                 and the baseline of the stored study stand.
         """
-
-    @abstractmethod
-    def find_study(self, name: str) -> Study | None:
-        """Return the study of this name, or None."""
-
-    @abstractmethod
-    def studies(self) -> list[Study]:
-        """All studies, oldest first."""
 
     @abstractmethod
     def start_run(
@@ -342,69 +299,6 @@ class Registry(ABC):
     def recover(self) -> list[Recovered]:
         """Take back every RUNNING experiment whose owner is dead, in one transaction."""
 
-    # ---- queries
-
-    @abstractmethod
-    def get_experiment(self, prefix: str) -> Experiment:
-        """Return the experiment whose public id starts with `prefix`; an exact id always wins.
-
-        Raises:
-            NotFoundError: none does (names the closest), or several do (names some).
-        """
-
-    @abstractmethod
-    def experiments(
-        self,
-        study: Study | None = None,
-        *,
-        states: Collection[State] | None = None,
-        run: Run | None = None,
-        limit: int | None = None,
-        newest_first: bool = False,
-    ) -> list[Experiment]:
-        """Experiments in the order of writing, filtered."""
-
-    @abstractmethod
-    def counts(self, study: Study, run: Run | None = None) -> dict[State, int]:
-        """How many experiments are in each state; every state is a key."""
-
-    @abstractmethod
-    def provenances(self, study: Study) -> list[tuple[Provenance, int]]:
-        """What the complete experiments were scored on, with how many; the latest finished first."""
-
-    @abstractmethod
-    def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
-        """The `n` best COMPLETE experiments, all of one provenance (default: the latest), best first.
-
-        Ties go to the older one. Empty when there is none.
-        """
-
-    @abstractmethod
-    def find_scored(
-        self,
-        study: Study,
-        provenance: Provenance,
-        *,
-        params: Params | None = None,
-        method: str | None = None,
-    ) -> Experiment | None:
-        """The last written COMPLETE experiment of this provenance with these parameters, or by this method.
-
-        Parameters are the same where value and type are: 1 and 1.0 differ. With both given, both must hold.
-        """
-
-    @abstractmethod
-    def effort(self, study: Study) -> Effort:
-        """How long its finished experiments took."""
-
-    @abstractmethod
-    def measurements(self, experiment: Experiment) -> list[Measurement]:
-        """All measurements of an experiment, by metric and step."""
-
-    @abstractmethod
-    def attempts(self, experiment: Experiment) -> list[Attempt]:
-        """Its attempts, first to last."""
-
     # ---- model versions, ledger, events
 
     @abstractmethod
@@ -439,21 +333,19 @@ class Registry(ABC):
         """Remove a version that is still staged (its apply was given up)."""
 
     @abstractmethod
-    def find_active(self, pipeline: str) -> ModelVersion | None:
-        """The version in production now, or None."""
-
-    @abstractmethod
-    def versions(self, pipeline: str) -> list[ModelVersion]:
-        """All versions of a pipeline, oldest first."""
-
-    @abstractmethod
-    def deployments(self, pipeline: str) -> list[Deployment]:
-        """The ledger of a pipeline, oldest first."""
-
-    @abstractmethod
     def log(self, kind: str, message: str, *, salience: float = 0.5, **data: Any) -> None:
         """Append an event."""
 
-    @abstractmethod
-    def events(self, limit: int = 100) -> list[Event]:
-        """The latest events, newest first."""
+
+def writable(registry: RegistryReader) -> Registry:
+    """Return the registry that was opened for writing too: for work that writes only at its end.
+
+    Raises:
+        StorageError: it was opened for reading only.
+    """
+    if isinstance(registry, Registry):
+        return registry
+    raise StorageError(
+        "The registry was opened for reading only, and nothing can be written through it.",
+        "Open it without read_only=True.",
+    )

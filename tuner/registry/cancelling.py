@@ -8,6 +8,7 @@ from tuner.experiment import Experiment, Outcome, State
 from tuner.registry import codec, queries, versions
 from tuner.registry.locks import lock_experiments
 from tuner.registry.schema import attempts, experiments
+from tuner.registry.sql import reading
 
 __all__ = ["cancel"]
 
@@ -71,7 +72,7 @@ def cancel(
         )
         ended = [row.id for row in taken]
         connection.execute(_END, {"of_experiments": ended, "as_message": message, "at": now})
-        cancelled += queries.by_ids(connection, ended)
+        cancelled += queries.by_ids(reading(connection), ended)
     if cancelled:
         of = f"{len(cancelled)} waiting experiment{'' if len(cancelled) == 1 else 's'}"
         ids_told = [each.public_id for each in cancelled[:_BATCH]]

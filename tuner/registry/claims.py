@@ -37,6 +37,7 @@ from tuner.registry.base import Claim, Limits, Recovered
 from tuner.registry.locks import lock_experiments, lock_out_writers
 from tuner.registry.owners import Owner, read_owners
 from tuner.registry.schema import attempts, experiments, measurements, owners, provenances
+from tuner.registry.sql import reading
 
 __all__ = ["claim", "finish", "measure", "recover", "release"]
 
@@ -108,9 +109,8 @@ def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], 
     again = [row.id for row in taken if row.attempt > 1]
     if again:  # what the lost attempt had reported is not part of this one
         connection.execute(_FORGET_MEASUREMENTS, {"of_experiments": again})
-    return [
-        Claim(experiment, owner[1]) for experiment in queries.by_ids(connection, [row.id for row in taken])
-    ]
+    ids = [row.id for row in taken]
+    return [Claim(experiment, owner[1]) for experiment in queries.by_ids(reading(connection), ids)]
 
 
 def measure(connection: Connection, held: Claim, given: Sequence[Measurement]) -> None:
@@ -144,7 +144,7 @@ def finish(
         except ClaimLostError as error:
             lost[place] = error
     written = [held.experiment.id for place, (held, _) in enumerate(results) if place not in lost]
-    stored = {one.id: one for one in queries.by_ids(connection, written)} if written else {}
+    stored = {one.id: one for one in queries.by_ids(reading(connection), written)} if written else {}
     return [lost.get(place) or stored[held.experiment.id] for place, (held, _) in enumerate(results)]
 
 

@@ -8,8 +8,6 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any, TypeVar
 
-from sqlalchemy import Row
-
 from tuner.errors import NotARegistryError, UsageError
 from tuner.experiment import (
     Direction,
@@ -22,7 +20,8 @@ from tuner.experiment import (
     Study,
     Value,
 )
-from tuner.registry.base import Attempt, Deployment, Event, ModelVersion, Run
+from tuner.registry.records import Attempt, Deployment, Event, ModelVersion, Run
+from tuner.registry.sql import Row
 from tuner.space import config_key
 from tuner.space.values import brief, plain
 
@@ -151,7 +150,7 @@ def clean_text(text: str, limit: int = 16_384) -> str:
     return kept.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def read(convert: Callable[[Any], _T], row: Row[Any]) -> _T:
+def read(convert: Callable[[Any], _T], row: Row) -> _T:
     """Convert a row; one that no version of ours could have written means that the file is damaged."""
     try:
         return convert(row)
@@ -167,108 +166,116 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
 
-def to_study(row: Row[Any]) -> Study:
+def to_study(row: Row) -> Study:
     """A row of `studies`."""
     return Study(
-        id=row.id,
-        name=row.name,
-        space=json.loads(row.space),
-        metric=row.metric,
-        direction=Direction(row.direction),
-        baseline=json.loads(row.baseline),
-        seed=row.seed,
-        created_at=row.created_at,
+        id=row["id"],
+        name=row["name"],
+        space=json.loads(row["space"]),
+        metric=row["metric"],
+        direction=Direction(row["direction"]),
+        baseline=json.loads(row["baseline"]),
+        seed=row["seed"],
+        created_at=row["created_at"],
     )
 
 
-def to_run(row: Row[Any]) -> Run:
+def to_run(row: Row) -> Run:
     """A row of `runs` with its owner's `token`."""
     return Run(
-        id=row.id,
-        study_id=row.study_id,
-        method=row.method,
-        n_wanted=row.n_wanted,
-        seed=row.seed,
-        owner=row.token,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        info=json.loads(row.info),
+        id=row["id"],
+        study_id=row["study_id"],
+        method=row["method"],
+        n_wanted=row["n_wanted"],
+        seed=row["seed"],
+        owner=row["token"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        info=json.loads(row["info"]),
     )
 
 
-def to_experiment(row: Row[Any]) -> Experiment:
-    """A row of `queries.EXPERIMENTS`."""
-    values = json.loads(row.params)
+def to_experiment(row: Row) -> Experiment:
+    """A row of `experiments` with what it refers to."""
+    values = json.loads(row["params"])
     return Experiment(
-        id=row.id,
-        public_id=row.public_id,
-        study_id=row.study_id,
-        params=dict(zip(_names(row.names), values, strict=True)),
-        method=row.method,
-        state=State(row.state),
-        attempt=row.attempt,
-        created_at=row.created_at,
-        outcome=None if row.outcome is None else Outcome(row.outcome),
-        value=row.value,
-        std_error=row.std_error,
-        metrics=json.loads(row.metrics) if row.metrics else {},
-        reason=json.loads(row.reason) if row.reason else {},
-        parent=row.parent,
-        run_id=row.run_id,
-        owner=row.token,
-        seed=row.seed,
-        repeat=row.repeat,
-        error=row.error,
-        traceback=row.traceback,
-        failures=row.failures,
-        deaths=row.deaths,
-        interruptions=row.interruptions,
-        provenance=None if row.provenance_id is None else Provenance(row.on_data, row.on_code, row.on_metric),
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        duration_s=row.duration_s,
+        id=row["id"],
+        public_id=row["public_id"],
+        study_id=row["study_id"],
+        params=dict(zip(_names(row["names"]), values, strict=True)),
+        method=row["method"],
+        state=State(row["state"]),
+        attempt=row["attempt"],
+        created_at=row["created_at"],
+        outcome=None if row["outcome"] is None else Outcome(row["outcome"]),
+        value=row["value"],
+        std_error=row["std_error"],
+        metrics=json.loads(row["metrics"]) if row["metrics"] else {},
+        reason=json.loads(row["reason"]) if row["reason"] else {},
+        parent=row["parent"],
+        run_id=row["run_id"],
+        owner=row["token"],
+        seed=row["seed"],
+        repeat=row["repeat"],
+        error=row["error"],
+        traceback=row["traceback"],
+        failures=row["failures"],
+        deaths=row["deaths"],
+        interruptions=row["interruptions"],
+        provenance=_provenance(row),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        duration_s=row["duration_s"],
     )
 
 
-def to_measurement(row: Row[Any]) -> Measurement:
+def _provenance(row: Row) -> Provenance | None:
+    if row["provenance_id"] is None:
+        return None
+    return Provenance(row["on_data"], row["on_code"], row["on_metric"])
+
+
+def to_measurement(row: Row) -> Measurement:
     """A row of `measurements`."""
-    return Measurement(row.step, row.metric, row.value)
+    return Measurement(row["step"], row["metric"], row["value"])
 
 
-def to_attempt(row: Row[Any]) -> Attempt:
+def to_attempt(row: Row) -> Attempt:
     """A row of `attempts` with its owner's `token`."""
-    return Attempt(row.number, row.token, row.started_at, row.ended_at, row.ending, row.message)
+    return Attempt(
+        row["number"], row["token"], row["started_at"], row["ended_at"], row["ending"], row["message"]
+    )
 
 
-def to_model_version(row: Row[Any]) -> ModelVersion:
+def to_model_version(row: Row) -> ModelVersion:
     """A row of `model_versions` with the `public_id` of its experiment."""
     return ModelVersion(
-        number=row.number,
-        pipeline=row.pipeline,
-        state=row.state,
-        params=json.loads(row.params),
-        manifest=json.loads(row.manifest),
-        created_at=row.created_at,
-        experiment=row.public_id,
+        number=row["number"],
+        pipeline=row["pipeline"],
+        state=row["state"],
+        params=json.loads(row["params"]),
+        manifest=json.loads(row["manifest"]),
+        created_at=row["created_at"],
+        experiment=row["public_id"],
     )
 
 
-def to_deployment(row: Row[Any]) -> Deployment:
+def to_deployment(row: Row) -> Deployment:
     """A row of `deployments` with the `public_id` of its version's experiment."""
     return Deployment(
-        id=row.id,
-        pipeline=row.pipeline,
-        action=row.action,
-        from_version=row.from_version,
-        to_version=row.to_version,
-        who=row.who,
-        reason=row.reason,
-        at=row.at,
-        gates=json.loads(row.gates),
-        experiment=row.public_id,
+        id=row["id"],
+        pipeline=row["pipeline"],
+        action=row["action"],
+        from_version=row["from_version"],
+        to_version=row["to_version"],
+        who=row["who"],
+        reason=row["reason"],
+        at=row["at"],
+        gates=json.loads(row["gates"]),
+        experiment=row["public_id"],
     )
 
 
-def to_event(row: Row[Any]) -> Event:
+def to_event(row: Row) -> Event:
     """A row of `events`."""
-    return Event(row.at, row.kind, row.message, row.salience, json.loads(row.data))
+    return Event(row["at"], row["kind"], row["message"], row["salience"], json.loads(row["data"]))

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import UsageError
-from tuner.registry.base import Registry
-from tuner.registry.engine import Database, dbapi, is_sound
+from tuner.registry.base import RegistryReader
 from tuner.registry.invariants import Held, check_invariants, file_problems
-from tuner.registry.owners import is_dead, lock_folder, read_owners
-from tuner.registry.sql_registry import SqlRegistry
+from tuner.registry.owners import is_dead, lock_folder, to_owner
+from tuner.registry.sql_reader import SqlReader
+from tuner.registry.sql_registry import file_of
+from tuner.registry.sqlite_file import dbapi, is_sound
 
 __all__ = ["RegistryInfo", "SqliteEngine", "deep_check", "registry_info", "sqlite_engine"]
 
@@ -57,41 +58,39 @@ def sqlite_engine() -> SqliteEngine:
     )
 
 
-def deep_check(registry: Registry, tell: Callable[[str], None] = lambda _: None) -> list[Held]:
+def deep_check(registry: RegistryReader, tell: Callable[[str], None] = lambda _: None) -> list[Held]:
     """Check every invariant of the stored rows; takes seconds for each 100,000. Nothing is written.
 
     `tell` takes a line now and then that says how far it is.
     """
-    if not isinstance(registry, SqlRegistry):
+    if not isinstance(registry, SqlReader):
         raise UsageError("Only a registry in an SQL database can be examined.")
-    with registry.database.read() as connection:
+    with registry.reading() as read:
 
         def ask(question: str) -> list[tuple[Any, ...]]:
-            return [tuple(row) for row in connection.exec_driver_sql(question)]
+            return [tuple(row.values()) for row in read(question, [])]
 
-        return check_invariants(ask, tell, is_file=connection.dialect.name == "sqlite")
+        return check_invariants(ask, tell, is_file=file_of(registry) is not None)
 
 
 def registry_info(
-    registry: Registry, clock: Callable[[], float] = time.time, *, whole: bool = True
+    registry: RegistryReader, clock: Callable[[], float] = time.time, *, whole: bool = True
 ) -> RegistryInfo:
     """Look at a registry, and with `whole` from end to end: seconds for each GB. Nothing is written."""
-    if not isinstance(registry, SqlRegistry) or not isinstance(registry.database, Database):
+    path = file_of(registry)
+    if not isinstance(registry, SqlReader) or path is None:
         raise UsageError("Only a registry in an SQLite file can be examined.")
-    path = registry.database.path
-    with registry.database.read() as connection:
+    with registry.reading() as read:
 
         def pragma(name: str) -> list[tuple[object, ...]]:
-            return [tuple(row) for row in connection.exec_driver_sql(f"PRAGMA {name}")]
+            return [tuple(row.values()) for row in read(f"PRAGMA {name}", [])]
 
         problems = file_problems(lambda question: pragma(question.removeprefix("PRAGMA "))) if whole else []
         folder = lock_folder(path)
-        dead = {owner.id: is_dead(owner, folder, clock()) for owner in read_owners(connection)}
+        owners = map(to_owner, read("SELECT * FROM owners", []))
+        dead = {owner.id: is_dead(owner, folder, clock()) for owner in owners}
         held = [
-            row.owner_id
-            for row in connection.exec_driver_sql(
-                "SELECT owner_id FROM experiments WHERE owner_id IS NOT NULL"
-            )
+            row["owner_id"] for row in read("SELECT owner_id FROM experiments WHERE owner_id IS NOT NULL", [])
         ]
         return RegistryInfo(
             path=path,

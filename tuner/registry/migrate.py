@@ -9,9 +9,11 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from tuner.registry.backup import copy_database
-from tuner.registry.engine import Database, connect
+from tuner.registry.engine import Database
 from tuner.registry.opening import folder_lock
-from tuner.registry.schema import SCHEMA_VERSION
+from tuner.registry.signature import SCHEMA_VERSION
+from tuner.registry.sql import reading
+from tuner.registry.sqlite_file import connect
 
 __all__ = ["SCRIPTS", "migrate", "run_steps", "upgrade"]
 
@@ -31,7 +33,8 @@ def migrate(path: Path) -> None:
         if version == SCHEMA_VERSION:
             return  # another process was first
         kept = path.with_name(f"{path.name}.schema{version}.backup")
-        copy_database(database, kept)
+        with database.read() as connection:
+            copy_database(reading(connection), kept)
         _log.warning("migrating %s from schema %d to %d; backup at %s", path, version, SCHEMA_VERSION, kept)
         upgrade(database)
 

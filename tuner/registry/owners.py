@@ -21,11 +21,11 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
@@ -45,6 +45,7 @@ __all__ = [
     "read_owners",
     "register",
     "sweep",
+    "to_owner",
 ]
 
 LEASE_S = 60.0
@@ -114,18 +115,20 @@ class Lifeline(Protocol):
 def read_owners(connection: Connection, *conditions: ColumnElement[bool]) -> list[Owner]:
     """The owners that meet the SQL conditions, oldest first."""
     rows = connection.execute(select(owners).where(*conditions).order_by(owners.c.id))
-    return [
-        Owner(
-            row.id,
-            row.token,
-            Machine(row.host, row.boot_id),
-            row.pid,
-            row.opened_at,
-            row.heartbeat_at,
-            row.heartbeat_boot_s,
-        )
-        for row in rows
-    ]
+    return [to_owner(row) for row in rows.mappings()]
+
+
+def to_owner(row: Mapping[Any, Any]) -> Owner:
+    """A row of `owners`."""
+    return Owner(
+        row["id"],
+        row["token"],
+        Machine(row["host"], row["boot_id"]),
+        row["pid"],
+        row["opened_at"],
+        row["heartbeat_at"],
+        row["heartbeat_boot_s"],
+    )
 
 
 def register(connection: Connection, token: str, now: float, boot_s: float | None = None) -> int:

@@ -12,8 +12,8 @@ from tuner.experiment import Experiment, State, Study, Suggestion, Value
 from tuner.registry import codec
 from tuner.registry.base import Run
 from tuner.registry.bulk import insert_rows
-from tuner.registry.queries import LAST_CHARACTER
 from tuner.registry.schema import experiments, shapes
+from tuner.registry.sql import LAST_CHARACTER
 
 __all__ = ["Candidate", "add", "prepare"]
 

@@ -1,40 +1,16 @@
-"""Reading experiments. Functions of an open connection."""
+"""Questions about experiments: functions of a `Read`, so that every database answers the same ones."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
-
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    ScalarSelect,
-    Select,
-    and_,
-    bindparam,
-    func,
-    literal_column,
-    select,
-)
 
 from tuner.errors import NotFoundError
 from tuner.experiment import Direction, Experiment, Measurement, Params, Provenance, State, Study
 from tuner.registry import codec
-from tuner.registry.base import Attempt, Effort, Run
-from tuner.registry.schema import (
-    attempts,
-    efforts,
-    experiments,
-    measurements,
-    owners,
-    provenances,
-    scored,
-    shapes,
-)
-from tuner.registry.schema import counts as kept
+from tuner.registry.records import Attempt, Effort, Run
+from tuner.registry.sql import LAST_CHARACTER, Read, marks
 
 __all__ = [
-    "EXPERIMENTS",
-    "LAST_CHARACTER",
     "attempts_of",
     "best",
     "by_ids",
@@ -45,67 +21,46 @@ __all__ = [
     "list_experiments",
     "measurements_of",
     "provenances_of",
-    "starts_with",
 ]
 
-_parents = experiments.alias("parents")
-
-EXPERIMENTS: Select[Any] = (
-    select(
-        experiments,
-        shapes.c.names,
-        owners.c.token,
-        _parents.c.public_id.label("parent"),
-        provenances.c.data.label("on_data"),
-        provenances.c.code.label("on_code"),
-        provenances.c.metric.label("on_metric"),
-    )
-    .join(shapes, shapes.c.id == experiments.c.shape_id)
-    .outerjoin(owners, owners.c.id == experiments.c.owner_id)
-    .outerjoin(_parents, _parents.c.id == experiments.c.parent_id)
-    .outerjoin(provenances, provenances.c.id == experiments.c.provenance_id)
-)
-
-LAST_CHARACTER = chr(0x10FFFF)
-"""Ends every prefix search: nothing sorts after it."""
+_EXPERIMENTS = """
+    SELECT e.id, e.public_id, e.study_id, e.run_id, e.method, e.params, e.repeat, e.seed, e.reason, e.state,
+           e.outcome, e.value, e.std_error, e.metrics, e.provenance_id, e.error, e.traceback, e.attempt,
+           e.failures, e.deaths, e.interruptions, e.created_at, e.started_at, e.finished_at, e.duration_s,
+           shapes.names, owners.token, parents.public_id AS parent,
+           provenances.data AS on_data, provenances.code AS on_code, provenances.metric AS on_metric
+    FROM experiments AS e
+    JOIN shapes ON shapes.id = e.shape_id
+    LEFT JOIN owners ON owners.id = e.owner_id
+    LEFT JOIN experiments AS parents ON parents.id = e.parent_id
+    LEFT JOIN provenances ON provenances.id = e.provenance_id"""
 
 
-def starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
-    """A prefix search that uses the column's index and knows no wildcards."""
-    return column.between(prefix, prefix + LAST_CHARACTER)
+def _experiments(read: Read, rest: str, parameters: Sequence[Any]) -> list[Experiment]:
+    """The experiments `e` that the rest of the statement (WHERE, ORDER BY, LIMIT) leaves."""
+    return [codec.read(codec.to_experiment, row) for row in read(f"{_EXPERIMENTS} {rest}", parameters)]
 
 
-# Built once, since it is asked at each claim and end.
-_BY_IDS = EXPERIMENTS.where(experiments.c.id.in_(bindparam("ids", expanding=True))).order_by(experiments.c.id)
-
-
-def _read(
-    connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
-) -> list[Experiment]:
-    return [codec.read(codec.to_experiment, row) for row in connection.execute(query, parameters).all()]
-
-
-def by_ids(connection: Connection, ids: Sequence[int]) -> list[Experiment]:
+def by_ids(read: Read, ids: Sequence[int]) -> list[Experiment]:
     """The experiments with these ids, in the order of writing."""
-    return _read(connection, _BY_IDS, {"ids": ids})
+    return _experiments(read, f"WHERE e.id IN ({marks(ids)}) ORDER BY e.id", ids)
 
 
-def get_experiment(connection: Connection, prefix: str) -> Experiment:
-    """See `Registry.get_experiment`."""
+def get_experiment(read: Read, prefix: str) -> Experiment:
+    """See `RegistryReader.get_experiment`."""
     prefix = codec.clean_text(prefix)
-    exact = _read(connection, EXPERIMENTS.where(experiments.c.public_id == prefix))
+    exact = _experiments(read, "WHERE e.public_id = ?", [prefix])
     if exact:
         return exact[0]
-    public_id = experiments.c.public_id
-    found = (
-        connection.execute(
-            select(public_id).where(starts_with(public_id, prefix)).order_by(public_id).limit(6)
+    found = [
+        row["public_id"]
+        for row in read(
+            "SELECT public_id FROM experiments WHERE public_id BETWEEN ? AND ? ORDER BY public_id LIMIT 6",
+            [prefix, prefix + LAST_CHARACTER],
         )
-        .scalars()
-        .all()
-    )
+    ]
     if prefix and len(found) == 1:
-        return _read(connection, EXPERIMENTS.where(public_id == found[0]))[0]
+        return _experiments(read, "WHERE e.public_id = ?", found)[0]
     if prefix and found:
         some = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
         raise NotFoundError(
@@ -113,9 +68,7 @@ def get_experiment(connection: Connection, prefix: str) -> Experiment:
             f" {prefix!r}: {some}.",
             "Give more characters of the one you mean.",
         )
-    latest = (
-        connection.execute(select(public_id).order_by(experiments.c.id.desc()).limit(500)).scalars().all()
-    )
+    latest = [row["public_id"] for row in read(_LATEST_IDS, [])]
     close = get_close_matches(prefix, latest, n=1, cutoff=0.6)
     raise NotFoundError(
         f"There is no experiment {prefix!r}." + (f" Did you mean {close[0]!r}?" if close else ""),
@@ -123,8 +76,11 @@ def get_experiment(connection: Connection, prefix: str) -> Experiment:
     )
 
 
+_LATEST_IDS = "SELECT public_id FROM experiments ORDER BY id DESC LIMIT 500"
+
+
 def list_experiments(
-    connection: Connection,
+    read: Read,
     study: Study | None,
     *,
     states: Collection[State] | None,
@@ -132,131 +88,128 @@ def list_experiments(
     limit: int | None,
     newest_first: bool,
 ) -> list[Experiment]:
-    """See `Registry.experiments`."""
-    query = EXPERIMENTS
+    """See `RegistryReader.experiments`."""
+    conditions: list[str] = []
+    parameters: list[Any] = []
     if states is not None:
-        query = query.where(experiments.c.state.in_([state.value for state in states]))
+        conditions.append(f"e.state IN ({marks(states)})")
+        parameters += [state.value for state in states]
     if states is not None and State.COMPLETE not in states:
-        query = query.where(experiments.c.value.is_(None))  # for the index
+        conditions.append("e.value IS NULL")  # for the index
         if study is not None:
-            query = query.where(experiments.c.study_id == study.id)
+            conditions.append("e.study_id = ?")
+            parameters.append(study.id)
     elif study is not None or run is not None:
-        query = query.where(*_where_they_lie(study, run))
+        where_they_lie, ids = _where_they_lie(study, run)
+        conditions.append(where_they_lie)
+        parameters += ids
     if run is not None:
-        query = query.where(experiments.c.run_id == run.id)
-    order = experiments.c.id.desc() if newest_first else experiments.c.id
-    return _read(connection, query.order_by(order).limit(limit))
+        conditions.append("e.run_id = ?")
+        parameters.append(run.id)
+    where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+    order = "ORDER BY e.id DESC" if newest_first else "ORDER BY e.id"
+    if limit is not None:
+        order += " LIMIT ?"
+        parameters.append(limit)
+    return _experiments(read, where + order, parameters)
 
 
-def _where_they_lie(study: Study | None, run: Run | None) -> list[ColumnElement[bool]]:
-    """The rows of a study, or of a run, by the range of ids in which all of them lie."""
-    study_id = study.id if study is not None else run.study_id if run is not None else None
-    of = kept.c.study_id == study_id
+# The plus keeps SQLite from the index of configurations, whose order is no order.
+_WHERE_THEY_LIE = """e.id BETWEEN (SELECT min(first_id) FROM counts WHERE <of>)
+        AND (SELECT max(last_id) FROM counts WHERE <of>) AND +e.study_id = ?"""
+
+
+def _where_they_lie(study: Study | None, run: Run | None) -> tuple[str, list[int]]:
+    """The rows of a study, or of a run, by the range of ids in which all of them lie; with its parameters."""
+    study_id = study.id if study is not None else run.study_id if run is not None else 0
+    of, ids = ("study_id = ?", [study_id])
     if run is not None:
-        of = and_(of, kept.c.run_id == run.id)
-    first, last = (
-        select(end).where(of).scalar_subquery()
-        for end in (func.min(kept.c.first_id), func.max(kept.c.last_id))
+        of, ids = f"{of} AND run_id = ?", [*ids, run.id]
+    return _WHERE_THEY_LIE.replace("<of>", of), [*ids, *ids, study_id]
+
+
+_COUNTS = """
+    SELECT sum(waiting) AS waiting, sum(running) AS running, sum(complete) AS complete, sum(pruned) AS pruned,
+           sum(failed) AS failed
+    FROM counts WHERE study_id = ?"""
+
+
+def counts(read: Read, study: Study, run: Run | None) -> dict[State, int]:
+    """See `RegistryReader.counts`."""
+    of_run, ids = ("", []) if run is None else (" AND run_id = ?", [run.id])
+    [row] = read(_COUNTS + of_run, [study.id, *ids])
+    return {state: int(row[state.value] or 0) for state in State}
+
+
+def provenances_of(read: Read, study: Study) -> list[tuple[Provenance, int]]:
+    """See `RegistryReader.provenances`."""
+    rows = read(
+        "SELECT p.data, p.code, p.metric, coalesce(scored.n_complete, 0) AS n FROM provenances AS p"
+        " LEFT JOIN scored ON scored.provenance_id = p.id WHERE p.study_id = ? ORDER BY p.turn DESC",
+        [study.id],
     )
-    # The plus keeps SQLite from the index of configurations, whose order is no order.
-    return [experiments.c.id.between(first, last), literal_column("+experiments.study_id") == study_id]
+    return [(Provenance(row["data"], row["code"], row["metric"]), row["n"]) for row in rows]
 
 
-def counts(connection: Connection, study: Study, run: Run | None) -> dict[State, int]:
-    """See `Registry.counts`."""
-    query = select(*(func.sum(kept.c[state.value]) for state in State)).where(kept.c.study_id == study.id)
-    if run is not None:
-        query = query.where(kept.c.run_id == run.id)
-    found = connection.execute(query).one()
-    return {state: n or 0 for state, n in zip(State, found, strict=True)}
-
-
-def provenances_of(connection: Connection, study: Study) -> list[tuple[Provenance, int]]:
-    """See `Registry.provenances`."""
-    rows = connection.execute(
-        select(provenances, func.coalesce(scored.c.n_complete, 0).label("n"))
-        .outerjoin(scored, scored.c.provenance_id == provenances.c.id)
-        .where(provenances.c.study_id == study.id)
-        .order_by(provenances.c.turn.desc())
-    )
-    return [(Provenance(row.data, row.code, row.metric), row.n) for row in rows]
-
-
-def best(connection: Connection, study: Study, n: int, provenance: Provenance | None) -> list[Experiment]:
-    """See `Registry.best`."""
-    wanted = _provenance_id(study, provenance)
-    value = experiments.c.value
-    order = value.desc() if study.direction is Direction.MAXIMIZE else value
-    return _read(
-        connection,
-        EXPERIMENTS.where(
-            experiments.c.study_id == study.id,
-            experiments.c.provenance_id == wanted,
-            value.is_not(None),
-        )
-        .order_by(order, experiments.c.id)
-        .limit(n),
+def best(read: Read, study: Study, n: int, provenance: Provenance | None) -> list[Experiment]:
+    """See `RegistryReader.best`."""
+    wanted, parameters = _provenance_id(study, provenance)
+    order = "e.value DESC" if study.direction is Direction.MAXIMIZE else "e.value"
+    return _experiments(
+        read,
+        f"WHERE e.study_id = ? AND e.provenance_id = ({wanted}) AND e.value IS NOT NULL"
+        f" ORDER BY {order}, e.id LIMIT ?",
+        [study.id, *parameters, n],
     )
 
 
-def _provenance_id(study: Study, provenance: Provenance | None) -> ScalarSelect[int]:
-    """The row id of a provenance; of the latest, where it is None."""
-    wanted = select(provenances.c.id).where(provenances.c.study_id == study.id)
+def _provenance_id(study: Study, provenance: Provenance | None) -> tuple[str, list[Any]]:
+    """A subquery for the row id of a provenance, with its parameters; of the latest, where it is None."""
+    wanted = "SELECT id FROM provenances WHERE study_id = ?"
     if provenance is None:
-        return wanted.order_by(provenances.c.turn.desc()).limit(1).scalar_subquery()
-    return wanted.where(
-        provenances.c.data == provenance.data,
-        provenances.c.code == provenance.code,
-        provenances.c.metric == provenance.metric,
-    ).scalar_subquery()
+        return f"{wanted} ORDER BY turn DESC LIMIT 1", [study.id]
+    scored_on = [provenance.data, provenance.code, provenance.metric]
+    return f"{wanted} AND data = ? AND code = ? AND metric = ?", [study.id, *scored_on]
 
 
 def find_scored(
-    connection: Connection,
-    study: Study,
-    provenance: Provenance,
-    *,
-    params: Params | None,
-    method: str | None,
+    read: Read, study: Study, provenance: Provenance, *, params: Params | None, method: str | None
 ) -> Experiment | None:
-    """See `Registry.find_scored`."""
+    """See `RegistryReader.find_scored`."""
+    wanted, parameters = _provenance_id(study, provenance)
     # A plus keeps SQLite from an index: left to itself it would walk through the whole study, as if in luck.
-    query = EXPERIMENTS.where(
-        literal_column("+experiments.provenance_id") == _provenance_id(study, provenance),
-        experiments.c.value.is_not(None),
-    )
+    where = f"WHERE +e.provenance_id = ({wanted}) AND e.value IS NOT NULL"
     if params is not None:
         _, key = codec.encode_params(codec.plain_params(params))
-        query = query.where(experiments.c.study_id == study.id, experiments.c.config_hash == key)
+        where += " AND e.study_id = ? AND e.config_hash = ?"
+        parameters += [study.id, key]
     if method is not None:  # each public id starts with it, and has an index
-        of_method = starts_with(experiments.c.public_id, f"{method}_")
-        query = query.where(of_method, experiments.c.method == method)
-    found = _read(connection, query.order_by(literal_column("+experiments.id").desc()).limit(1))
+        where += " AND e.public_id BETWEEN ? AND ? AND e.method = ?"
+        parameters += [f"{method}_", f"{method}_{LAST_CHARACTER}", method]
+    found = _experiments(read, f"{where} ORDER BY +e.id DESC LIMIT 1", parameters)
     return found[0] if found else None
 
 
-def effort(connection: Connection, study: Study) -> Effort:
-    """See `Registry.effort`."""
-    row = connection.execute(select(efforts).where(efforts.c.study_id == study.id)).one()
-    return Effort(row.experiments_s, row.wall_s)
+def effort(read: Read, study: Study) -> Effort:
+    """See `RegistryReader.effort`."""
+    [row] = read("SELECT experiments_s, wall_s FROM efforts WHERE study_id = ?", [study.id])
+    return Effort(row["experiments_s"], row["wall_s"])
 
 
-def measurements_of(connection: Connection, experiment: Experiment) -> list[Measurement]:
-    """See `Registry.measurements`."""
-    rows = connection.execute(
-        select(measurements)
-        .where(measurements.c.experiment_id == experiment.id)
-        .order_by(measurements.c.metric, measurements.c.step)
+def measurements_of(read: Read, experiment: Experiment) -> list[Measurement]:
+    """See `RegistryReader.measurements`."""
+    rows = read(
+        "SELECT step, metric, value FROM measurements WHERE experiment_id = ? ORDER BY metric, step",
+        [experiment.id],
     )
     return [codec.read(codec.to_measurement, row) for row in rows]
 
 
-def attempts_of(connection: Connection, experiment: Experiment) -> list[Attempt]:
-    """See `Registry.attempts`."""
-    rows = connection.execute(
-        select(attempts, owners.c.token)
-        .join(owners, owners.c.id == attempts.c.owner_id)
-        .where(attempts.c.experiment_id == experiment.id)
-        .order_by(attempts.c.number)
+def attempts_of(read: Read, experiment: Experiment) -> list[Attempt]:
+    """See `RegistryReader.attempts`."""
+    rows = read(
+        "SELECT a.number, owners.token, a.started_at, a.ended_at, a.ending, a.message FROM attempts AS a"
+        " JOIN owners ON owners.id = a.owner_id WHERE a.experiment_id = ? ORDER BY a.number",
+        [experiment.id],
     )
     return [codec.read(codec.to_attempt, row) for row in rows]

@@ -19,6 +19,8 @@ from sqlalchemy import (
     types,
 )
 
+from tuner.registry.signature import APPLICATION_ID, SCHEMA_VERSION
+
 __all__ = [
     "APPLICATION_ID",
     "ENDINGS",
@@ -40,12 +42,6 @@ __all__ = [
     "shapes",
     "studies",
 ]
-
-APPLICATION_ID = 0x52545231
-"""Marks a file as ours ("RTR1"); SQLite keeps it at byte 68 of the file."""
-
-SCHEMA_VERSION = 2
-"""Kept in SQLite's `user_version`; one step for each file in `migrations/versions`."""
 
 ENDINGS = ("complete", "pruned", "failed", "released", "lost")
 """How an attempt ends."""

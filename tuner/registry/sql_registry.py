@@ -2,7 +2,9 @@
 """The registry on an SQL database: each method is one transaction around the function that does the work."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuner.errors import ClaimLostError, UsageError
@@ -13,34 +15,34 @@ from tuner.experiment import (
     Measurement,
     Params,
     Provenance,
-    State,
     Study,
     Suggestion,
 )
-from tuner.registry import cancelling, claims, proposals, queries, studies, versions
+from tuner.registry import cancelling, claims, proposals, studies, versions
 from tuner.registry.base import (
-    Attempt,
     Claim,
     Deployment,
-    Effort,
-    Event,
     Limits,
     ModelVersion,
     Recovered,
     Registry,
+    RegistryReader,
     Run,
     StudySpec,
 )
 from tuner.registry.engine import Database
 from tuner.registry.owners import Lifeline
+from tuner.registry.sql import Read, reading
+from tuner.registry.sql_reader import SqlReader
+from tuner.registry.sqlite_file import OpenFile
 
 if TYPE_CHECKING:
     from tuner.registry.postgres.engine import PostgresDatabase
 
-__all__ = ["SqlRegistry"]
+__all__ = ["SqlRegistry", "file_of"]
 
 
-class SqlRegistry(Registry):
+class SqlRegistry(SqlReader, Registry):
     """Safe under several threads and processes. `clock` gives Unix seconds."""
 
     def __init__(
@@ -57,6 +59,11 @@ class SqlRegistry(Registry):
         self._lifeline.release()
         self.database.close()
 
+    @contextmanager
+    def reading(self) -> Iterator[Read]:
+        with self.database.read() as connection:
+            yield reading(connection)
+
     # ---- studies and runs
 
     def open_study(self, spec: StudySpec) -> Study:
@@ -66,14 +73,6 @@ class SqlRegistry(Registry):
             return found
         with self.database.write() as connection:
             return studies.open_study(connection, spec, self._clock())
-
-    def find_study(self, name: str) -> Study | None:
-        with self.database.read() as connection:
-            return studies.find_study(connection, name)
-
-    def studies(self) -> list[Study]:
-        with self.database.read() as connection:
-            return studies.list_studies(connection)
 
     def start_run(
         self, study: Study, *, method: str | None, n_wanted: int, seed: int, info: Mapping[str, Any]
@@ -163,61 +162,6 @@ class SqlRegistry(Registry):
             self._lifeline.sweep(connection)
         return taken
 
-    # ---- queries
-
-    def get_experiment(self, prefix: str) -> Experiment:
-        with self.database.read() as connection:
-            return queries.get_experiment(connection, prefix)
-
-    def experiments(
-        self,
-        study: Study | None = None,
-        *,
-        states: Collection[State] | None = None,
-        run: Run | None = None,
-        limit: int | None = None,
-        newest_first: bool = False,
-    ) -> list[Experiment]:
-        with self.database.read() as connection:
-            return queries.list_experiments(
-                connection, study, states=states, run=run, limit=limit, newest_first=newest_first
-            )
-
-    def counts(self, study: Study, run: Run | None = None) -> dict[State, int]:
-        with self.database.read() as connection:
-            return queries.counts(connection, study, run)
-
-    def provenances(self, study: Study) -> list[tuple[Provenance, int]]:
-        with self.database.read() as connection:
-            return queries.provenances_of(connection, study)
-
-    def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
-        with self.database.read() as connection:
-            return queries.best(connection, study, n, provenance)
-
-    def find_scored(
-        self,
-        study: Study,
-        provenance: Provenance,
-        *,
-        params: Params | None = None,
-        method: str | None = None,
-    ) -> Experiment | None:
-        with self.database.read() as connection:
-            return queries.find_scored(connection, study, provenance, params=params, method=method)
-
-    def effort(self, study: Study) -> Effort:
-        with self.database.read() as connection:
-            return queries.effort(connection, study)
-
-    def measurements(self, experiment: Experiment) -> list[Measurement]:
-        with self.database.read() as connection:
-            return queries.measurements_of(connection, experiment)
-
-    def attempts(self, experiment: Experiment) -> list[Attempt]:
-        with self.database.read() as connection:
-            return queries.attempts_of(connection, experiment)
-
     # ---- model versions, ledger, events
 
     def stage_version(
@@ -256,25 +200,9 @@ class SqlRegistry(Registry):
         with self.database.write() as connection:
             versions.discard(connection, version)
 
-    def find_active(self, pipeline: str) -> ModelVersion | None:
-        with self.database.read() as connection:
-            return versions.find_active(connection, pipeline)
-
-    def versions(self, pipeline: str) -> list[ModelVersion]:
-        with self.database.read() as connection:
-            return versions.versions_of(connection, pipeline)
-
-    def deployments(self, pipeline: str) -> list[Deployment]:
-        with self.database.read() as connection:
-            return versions.deployments_of(connection, pipeline)
-
     def log(self, kind: str, message: str, *, salience: float = 0.5, **data: Any) -> None:
         with self.database.write_beside_others() as connection:
             versions.log(connection, kind, message, salience, data, self._clock())
-
-    def events(self, limit: int = 100) -> list[Event]:
-        with self.database.read() as connection:
-            return versions.latest_events(connection, limit)
 
     # ---- who we are
 
@@ -293,3 +221,9 @@ def _only(ended: Sequence[Experiment | ClaimLostError]) -> Experiment:
     if isinstance(one, ClaimLostError):
         raise one
     return one
+
+
+def file_of(registry: RegistryReader) -> Path | None:
+    """The SQLite file that a registry is in; None of one on a server."""
+    where = registry.database if isinstance(registry, SqlRegistry) else registry
+    return where.path if isinstance(where, OpenFile) else None

@@ -3,21 +3,23 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from tuner.errors import MismatchError
 from tuner.experiment import Study
 from tuner.registry import codec
 from tuner.registry.base import Run, StudySpec
+from tuner.registry.lookups import find_study, get_run
 from tuner.registry.owners import Owner, read_owners
 from tuner.registry.schema import owners, runs, studies
+from tuner.registry.sql import reading
 
-__all__ = ["check_same", "end_run", "find_study", "list_studies", "open_study", "start_run"]
+__all__ = ["check_same", "end_run", "open_study", "start_run"]
 
 
 def open_study(connection: Connection, spec: StudySpec, now: float) -> Study:
     """See `Registry.open_study`."""
-    stored = find_study(connection, spec.name)
+    stored = find_study(reading(connection), spec.name)
     if stored is not None:
         check_same(stored, spec)
         return stored
@@ -32,7 +34,7 @@ def open_study(connection: Connection, spec: StudySpec, now: float) -> Study:
             created_at=now,
         )
     )
-    written = find_study(connection, spec.name)
+    written = find_study(reading(connection), spec.name)
     assert written is not None
     return written
 
@@ -79,21 +81,6 @@ def _compare(there: Any, here: Any, path: str, found: list[str]) -> None:
         found.append(f"{path} {codec.dump(there)} there, {codec.dump(here)} here")
 
 
-def find_study(connection: Connection, name: str) -> Study | None:
-    """See `Registry.find_study`."""
-    row = connection.execute(select(studies).where(studies.c.name == name)).one_or_none()
-    return None if row is None else codec.read(codec.to_study, row)
-
-
-def list_studies(connection: Connection) -> list[Study]:
-    """See `Registry.studies`."""
-    rows = connection.execute(select(studies).order_by(studies.c.id))
-    return [codec.read(codec.to_study, row) for row in rows]
-
-
-_RUNS: Select[Any] = select(runs, owners.c.token).join(owners, owners.c.id == runs.c.owner_id)
-
-
 def start_run(
     connection: Connection,
     study: Study,
@@ -108,13 +95,15 @@ def start_run(
 ) -> Run:
     """See `Registry.start_run`."""
     open_runs = connection.execute(
-        _RUNS.where(
+        select(runs.c.id, runs.c.owner_id)
+        .where(
             runs.c.study_id == study.id,
             runs.c.method.is_not_distinct_from(method),
             runs.c.n_wanted == n_wanted,
             runs.c.seed == seed,
             runs.c.ended_at.is_(None),
-        ).order_by(runs.c.id)
+        )
+        .order_by(runs.c.id)
     ).all()
     their_owners = read_owners(connection, owners.c.id.in_({run.owner_id for run in open_runs}))
     dead = {owner.id for owner in their_owners if is_dead(owner)}
@@ -136,7 +125,7 @@ def start_run(
             )
             .returning(runs.c.id)
         ).scalar_one()
-    return codec.read(codec.to_run, connection.execute(_RUNS.where(runs.c.id == run_id)).one())
+    return get_run(reading(connection), run_id)
 
 
 def end_run(connection: Connection, run: Run, now: float) -> None:

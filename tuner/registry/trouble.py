@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
-
 from tuner.errors import BusyError, NotARegistryError, StorageError, UsageError
 from tuner.registry.holder import lock_holder, lock_table
+from tuner.registry.sqlite_file import dbapi
 
 __all__ = ["damaged", "sqlite_errors"]
 
@@ -18,8 +17,6 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite raises inside the block, wrapped by SQLAlchemy or not, into errors of our own tree."""
     try:
         yield
-    except DBAPIError as error:
-        raise _translate(error.orig or error, path) from error
     except UnicodeDecodeError as error:  # by the driver, for the name of something in a damaged schema
         raise damaged(path, f"text that is not UTF-8: {error.reason}") from error
     except (OverflowError, UnicodeEncodeError) as error:  # by the driver, for what it is to store
@@ -27,9 +24,10 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             f"A registry stores integers of up to 64 bits and valid Unicode, but got something else: {error}."
         ) from error
     except Exception as error:
-        if not hasattr(error, "sqlite_errorname"):
+        original = getattr(error, "orig", None) or error  # SQLAlchemy's wrap the driver's
+        if not (hasattr(original, "sqlite_errorname") or isinstance(original, dbapi().Error)):
             raise
-        raise _translate(error, path) from error
+        raise _translate(original, path) from error
 
 
 def _translate(error: BaseException, path: Path) -> StorageError:

@@ -1,36 +1,20 @@
-"""Model versions, the ledger of deployments, and the log of events. Functions of an open connection."""
+"""Writing model versions, the ledger, and the log of events. Functions of an open connection."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, update
 
-from tuner.errors import MismatchError, NotFoundError, UsageError
+from tuner.errors import MismatchError, UsageError
 from tuner.experiment import Params
 from tuner.registry import codec
-from tuner.registry.base import Deployment, Event, ModelVersion, VersionState
+from tuner.registry.base import Deployment, ModelVersion, VersionState
+from tuner.registry.lookups import find_active, get_deployment, get_version
 from tuner.registry.queries import get_experiment
-from tuner.registry.schema import deployments, events, experiments, model_versions
+from tuner.registry.schema import deployments, events, model_versions
+from tuner.registry.sql import reading
 
-__all__ = [
-    "activate",
-    "deployments_of",
-    "discard",
-    "find_active",
-    "latest_events",
-    "log",
-    "stage",
-    "versions_of",
-]
-
-_VERSIONS: Select[Any] = select(model_versions, experiments.c.public_id).outerjoin(
-    experiments, experiments.c.id == model_versions.c.experiment_id
-)
-_DEPLOYMENTS: Select[Any] = (
-    select(deployments, experiments.c.public_id)
-    .join(model_versions, model_versions.c.number == deployments.c.to_version)
-    .outerjoin(experiments, experiments.c.id == model_versions.c.experiment_id)
-)
+__all__ = ["activate", "discard", "log", "stage"]
 
 
 def stage(
@@ -50,12 +34,12 @@ def stage(
             state=VersionState.STAGED,
             params=codec.dump(codec.plain_params(params)),
             manifest=codec.dump(manifest),
-            experiment_id=None if experiment is None else get_experiment(connection, experiment).id,
+            experiment_id=None if experiment is None else get_experiment(reading(connection), experiment).id,
             created_at=now,
         )
         .returning(model_versions.c.number)
     ).scalar_one()
-    return _get(connection, number)
+    return get_version(reading(connection), number)
 
 
 def activate(
@@ -71,8 +55,8 @@ def activate(
     now: float,
 ) -> Deployment:
     """See `Registry.activate`."""
-    pipeline = _get(connection, version.number).pipeline
-    active = find_active(connection, pipeline)
+    pipeline = get_version(reading(connection), version.number).pipeline
+    active = find_active(reading(connection), pipeline)
     before = None if active is None else active.number
     if before != expect_active:
         raise MismatchError(
@@ -103,9 +87,7 @@ def activate(
         )
         .returning(deployments.c.id)
     ).scalar_one()
-    return codec.read(
-        codec.to_deployment, connection.execute(_DEPLOYMENTS.where(deployments.c.id == id_)).one()
-    )
+    return get_deployment(reading(connection), id_)
 
 
 def _spoken(number: int | None) -> str:
@@ -114,43 +96,12 @@ def _spoken(number: int | None) -> str:
 
 def discard(connection: Connection, version: ModelVersion) -> None:
     """See `Registry.discard_version`."""
-    stored = _get(connection, version.number)
+    stored = get_version(reading(connection), version.number)
     if stored.state != VersionState.STAGED:
         raise MismatchError(
             f"Only a staged version can be discarded, but version {stored.number} is {stored.state}."
         )
     connection.execute(delete(model_versions).where(model_versions.c.number == stored.number))
-
-
-def _get(connection: Connection, number: int) -> ModelVersion:
-    row = connection.execute(_VERSIONS.where(model_versions.c.number == number)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"There is no version {number}.", "List them with: retrain --history")
-    return codec.read(codec.to_model_version, row)
-
-
-def find_active(connection: Connection, pipeline: str) -> ModelVersion | None:
-    """See `Registry.find_active`."""
-    row = connection.execute(
-        _VERSIONS.where(model_versions.c.pipeline == pipeline, model_versions.c.state == VersionState.ACTIVE)
-    ).one_or_none()
-    return None if row is None else codec.read(codec.to_model_version, row)
-
-
-def versions_of(connection: Connection, pipeline: str) -> list[ModelVersion]:
-    """See `Registry.versions`."""
-    rows = connection.execute(
-        _VERSIONS.where(model_versions.c.pipeline == pipeline).order_by(model_versions.c.number)
-    )
-    return [codec.read(codec.to_model_version, row) for row in rows]
-
-
-def deployments_of(connection: Connection, pipeline: str) -> list[Deployment]:
-    """See `Registry.deployments`."""
-    rows = connection.execute(
-        _DEPLOYMENTS.where(deployments.c.pipeline == pipeline).order_by(deployments.c.id)
-    )
-    return [codec.read(codec.to_deployment, row) for row in rows]
 
 
 def log(
@@ -168,9 +119,3 @@ def log(
             data=codec.dump(data),
         )
     )
-
-
-def latest_events(connection: Connection, limit: int) -> list[Event]:
-    """See `Registry.events`."""
-    rows = connection.execute(select(events).order_by(events.c.id.desc()).limit(limit))
-    return [codec.read(codec.to_event, row) for row in rows]

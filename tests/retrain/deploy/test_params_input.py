@@ -16,11 +16,11 @@ from tests.retrain.deploy.project import BETTER, GOOD, SPACE, Project
 from tuner.errors import GateError, NotFoundError, ParamsError, UsageError
 from tuner.experiment import Direction, Evaluation, Failure, Outcome, Provenance, Suggestion
 from tuner.registry import open_registry
-from tuner.registry.base import Limits, Registry, StudySpec
+from tuner.registry.base import Limits, Registry, RegistryReader, StudySpec
 
 
 @pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Config, Registry]]:
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Config, RegistryReader]]:
     """One project for all input that must leave it as it is."""
     project = Project(tmp_path_factory.mktemp("untouched"))
     project.apply(GOOD)
@@ -111,7 +111,7 @@ BROKEN: list[bytes] = [
 @pytest.mark.parametrize("data", BROKEN, ids=lambda data: repr(data[:24]))
 @pytest.mark.parametrize("way", ["argument", "file", "stdin"])
 def test_broken_input_is_one_clear_error_and_changes_nothing(
-    way: str, data: bytes, untouched: tuple[Project, Config, Registry], tmp_path: Path
+    way: str, data: bytes, untouched: tuple[Project, Config, RegistryReader], tmp_path: Path
 ) -> None:
     project, config, registry = untouched
     (tmp_path / "hp.json").write_bytes(data)

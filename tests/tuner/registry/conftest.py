@@ -10,7 +10,7 @@ import pytest
 
 from tests.contracts.registry_cases import Clock, Connect
 from tuner.registry import Registry, open_registry
-from tuner.registry.engine import dbapi
+from tuner.registry.sqlite_file import dbapi
 
 
 @pytest.fixture

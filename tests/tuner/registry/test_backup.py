@@ -18,8 +18,8 @@ from tuner.registry import Registry, open_registry
 from tuner.registry.backup import backup
 from tuner.registry.doctor import registry_info, sqlite_engine
 from tuner.registry.engine import connect as raw_connect
-from tuner.registry.engine import dbapi
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION
+from tuner.registry.sqlite_file import dbapi
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from tuner.errors import UsageError
-from tuner.registry.base import Registry
+from tuner.registry.base import RegistryReader
 from tuner.registry.owners import read_owners
 from tuner.registry.postgres.engine import PostgresDatabase
 from tuner.registry.postgres.lifeline import ServerLock
@@ -56,7 +56,7 @@ class ServerInfo:
     n_held_by_dead: int
 
 
-def server_info(registry: Registry) -> ServerInfo:
+def server_info(registry: RegistryReader) -> ServerInfo:
     """Look at a registry on a server, and at what the server promises. Nothing is written."""
     if not isinstance(registry, SqlRegistry) or not isinstance(registry.database, PostgresDatabase):
         raise UsageError("Only a registry on a server can be examined here.", "Name one with --db.")

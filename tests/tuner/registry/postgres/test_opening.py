@@ -14,6 +14,7 @@ from tests.tuner.registry.together import run_together
 from tuner.errors import BusyError, NotARegistryError, NotFoundError, RetrainError, StorageError, UsageError
 from tuner.registry import Registry, migrations, open_registry
 from tuner.registry.backup import backup
+from tuner.registry.base import writable
 from tuner.registry.doctor import deep_check
 from tuner.registry.postgres.address import Address
 from tuner.registry.postgres.doctor import server_info
@@ -78,7 +79,7 @@ def test_one_who_reads_cannot_write(url: str, postgres_server: PostgresServer) -
     with open_registry(url, create=False, read_only=True) as reader:
         assert reader.studies() == [study]
         with pytest.raises(StorageError, match="for reading only"):
-            reader.log("note", "x")
+            writable(reader).log("note", "x")
         with postgres_server_of(reader).read() as connection, pytest.raises(Exception, match="read-only"):
             connection.execute(text("DELETE FROM measurements"))
 

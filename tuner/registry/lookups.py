@@ -1,0 +1,95 @@
+"""Questions about studies, runs, versions, the ledger and events. Functions of a `Read`, as in `queries`."""
+
+from tuner.errors import NotFoundError
+from tuner.experiment import Study
+from tuner.registry import codec
+from tuner.registry.records import Deployment, Event, ModelVersion, Run, VersionState
+from tuner.registry.sql import Read
+
+__all__ = [
+    "deployments_of",
+    "find_active",
+    "find_study",
+    "get_deployment",
+    "get_run",
+    "get_version",
+    "latest_events",
+    "list_studies",
+    "versions_of",
+]
+
+_STUDIES = "SELECT id, name, space, metric, direction, baseline, seed, created_at FROM studies"
+_RUNS = """
+    SELECT r.id, r.study_id, r.method, r.n_wanted, r.seed, r.started_at, r.ended_at, r.info, owners.token
+    FROM runs AS r
+    JOIN owners ON owners.id = r.owner_id"""
+_VERSIONS = """
+    SELECT v.number, v.pipeline, v.state, v.params, v.manifest, v.created_at, e.public_id
+    FROM model_versions AS v
+    LEFT JOIN experiments AS e ON e.id = v.experiment_id"""
+_DEPLOYMENTS = """
+    SELECT d.id, d.pipeline, d.action, d.from_version, d.to_version, d.who, d.reason, d.at, d.gates,
+           e.public_id
+    FROM deployments AS d
+    JOIN model_versions AS v ON v.number = d.to_version
+    LEFT JOIN experiments AS e ON e.id = v.experiment_id"""
+_EVENTS = "SELECT at, kind, message, salience, data FROM events"
+
+
+def find_study(read: Read, name: str) -> Study | None:
+    """See `RegistryReader.find_study`."""
+    rows = read(f"{_STUDIES} WHERE name = ?", [name])
+    return codec.read(codec.to_study, rows[0]) if rows else None
+
+
+def list_studies(read: Read) -> list[Study]:
+    """See `RegistryReader.studies`."""
+    return [codec.read(codec.to_study, row) for row in read(f"{_STUDIES} ORDER BY id", [])]
+
+
+def get_run(read: Read, id_: int) -> Run:
+    """The run with this row id, which must be there."""
+    [row] = read(f"{_RUNS} WHERE r.id = ?", [id_])
+    return codec.read(codec.to_run, row)
+
+
+def get_version(read: Read, number: int) -> ModelVersion:
+    """The version of this number.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    rows = read(f"{_VERSIONS} WHERE v.number = ?", [number])
+    if not rows:
+        raise NotFoundError(f"There is no version {number}.", "List them with: retrain --history")
+    return codec.read(codec.to_model_version, rows[0])
+
+
+def find_active(read: Read, pipeline: str) -> ModelVersion | None:
+    """See `RegistryReader.find_active`."""
+    # The state stands in the text, since SQLite looks there for a partial index that fits.
+    rows = read(f"{_VERSIONS} WHERE v.pipeline = ? AND v.state = '{VersionState.ACTIVE}'", [pipeline])
+    return codec.read(codec.to_model_version, rows[0]) if rows else None
+
+
+def versions_of(read: Read, pipeline: str) -> list[ModelVersion]:
+    """See `RegistryReader.versions`."""
+    rows = read(f"{_VERSIONS} WHERE v.pipeline = ? ORDER BY v.number", [pipeline])
+    return [codec.read(codec.to_model_version, row) for row in rows]
+
+
+def get_deployment(read: Read, id_: int) -> Deployment:
+    """The entry of the ledger with this row id, which must be there."""
+    [row] = read(f"{_DEPLOYMENTS} WHERE d.id = ?", [id_])
+    return codec.read(codec.to_deployment, row)
+
+
+def deployments_of(read: Read, pipeline: str) -> list[Deployment]:
+    """See `RegistryReader.deployments`."""
+    rows = read(f"{_DEPLOYMENTS} WHERE d.pipeline = ? ORDER BY d.id", [pipeline])
+    return [codec.read(codec.to_deployment, row) for row in rows]
+
+
+def latest_events(read: Read, limit: int) -> list[Event]:
+    """See `RegistryReader.events`."""
+    return [codec.read(codec.to_event, row) for row in read(f"{_EVENTS} ORDER BY id DESC LIMIT ?", [limit])]

@@ -1,0 +1,105 @@
+# ruff: noqa: D102 - the contract in `base` holds the docstrings
+"""A reader over any SQL database: each method asks one question of `queries` or `lookups`."""
+
+from abc import abstractmethod
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+
+from tuner.experiment import Experiment, Measurement, Params, Provenance, State, Study
+from tuner.registry import lookups, queries
+from tuner.registry.base import RegistryReader
+from tuner.registry.records import Attempt, Deployment, Effort, Event, ModelVersion, Run
+from tuner.registry.sql import Read
+
+__all__ = ["SqlReader"]
+
+
+class SqlReader(RegistryReader):
+    """What is left to a subclass: how a statement gets to its database, and `close`."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Read]:
+        """Lend what runs statements; each sees the latest commit. Errors come out in our words."""
+
+    # ---- studies and runs
+
+    def find_study(self, name: str) -> Study | None:
+        with self.reading() as read:
+            return lookups.find_study(read, name)
+
+    def studies(self) -> list[Study]:
+        with self.reading() as read:
+            return lookups.list_studies(read)
+
+    # ---- queries
+
+    def get_experiment(self, prefix: str) -> Experiment:
+        with self.reading() as read:
+            return queries.get_experiment(read, prefix)
+
+    def experiments(
+        self,
+        study: Study | None = None,
+        *,
+        states: Collection[State] | None = None,
+        run: Run | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[Experiment]:
+        with self.reading() as read:
+            return queries.list_experiments(
+                read, study, states=states, run=run, limit=limit, newest_first=newest_first
+            )
+
+    def counts(self, study: Study, run: Run | None = None) -> dict[State, int]:
+        with self.reading() as read:
+            return queries.counts(read, study, run)
+
+    def provenances(self, study: Study) -> list[tuple[Provenance, int]]:
+        with self.reading() as read:
+            return queries.provenances_of(read, study)
+
+    def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
+        with self.reading() as read:
+            return queries.best(read, study, n, provenance)
+
+    def find_scored(
+        self,
+        study: Study,
+        provenance: Provenance,
+        *,
+        params: Params | None = None,
+        method: str | None = None,
+    ) -> Experiment | None:
+        with self.reading() as read:
+            return queries.find_scored(read, study, provenance, params=params, method=method)
+
+    def effort(self, study: Study) -> Effort:
+        with self.reading() as read:
+            return queries.effort(read, study)
+
+    def measurements(self, experiment: Experiment) -> list[Measurement]:
+        with self.reading() as read:
+            return queries.measurements_of(read, experiment)
+
+    def attempts(self, experiment: Experiment) -> list[Attempt]:
+        with self.reading() as read:
+            return queries.attempts_of(read, experiment)
+
+    # ---- model versions, ledger, events
+
+    def find_active(self, pipeline: str) -> ModelVersion | None:
+        with self.reading() as read:
+            return lookups.find_active(read, pipeline)
+
+    def versions(self, pipeline: str) -> list[ModelVersion]:
+        with self.reading() as read:
+            return lookups.versions_of(read, pipeline)
+
+    def deployments(self, pipeline: str) -> list[Deployment]:
+        with self.reading() as read:
+            return lookups.deployments_of(read, pipeline)
+
+    def events(self, limit: int = 100) -> list[Event]:
+        with self.reading() as read:
+            return lookups.latest_events(read, limit)
