@@ -16,7 +16,7 @@ from retrain.opening import open_or_make
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.who import who
-from tuner.errors import NotFoundError
+from tuner.errors import NotFoundError, StorageError
 from tuner.experiment import Params
 from tuner.registry import open_registry
 from tuner.registry.base import RegistryReader
@@ -94,13 +94,21 @@ def ledger(config: Config) -> list[dict[str, Any]]:
     Raises:
         NotFoundError: nothing was deployed yet, or there is no registry.
     """
-    with open_registry(config.db, create=False, read_only=True) as registry:
+    with _brought_up_to_date(config) as registry:
         rows = deploy.history(registry, config.name, config.pipeline.metric)
     if not rows:
         raise NotFoundError(
             f"Nothing was deployed for {config.name!r} yet.", "retrain --apply-hp best --dry-run"
         )
     return rows
+
+
+def _brought_up_to_date(config: Config) -> Registry:
+    """The registry, of an older schema no more: reports that cannot change a file point to `--history`."""
+    try:
+        return open_registry(config.db, create=False)
+    except StorageError:  # on a read-only disk there is still something to read
+        return open_registry(config.db, create=False, read_only=True)
 
 
 def _use_data(pipeline: Pipeline) -> None:

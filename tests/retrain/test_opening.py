@@ -1,5 +1,6 @@
 """Nothing is made before what the user gave is known to be sound."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,16 @@ def test_candidates_are_not_written_beside_a_target_that_cannot_be_read(project:
 def test_what_is_sound_makes_one(project: Path) -> None:
     assert run_command(cli, "retrain", ["--apply-hp", '{"x": 0.5}', "-q"]) == 0
     assert "experiments.db" in files(project)
+
+
+def test_an_older_registry_is_brought_up_to_date_as_its_error_says(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden = Path(__file__).resolve().parents[1] / "tuner" / "registry" / "golden" / "v1.db.gz"
+    (project / "experiments.db").write_bytes(gzip.decompress(golden.read_bytes()))
+    assert run_command(orchestrator_cli, "orchestrator", ["--summary"]) == 4
+    assert "Run `retrain --history` once" in capsys.readouterr().err
+    run_command(cli, "retrain", ["--history"])
+    assert len(files(project) & {path.name for path in project.glob("experiments.db.*")}) == 1, "its backup"
+    assert run_command(orchestrator_cli, "orchestrator", ["--summary"]) == 6
+    assert "schema" not in capsys.readouterr().err, "there is no such study in it, and that is all"
