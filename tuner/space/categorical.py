@@ -4,14 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tuner.errors import SpaceError, did_you_mean
 from tuner.experiment import Value
 from tuner.space.declaring import When, check_name, checked_when
-from tuner.space.values import brief, is_number, plain, show, type_name, typed
+from tuner.space.values import brief, is_array, is_number, plain, show, type_name, typed
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["CategoricalParam"]
 
@@ -66,7 +67,7 @@ class CategoricalParam:
 
     def _checked_choices(self) -> tuple[Value, ...]:
         given = self.choices
-        if isinstance(given, str | bytes | Mapping) or not isinstance(given, Sequence | np.ndarray):
+        if isinstance(given, str | bytes | Mapping) or not (isinstance(given, Sequence) or is_array(given)):
             raise SpaceError(f"`choices` of {self.name!r} must be a list of values, but got {brief(given)}.")
         choices = tuple(self._checked_choice(choice) for choice in given)
         if not choices:
@@ -143,8 +144,10 @@ class CategoricalParam:
         """Columns of the encoding: one for each choice."""
         return len(self.choices)
 
-    def encode(self, values: Sequence[Value]) -> np.ndarray:
+    def encode(self, values: Sequence[Value]) -> "np.ndarray":
         """Return an (n, n_choices) one-hot array."""
+        import numpy as np
+
         index = self.index_by_key
         codes = np.zeros((len(values), len(self.choices)))
         codes[np.arange(len(values)), [index[(value.__class__, value)] for value in values]] = 1.0

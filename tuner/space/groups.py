@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tuner.space.constraints import Increasing, Sum
 from tuner.space.params import NumericParam
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Domain", "Group"]
 
@@ -45,7 +47,7 @@ class Group(ABC):
         """
 
     @abstractmethod
-    def draw(self, rng: np.random.Generator) -> list[float]:
+    def draw(self, rng: "np.random.Generator") -> list[float]:
         """Draw a vector that satisfies the constraint."""
 
     @abstractmethod

@@ -5,13 +5,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tuner.errors import SpaceError
 from tuner.space.declaring import When, check_name, checked_when
 from tuner.space.values import brief, decimals, exact, is_number, plain, type_name
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["FloatParam", "IntParam", "NumericParam"]
 
@@ -212,8 +213,10 @@ class NumericParam(ABC):
         """Columns of the encoding."""
         return 1
 
-    def encode(self, values: Sequence[Any]) -> np.ndarray:
+    def encode(self, values: Sequence[Any]) -> "np.ndarray":
         """Return an (n, 1) array of positions in [0, 1] on the scale; 0 throughout for a constant."""
+        import numpy as np
+
         column = np.asarray(values, dtype=float)
         low, high = float(self.low), float(self.high)
         if low == high:

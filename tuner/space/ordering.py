@@ -3,14 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tuner.errors import SpaceError
 from tuner.space.constraints import Increasing
 from tuner.space.groups import Domain, Group
 from tuner.space.params import NumericParam
 from tuner.space.values import exact
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["IncreasingGroup"]
 
@@ -67,7 +69,7 @@ class IncreasingGroup(Group):
         by_name = {param.name: param for param in params}
         return IncreasingGroup(self.constraint, [by_name[name] for name in self.constraint.names])
 
-    def draw(self, rng: np.random.Generator) -> list[float]:
+    def draw(self, rng: "np.random.Generator") -> list[float]:
         """Draw by sorting where that is exact, else by `_chain`."""
         n, first = len(self.params), self.params[0]
         if self._alike and first.step is not None and not first.log:
@@ -78,7 +80,7 @@ class IncreasingGroup(Group):
             values.sort()
         return values if _increases(values) else self._chain(rng)
 
-    def _chain(self, rng: np.random.Generator) -> list[float]:
+    def _chain(self, rng: "np.random.Generator") -> list[float]:
         """Place one member after the other, then draw each anew between its neighbours, many times over."""
         n = len(self.params)
         values: list[float] = []

@@ -6,8 +6,10 @@ cost more than they save. `0 <= total <= sum(caps)` is the caller's to ensure.
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["draw", "project"]
 
@@ -47,7 +49,7 @@ def _settle(values: list[float], caps: Sequence[float], total: float) -> list[fl
     return values
 
 
-def draw(rng: np.random.Generator, caps: Sequence[float], total: float) -> list[float]:
+def draw(rng: "np.random.Generator", caps: Sequence[float], total: float) -> list[float]:
     """Draw from the capped simplex.
 
     Where no cap bites, normalised exponentials (a flat Dirichlet) are exactly uniform. Where one does, a
@@ -63,7 +65,7 @@ def draw(rng: np.random.Generator, caps: Sequence[float], total: float) -> list[
     return _draw_lower(rng, caps, total)
 
 
-def _draw_lower(rng: np.random.Generator, caps: Sequence[float], total: float) -> list[float]:
+def _draw_lower(rng: "np.random.Generator", caps: Sequence[float], total: float) -> list[float]:
     n = len(caps)
     if n == 1:
         return _settle([total], caps, total)

@@ -4,9 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Self
 
 from tuner.errors import ParamsError
 from tuner.experiment import Value
@@ -20,6 +18,9 @@ from tuner.space.forbids import Forbids
 from tuner.space.groups import Group
 from tuner.space.params import Param
 from tuner.space.units import Unit
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["SearchSpace"]
 
@@ -140,7 +141,7 @@ class SearchSpace:
 
     # ---- making
 
-    def sample(self, rng: np.random.Generator) -> dict[str, Value]:
+    def sample(self, rng: "np.random.Generator") -> dict[str, Value]:
         """Draw one valid configuration.
 
         Each parameter is uniform over its values on its own scale (log where log); a Sum is uniform over what
@@ -154,7 +155,7 @@ class SearchSpace:
                 return values if self._in_order else self.ordered(values)
         return self._escape(self._draw(rng, inactive=True))
 
-    def _draw(self, rng: np.random.Generator, *, inactive: bool = False) -> dict[str, Value]:
+    def _draw(self, rng: "np.random.Generator", *, inactive: bool = False) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for unit, u in zip(self.units, rng.random(len(self.units)).tolist(), strict=True):
             if inactive or unit.is_active(values):
@@ -223,12 +224,14 @@ class SearchSpace:
         """Columns of the encoding: one for each number, one for each choice."""
         return sum(param.n_dims for param in self.params.values())
 
-    def encode(self, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    def encode(self, configs: Sequence[Mapping[str, Any]]) -> "np.ndarray":
         """Return an (n, n_dims) float array in the unit cube, for valid configurations.
 
         Numbers at their place between low and high (in log where log), categories one-hot, inactive
         parameters at the place of their default.
         """
+        import numpy as np
+
         codes = np.empty((len(configs), self.n_dims))
         for name, columns in self.columns.items():
             param = self.params[name]

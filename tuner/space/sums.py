@@ -4,17 +4,20 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tuner.errors import SpaceError
 from tuner.space import simplex
 from tuner.space.conditions import Key
 from tuner.space.constraints import Sum
 from tuner.space.groups import Domain, Group
-from tuner.space.lattice import MAX_UNITS, CountedLattice, FineLattice, Lattice
 from tuner.space.params import NumericParam
 from tuner.space.values import exact
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tuner.space.lattice import Lattice
 
 __all__ = ["SumGroup"]
 
@@ -76,7 +79,9 @@ class SumGroup(Group):
                 "Widen the bounds or change the total.",
             )
 
-    def _build_lattice(self) -> Lattice:
+    def _build_lattice(self) -> "Lattice":
+        from tuner.space.lattice import MAX_UNITS, CountedLattice, FineLattice  # numpy is slow to import
+
         n_steps = [(param.n_values or 1) - 1 for param in self._stepped]
         # A constant never moves, so its step must not refine the unit.
         steps = [exact(p.step) if n else Fraction(0) for p, n in zip(self._stepped, n_steps, strict=True)]
@@ -123,7 +128,7 @@ class SumGroup(Group):
         """Build the same sum over these."""
         return SumGroup(self.constraint, params, self._named, self._excluded)
 
-    def draw(self, rng: np.random.Generator) -> list[float]:
+    def draw(self, rng: "np.random.Generator") -> list[float]:
         """Draw stepped members from their lattice, then continuous ones from what remains."""
         values = [] if self._lattice is None else self._at(self._lattice.draw(rng))
         return values + self._raised(simplex.draw(rng, self._caps, self._rest(values)) if self._free else [])

@@ -1,16 +1,15 @@
 """Plain values: what a hyperparameter may hold, how two are told apart, and how one is shown."""
 
+import sys
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from types import NoneType
 from typing import Any
 
-import numpy as np
-
 from tuner.experiment import Value
 
-__all__ = ["brief", "decimals", "exact", "is_number", "plain", "show", "type_name", "typed"]
+__all__ = ["brief", "decimals", "exact", "is_array", "is_number", "plain", "show", "type_name", "typed"]
 
 _SCALARS = (float, int, str, bool, NoneType)
 _MAX_SHOWN = 80
@@ -21,7 +20,14 @@ def plain(value: Any) -> Any:
     """Return numpy scalars as the Python value they hold; anything else as it is."""
     if type(value) in _SCALARS:
         return value
-    return value.item() if isinstance(value, np.generic) else value
+    numpy = sys.modules.get("numpy")  # where it was never imported, nothing is of its types
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
+
+
+def is_array(value: object) -> bool:
+    """Whether the value is an array of numpy's."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 def is_number(value: object) -> bool:
