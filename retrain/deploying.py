@@ -103,7 +103,7 @@ def ledger(config: Config) -> list[dict[str, Any]]:
     return rows
 
 
-def _brought_up_to_date(config: Config) -> Registry:
+def _brought_up_to_date(config: Config) -> RegistryReader:
     """The registry, of an older schema no more: reports that cannot change a file point to `--history`."""
     try:
         return open_registry(config.db, create=False)
