@@ -50,7 +50,7 @@ def cancel_waiting(
     with open_registry(config.db, create=False) as registry:
         waiting, left = _apart(_named(registry, ids) if ids else _open(registry, config))
         if not waiting:
-            raise NotFoundError(_none_waits(config, ids, left), "orchestrator ls --state waiting")
+            raise NotFoundError(_none_waits(config, ids, left), "orchestrator ls")
         if confirm is not None and not confirm(f"Cancel {_count(len(waiting))} that will then never run?"):
             return Cancelled((), (*waiting, *left), declined=True)
         message = f"cancelled by {who()}" + (f": {reason}" if reason else "")

@@ -104,11 +104,11 @@ def ledger(config: Config) -> list[dict[str, Any]]:
 
 
 def _brought_up_to_date(config: Config) -> RegistryReader:
-    """The registry, of an older schema no more: reports that cannot change a file point to `--history`."""
+    """The registry for reading, of an older schema no more: errors of other reports point to `--history`."""
     try:
-        return open_registry(config.db, create=False)
-    except StorageError:  # on a read-only disk there is still something to read
         return open_registry(config.db, create=False, read_only=True)
+    except StorageError:
+        return open_registry(config.db, create=False)
 
 
 def _use_data(pipeline: Pipeline) -> None:
