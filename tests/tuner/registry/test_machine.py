@@ -278,14 +278,16 @@ class ExperimentsMachine(_Machine):
         if self.act(one, lambda r: [r.heartbeat()], as_owner=True):
             self.model.beat(one.registry.owner, self.clock.now, self.boot_s)
 
-    @rule(who=st.sets(PICK, min_size=1, max_size=2), n=st.integers(1, 4), step=STEPS)
-    def time_passes(self, who: set[int], n: int, step: float) -> None:
-        """Some are heard all the time, and the others are not."""
+    @rule(pick=PICK, who=st.sets(PICK, min_size=1, max_size=2), n=st.integers(1, 4), step=STEPS)
+    def time_passes(self, pick: int, who: set[int], n: int, step: float) -> None:
+        """Somebody claims; then some are heard all the time, and the others are not."""
+        self.add(pick, [0], repeat=True, bad=False)
+        self.claim(pick, 1)
         for _ in range(n):
             self.clock.now += step
             self.boot_s += step
-            for pick in sorted(who):
-                self.beat(self.actor(pick))
+            for each in sorted(who):
+                self.beat(self.actor(each))
         self.take_back(self.actor(min(who)))
 
     # ---- experiments
