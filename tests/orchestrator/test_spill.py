@@ -11,7 +11,7 @@ import pytest
 from orchestrator.spill import Spill
 from tests.orchestrator.fakes import Act, scored
 from tests.orchestrator.test_driver import HERE, Bench, Refusing, ok, open_bench
-from tuner.errors import BusyError, StorageError
+from tuner.errors import BusyError, NotARegistryError, StorageError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Provenance, State
 from tuner.registry import Claim, Registry, open_registry
 
@@ -158,6 +158,29 @@ def test_what_ended_and_what_still_ran_is_kept_when_patience_ends(
     with next_start(tmp_path / "experiments.db", spill, told) as registry:
         assert [each.value for each in registry.experiments()] == [0.0, 1.0, None]
         assert [each.attempt for each in registry.experiments()] == [1, 1, 1]
+
+
+def test_a_registry_that_is_taken_away_under_a_run_loses_nothing(
+    bench: Bench, spill: Spill, told: list[str], tmp_path: Path
+) -> None:
+    bench.add(4)
+    path, away = tmp_path / "experiments.db", tmp_path / "away.db"
+
+    def behave(task: object) -> Act:
+        x = float(task.params["x"])  # type: ignore[attr-defined]
+        if x == 2.0:
+            path.rename(away)
+        return scored(x, 1.0 + x)
+
+    with pytest.raises(NotARegistryError, match="was deleted"):
+        bench.driver(bench.pool(behave, 2), spill=spill, grace_s=30.0).run()
+    bench.registry.close()
+    away.rename(path)
+    with next_start(path, spill, told) as registry:
+        values = [each.value for each in registry.experiments()]
+        assert values == [0.0, 1.0, 2.0, None]
+        assert registry.counts(bench.study)[State.WAITING] == 1
+    assert len(told) == 1
 
 
 def test_without_a_place_to_keep_them_the_experiments_run_again(bench: Bench, spill: Spill) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
+from tuner.errors import NotARegistryError
 from tuner.registry.sqlite_file import OpenFile, connect, dbapi, is_sound, open_here
 from tuner.registry.trouble import sqlite_errors
 
@@ -28,10 +29,19 @@ class Database(OpenFile):
         *,
         in_wal_mode: bool = False,
     ) -> None:
+        self._identity: tuple[int, int] | None = None
+
+        def open_same() -> Any:
+            self._check_in_place()
+            connection = open_connection()
+            if self._identity is None:
+                self._identity = _identity(path)
+            return connection
+
         self.engine: Engine = create_engine(
             "sqlite://",
             module=dbapi(),
-            creator=open_connection,
+            creator=open_same,
             poolclass=QueuePool,
             pool_size=2,
             max_overflow=8,
@@ -49,10 +59,17 @@ class Database(OpenFile):
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One immediate transaction: committed at the end, rolled back whole by any error."""
+        """One immediate transaction: committed at the end, rolled back whole by any error.
+
+        Raises:
+            NotARegistryError: the file is no longer the one that was opened. Though it be replaced during the
+                write, what was written is in no file that anybody will open again.
+        """
         self._check_usable()
+        self._check_in_place()
         with sqlite_errors(self.path), self._writer.begin() as connection:
             yield connection
+        self._check_in_place()
 
     def write_beside_others(self) -> AbstractContextManager[Connection]:
         """A write that is safe beside others of its kind, since it changes only rows by their fence.
@@ -61,6 +78,19 @@ class Database(OpenFile):
         """
         return self.write()
 
+    def _check_in_place(self) -> None:
+        """SQLite goes on writing to a file that was deleted, and nobody would ever see it."""
+        if self._identity is None:
+            return
+        now = _identity(self.path)
+        if now == self._identity:
+            return
+        what = "was deleted" if now is None else "was replaced by another file"
+        raise NotARegistryError(
+            f"{self.path} {what} while it was in use; nothing more is written to it.",
+            "Put the registry back (or a backup of it) at that path, then start again.",
+        )
+
     def _release(self, *, here: bool) -> None:
         self.engine.dispose(close=here)
 
@@ -68,6 +98,15 @@ class Database(OpenFile):
         pool = self.engine.pool
         self.engine.dispose(close=False)
         return [pool]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at a path; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _begin(connection: Connection) -> None:
