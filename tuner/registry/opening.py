@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
-from tuner.errors import BusyError, StorageError
+from tuner.errors import BusyError, NotARegistryError, StorageError
 from tuner.registry.checks import (
     check_header,
     connect_for_reading,
@@ -16,7 +17,7 @@ from tuner.registry.checks import (
     nothing_at,
 )
 from tuner.registry.engine import Database
-from tuner.registry.rules import create_schema
+from tuner.registry.rules import TRIGGERS, create_schema
 from tuner.registry.signature import SCHEMA_VERSION
 from tuner.registry.sqlite_file import connect, dbapi, is_sound, open_here, opening
 from tuner.registry.trouble import sqlite_errors
@@ -40,6 +41,8 @@ def open_database(url: str | Path, *, create: bool, busy_timeout_s: float) -> Da
         with sqlite_errors(path):
             with closing(connect_for_reading(path, busy_timeout_s, in_wal_mode=in_wal_mode)) as connection:
                 version = examine(connection, path, whole=True)
+                if version == SCHEMA_VERSION:
+                    _refuse_foreign_triggers(connection, path)
             if version < SCHEMA_VERSION:
                 from tuner.registry.migrate import migrate  # alembic is slow to import and seldom needed
 
@@ -50,6 +53,22 @@ def open_database(url: str | Path, *, create: bool, busy_timeout_s: float) -> Da
         return Database(
             path, lambda: connect(path, "rw", busy_timeout_s=busy_timeout_s), in_wal_mode=in_wal_mode
         )
+
+
+def _refuse_foreign_triggers(connection: Any, path: Path) -> None:
+    """Tables and views of a user's own are welcome, but a trigger would run with what we write.
+
+    Raises:
+        NotARegistryError: there is one; names it.
+    """
+    ours = {trigger.split()[2] for trigger in TRIGGERS}
+    rows = connection.execute("SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' ORDER BY name")
+    for name, table in rows:
+        if name not in ours:
+            raise NotARegistryError(
+                f"{path} has a trigger {name!r} on {table!r} that is none of ours. It was not touched.",
+                f"""If you trust the file: sqlite3 {path} 'DROP TRIGGER "{name}"'""",
+            )
 
 
 @contextmanager

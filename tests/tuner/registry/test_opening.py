@@ -455,3 +455,22 @@ def test_opening_again_does_not_drop_the_locks_of_the_first(path: Path, stdlib_s
             [sys.executable, "-c", RECOVER, path], capture_output=True, text=True, check=False
         )
     assert "BusyError" in other.stderr
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+@pytest.mark.parametrize("table", ["experiments", "mine"])
+def test_a_trigger_of_somebody_else_is_not_run(path: Path, table: str) -> None:
+    open_registry(path, create=True).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE mine (x); CREATE VIEW my_view AS SELECT * FROM experiments;")
+    open_registry(path, create=False).close()  # tables and views of a user's own are welcome
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TRIGGER trap BEFORE INSERT ON {table} BEGIN {ENDLESS}; END")
+    before = path.read_bytes()
+    with pytest.raises(NotARegistryError, match=f"has a trigger 'trap' on '{table}'") as caught:
+        open_registry(path, create=False)
+    assert "DROP TRIGGER" in caught.value.remedy
+    assert path.read_bytes() == before
+    open_registry(path, create=False, read_only=True).close()
