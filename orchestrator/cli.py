@@ -76,17 +76,17 @@ def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **
     """
     if _is_followed_by_subcommand():
         return None
-    config = common.load_config({"study.name": study})
     flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
     if summary:
         from orchestrator.looking import summarize_study
 
         _refuse_with("--summary", but=("summary", "study", "top"))
+        config = common.look_up({"study.name": study})
         emit(summarize_study(config, common.output, top=top or 5, flags=flags, colour=common.colour))
         return 0
     if top is not None:
         raise click.UsageError("--top goes with --summary.")
-    return _run(common, config, flags, options)
+    return _run(common, common.load_config({"study.name": study}), flags, options)
 
 
 def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> int:
@@ -159,7 +159,7 @@ def _ls(
     """List the experiments of the study."""
     from orchestrator.looking import list_experiments
 
-    config = common.load_config({"study.name": study})
+    config = common.look_up({"study.name": study})
     emit(list_experiments(config, common.output, states=states, method=method, limit=limit))
 
 
@@ -172,7 +172,7 @@ def _show(common: Common, /, experiment: str, study: str | None) -> None:
     """Show all about one EXPERIMENT: its id, the start of it, or best."""
     from orchestrator.looking import describe
 
-    config = common.load_config({"study.name": study})
+    config = common.look_up({"study.name": study})
     emit(describe(config, experiment, common.output, colour=common.colour))
 
 
@@ -186,7 +186,7 @@ def _diff(common: Common, /, first: str, second: str, study: str | None) -> None
     """Show in what two experiments differ, and what it was worth. Either may be best."""
     from orchestrator.looking import compare
 
-    config = common.load_config({"study.name": study})
+    config = common.look_up({"study.name": study})
     emit(compare(config, first, second, common.output, colour=common.colour))
 
 
@@ -227,7 +227,7 @@ def _backup(common: Common, /, path: Path) -> None:
     """Copy the registry to a new file at PATH; safe while experiments run."""
     from orchestrator.looking import back_up
 
-    emit(back_up(common.load_config(), path))
+    emit(back_up(common.look_up(), path))
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from orchestrator import report
-from retrain.config import Config
-from retrain.improvement import folds_of, get_study
+from retrain.config import Lookup
+from retrain.improvement import get_study
 from tuner.errors import NotFoundError
 from tuner.experiment import State
 from tuner.registry import open_registry
@@ -14,7 +14,7 @@ from tuner.registry.base import RegistryReader
 __all__ = ["back_up", "compare", "describe", "list_experiments", "summarize_study"]
 
 
-def summarize_study(config: Config, output: str, *, top: int, flags: str, colour: bool) -> str:
+def summarize_study(config: Lookup, output: str, *, top: int, flags: str, colour: bool) -> str:
     """Was the tuning of the configured study worth it."""
     with _reading(config) as registry:
         active = registry.find_active(config.name)
@@ -23,8 +23,8 @@ def summarize_study(config: Config, output: str, *, top: int, flags: str, colour
             get_study(registry, config.study_name),
             top=top,
             deployed=active.params if active is not None else None,
-            folds=folds_of(config),
-            holdout=config.pipeline.kind == "tabular",
+            folds=config.folds,
+            holdout=config.is_tabular,
             output=output,
             flags=flags,
             colour=colour,
@@ -32,7 +32,7 @@ def summarize_study(config: Config, output: str, *, top: int, flags: str, colour
 
 
 def list_experiments(
-    config: Config, output: str, *, states: Collection[str], method: str | None, limit: int | None
+    config: Lookup, output: str, *, states: Collection[str], method: str | None, limit: int | None
 ) -> str:
     """One line per experiment of the configured study."""
     with _reading(config) as registry:
@@ -46,20 +46,20 @@ def list_experiments(
         )
 
 
-def describe(config: Config, prefix: str, output: str, *, colour: bool) -> str:
+def describe(config: Lookup, prefix: str, output: str, *, colour: bool) -> str:
     """All there is to know about one experiment."""
     with _reading(config) as registry:
         return report.show(registry, _id_of(registry, config, prefix), output=output, colour=colour)
 
 
-def compare(config: Config, first: str, second: str, output: str, *, colour: bool) -> str:
+def compare(config: Lookup, first: str, second: str, output: str, *, colour: bool) -> str:
     """In what two experiments differ, and how much that was worth."""
     with _reading(config) as registry:
         ids = [_id_of(registry, config, each) for each in (first, second)]
-        return report.diff(registry, *ids, folds=folds_of(config), output=output, colour=colour)
+        return report.diff(registry, *ids, folds=config.folds, output=output, colour=colour)
 
 
-def back_up(config: Config, path: Path) -> str:
+def back_up(config: Lookup, path: Path) -> str:
     """Write a copy of the registry to a new file; return where it is."""
     from tuner.registry.backup import backup
 
@@ -67,7 +67,7 @@ def back_up(config: Config, path: Path) -> str:
         return str(backup(registry, path))
 
 
-def _id_of(registry: RegistryReader, config: Config, word: str) -> str:
+def _id_of(registry: RegistryReader, config: Lookup, word: str) -> str:
     """The id that a word on the command line stands for: `best`, or an id or the start of one as it is."""
     if word != "best":
         return word
@@ -80,5 +80,5 @@ def _id_of(registry: RegistryReader, config: Config, word: str) -> str:
     return best[0].public_id
 
 
-def _reading(config: Config) -> RegistryReader:
+def _reading(config: Lookup) -> RegistryReader:
     return open_registry(config.db, create=False, read_only=True)

@@ -33,7 +33,7 @@ from retrain.tables import FORMATS
 from tuner.errors import ParamsError, RetrainError
 
 if TYPE_CHECKING:
-    from retrain.config import Config
+    from retrain.config import Config, Lookup
     from retrain.deploy import ApplyReport
 
 __all__ = [
@@ -88,10 +88,16 @@ class Common:
         """Load the configuration that --config and --db point to, with further overrides by dotted name."""
         from retrain.config import load_config
 
-        flags = dict(overrides or {})
-        if self.db is not None:
-            flags["db"] = self.db
-        return load_config(self.config, flags)
+        return load_config(self.config, self._with_flags(overrides))
+
+    def look_up(self, overrides: Mapping[str, Any] | None = None) -> "Lookup":
+        """The same for what only reports, and needs little of it."""
+        from retrain.config import look_up
+
+        return look_up(self.config, self._with_flags(overrides))
+
+    def _with_flags(self, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {**(overrides or {}), **({} if self.db is None else {"db": self.db})}
 
 
 pass_common = click.make_pass_decorator(Common, ensure=True)
@@ -323,13 +329,14 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
         return None
     overrides = {"study.name": study, "study.seed": seed}
     flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
+    if mode == "tune_report":
+        _tune_report(common, overrides, flags)
+        return 0
     config = common.load_config(overrides)
-    note(common, f"configuration {config.source}, registry {without_password(config.db)}", verbosity=1)
+    _say_where(common, config)
     match mode:
         case "tune":
             _tune(common, config, options["tune_method"], options["tune_configs"], flags)
-        case "tune_report":
-            _tune_report(common, config, flags)
         case "history":
             _history(common, config)
         case _:
@@ -372,9 +379,15 @@ def _tune(common: Common, config: "Config", method: str | None, n: int | None, f
     emit(written_text(write_candidates(config, method=method, n=n), common.output, flags=flags))
 
 
-def _tune_report(common: Common, config: "Config", flags: str) -> None:
+def _say_where(common: Common, config: "Config | Lookup") -> None:
+    note(common, f"configuration {config.source}, registry {without_password(config.db)}", verbosity=1)
+
+
+def _tune_report(common: Common, overrides: Mapping[str, Any], flags: str) -> None:
     from retrain.tune_report import report_on
 
+    config = common.look_up(overrides)
+    _say_where(common, config)
     emit(report_on(config, common.output, flags=flags, colour=common.colour))
 
 

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from retrain.config import Config
 from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
 from tuner.errors import NotFoundError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, Study, loss_of
 from tuner.registry.base import RegistryReader
+
+if TYPE_CHECKING:
+    from retrain.config import Config
 
 __all__ = [
     "Improvement",
@@ -120,7 +122,7 @@ def fold_scores(registry: RegistryReader, study: Study, experiment: Experiment) 
     return scores if math.isclose(mean, experiment.value, rel_tol=1e-9, abs_tol=1e-12) else []
 
 
-def folds_of(config: Config) -> int | None:
+def folds_of(config: "Config") -> int | None:
     """Folds of one repeat, where the pipeline's folds are the configured ones; None where it has its own."""
     return config.splits.folds if config.pipeline.kind == "tabular" else None
 

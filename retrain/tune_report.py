@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from retrain.config import Config
+from retrain.config import Lookup
 from retrain.improvement import (
     Improvement,
     find_configuration,
-    folds_of,
     get_study,
     improvement,
     improvement_json,
@@ -87,7 +86,7 @@ def _progress(
     )
 
 
-def report_on(config: Config, output: str = "table", *, flags: str = "", colour: bool = False) -> str:
+def report_on(config: Lookup, output: str = "table", *, flags: str = "", colour: bool = False) -> str:
     """Return the report on the configured study as text.
 
     Raises:
@@ -95,7 +94,7 @@ def report_on(config: Config, output: str = "table", *, flags: str = "", colour:
     """
     with open_registry(config.db, create=False, read_only=True) as registry:
         study = get_study(registry, config.study_name)
-        report = tune_report(registry, study, folds=folds_of(config))
+        report = tune_report(registry, study, folds=config.folds)
     return tune_report_text(report, output, flags=flags, colour=colour)
 
 

@@ -2,12 +2,25 @@
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tuner.experiment import (
+    Direction,
+    Evaluation,
+    Failure,
+    Measurement,
+    Outcome,
+    Provenance,
+    Suggestion,
+)
+from tuner.registry import StudySpec, open_registry
+from tuner.space import CategoricalParam, FloatParam, SearchSpace
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("tuner", "retrain", "orchestrator")
@@ -208,3 +221,61 @@ def test_importing_is_light(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{m.split('.')[0] for m in sys.modules}} & set({HEAVY!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]", f"import {module} pulls in {done.stdout.strip()}"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration, and a study with a finished experiment and a failed one."""
+    folder = tmp_path_factory.mktemp("project")
+    space = SearchSpace([FloatParam("x", 0.0, 1.0), CategoricalParam("kind", ["a", "b"])])
+    spec = StudySpec("light", space.to_dict(), "value", Direction.MINIMIZE, space.defaults())
+    with open_registry(folder / "experiments.db", create=True) as registry:
+        study = registry.open_study(spec)
+        registry.add(study, [Suggestion({"x": x, "kind": "a"}, "random") for x in (0.5, 0.25, 0.75)])
+        one, two, three = registry.claim(study, 3)
+        for claim in (one, two):
+            folds = [Measurement(step, "value", float(step)) for step in (1, 2)]
+            registry.complete(claim, Evaluation(1.5, measurements=tuple(folds)), Provenance())
+        registry.fail(three, Failure(Outcome.CANCELLED, "stopped"))
+    (folder / "retrain.toml").write_text(
+        'name = "light"\n[pipeline]\nkind = "objective:train"\nmetric = "value"\ndirection = "minimize"\n'
+    )
+    return folder
+
+
+LOOK = """
+import sys
+from {program}.cli import cli, run_command
+code = run_command(cli, "{program}", {arguments!r})
+print(code, sorted({{m.split(".")[0] for m in sys.modules}} & set({heavy!r})), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("orchestrator", ["--summary"]),
+        ("orchestrator", ["--summary", "--format", "json"]),
+        ("orchestrator", ["ls"]),
+        ("orchestrator", ["show", "best"]),
+        ("orchestrator", ["diff", "best", "random_20"]),
+        ("retrain", ["--tune-report"]),
+    ],
+    ids=" ".join,
+)
+def test_what_only_reads_is_light(project: Path, program: str, arguments: list[str]) -> None:
+    """Importing any of these takes longer than the report itself."""
+    code = LOOK.format(
+        program=program, arguments=arguments, heavy=("numpy", "sqlalchemy", "pydantic", *HEAVY)
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    *said, last = done.stderr.splitlines()
+    assert last == ("6 []" if "diff" in arguments else "0 []"), done.stderr
+    assert bool(said) is ("diff" in arguments)

@@ -1,21 +1,29 @@
 """The configuration: `retrain.toml`, or `[tool.retrain]` of `pyproject.toml`; checked whole, then frozen."""
 
-from retrain.config.load import find_config, load_config
-from retrain.config.pipeline import PipelineConfig
-from retrain.config.schema import (
-    Config,
-    DeployConfig,
-    GateConfig,
-    PhaseConfig,
-    SpaceConfig,
-    SplitsConfig,
-    StudyConfig,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from retrain.config.files import find_config
+from retrain.config.lookup import Lookup, look_up
+
+if TYPE_CHECKING:
+    from retrain.config.load import load_config
+    from retrain.config.pipeline import PipelineConfig
+    from retrain.config.schema import (
+        Config,
+        DeployConfig,
+        GateConfig,
+        PhaseConfig,
+        SpaceConfig,
+        SplitsConfig,
+        StudyConfig,
+    )
 
 __all__ = [
     "Config",
     "DeployConfig",
     "GateConfig",
+    "Lookup",
     "PhaseConfig",
     "PipelineConfig",
     "SpaceConfig",
@@ -23,4 +31,14 @@ __all__ = [
     "StudyConfig",
     "find_config",
     "load_config",
+    "look_up",
 ]
+
+_ELSEWHERE = {"load_config": "load", "PipelineConfig": "pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the schema when it is first used: reports get by with `look_up`."""
+    if name in __all__:
+        return getattr(import_module(f"retrain.config.{_ELSEWHERE.get(name, 'schema')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

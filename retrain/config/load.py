@@ -6,7 +6,6 @@ the file.
 """
 
 import os
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,13 +15,11 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from retrain.config.faults import explain
+from retrain.config.files import FILE, PREFIX, absolute_url, find_config, read_document, shown
 from retrain.config.schema import Config
 from tuner.errors import ConfigError, did_you_mean
 
-__all__ = ["find_config", "load_config"]
-
-FILE = "retrain.toml"
-PREFIX = "RETRAIN_"
+__all__ = ["load_config"]
 
 
 def load_config(
@@ -50,7 +47,7 @@ def load_config(
             f"There is no {FILE} in {(path or Path.cwd())}, and no [tool.retrain] in a pyproject.toml.",
             "retrain init --example breast_cancer",
         )
-    document = _read(source)
+    document = read_document(source)
     origins: dict[str, str] = {}
     for key, (variable, value) in _from_environment(environ).items():
         _set(document, key, value)
@@ -61,85 +58,18 @@ def load_config(
             origins[key] = "the command line"
     for key in _keys_with_nul(document):
         raise ConfigError(
-            f"{_shown(source)}: `{key}` must not hold a NUL character.", "Take \\u0000 out of it."
+            f"{shown(source)}: `{key}` must not hold a NUL character.", "Take \\u0000 out of it."
         )
     root = source.resolve().parent
     if isinstance(document.get("db"), str):
-        document["db"] = _absolute_url(document["db"], Path.cwd() if "db" in origins else root)
+        document["db"] = absolute_url(document["db"], Path.cwd() if "db" in origins else root)
     else:
-        document.setdefault("db", _absolute_url(Config.model_fields["db"].default, root))
+        document.setdefault("db", absolute_url(Config.model_fields["db"].default, root))
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
-        raise explain(error, Config, _shown(source), origins) from None
+        raise explain(error, Config, shown(source), origins) from None
     return config.model_copy(update={"root": root, "source": source})
-
-
-def find_config(path: Path | None = None) -> Path | None:
-    """Return the file that holds the configuration: `retrain.toml`, else a pyproject.toml; None without one.
-
-    Raises:
-        ConfigError: `path` names a file that does not exist.
-    """
-    if path is not None and not _is_folder(path):
-        return path
-    folder = Path() if path is None else path
-    if (folder / FILE).is_file():
-        return folder / FILE
-    project = folder / "pyproject.toml"
-    if project.is_file() and "retrain" in _table(_parse(project), "tool"):
-        return project
-    return None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.stat().st_mode)
-    except FileNotFoundError:
-        raise ConfigError(f"The configuration {str(path)!r} does not exist.", "retrain init") from None
-    except (OSError, ValueError) as error:  # too long a name, a NUL in it, a folder that is closed to us
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            f"The configuration {str(path)!r} cannot be read: {reason}.", "Name another file with --config."
-        ) from None
-
-
-def _read(source: Path) -> dict[str, Any]:
-    document = _parse(source)
-    if source.name != "pyproject.toml":
-        return document
-    if "retrain" not in _table(document, "tool"):
-        raise ConfigError(f"{source} has no [tool.retrain].", f"Add one, or write a {FILE} (retrain init).")
-    return _table(document["tool"], "retrain")
-
-
-def _parse(source: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(source.read_bytes().decode("utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{_shown(source)} is not valid TOML: {error}.", "Mend that line.") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{_shown(source)} must be UTF-8 text, but byte {error.start} is not.", "Save it as UTF-8."
-        ) from None
-    except RecursionError:
-        raise ConfigError(
-            f"{_shown(source)} is nested too deeply.", "Take out some of the brackets inside brackets."
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"{_shown(source)} cannot be read: {error.strerror}.",
-            "Make it readable, or name another file with --config.",
-        ) from None
-
-
-def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
-    table = document.get(key, {})
-    return table if isinstance(table, dict) else {}
-
-
-def _shown(source: Path) -> str:
-    return source.name if source.parent in (Path(), Path.cwd()) else str(source)
 
 
 # ---- flags and environment
@@ -208,17 +138,3 @@ def _keys_with_nul(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             yield from _keys_with_nul(inner, f"{key}[{i}]")
-
-
-def _absolute_url(url: str, folder: Path) -> str:
-    """Make a plain path, or the relative path of a SQLite URL, absolute; leave every other URL as it is."""
-    scheme = "sqlite:///"
-    if url.startswith(scheme):
-        path = url.removeprefix(scheme)
-    elif "://" in url or not url:
-        return url
-    else:
-        path = url
-    if path in ("", ":memory:"):
-        return url
-    return scheme + str(folder / path)

@@ -1,14 +1,14 @@
 """The sections of the configuration, and the whole of it."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
+from retrain.config.naming import checked_name, default_name
 from retrain.config.pipeline import PipelineConfig
-from retrain.config.section import Finite, Section, checked_name, unknown
+from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space
 from tuner.errors import ConfigError, did_you_mean
 from tuner.space import SearchSpace
@@ -172,7 +172,7 @@ class Config(Section):
             and "name" not in document
             and isinstance(document.get("pipeline"), dict)
         ):
-            return {**document, "name": _default_name(document["pipeline"])}
+            return {**document, "name": default_name(document["pipeline"])}
         return document
 
     @property
@@ -203,18 +203,3 @@ class Config(Section):
             default_preset=default,
             preset_defaults=self.pipeline.regression_defaults,
         )
-
-
-def _default_name(pipeline: dict[str, Any]) -> str:
-    """`<model>-<data>`, or what the program or Python object is called; always a valid name."""
-    kind = str(pipeline.get("kind", "tabular"))
-    if kind == "tabular":
-        name = f"{pipeline.get('model')}-{Path(str(pipeline.get('data'))).stem}"
-    elif kind == "command":
-        command = pipeline.get("command") or "command"
-        words = command.split() if isinstance(command, str) else [str(word) for word in command]
-        files = [word for word in words if Path(word).suffix and not word.startswith("-")]
-        name = Path((files or words)[0]).stem
-    else:
-        name = kind.rpartition(":")[2]
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._-")[:64] or "pipeline"
