@@ -152,6 +152,7 @@ class PoolContract:
             ("lambda", {}, Outcome.BAD_RESULT, "function"),
             ("text", {}, Outcome.BAD_RESULT, "'0.93'"),
             ("misspelt", {}, Outcome.BAD_RESULT, "'valeu'"),
+            ("heavy", {}, Outcome.BAD_RESULT, "bytes"),
             ("flood", {}, Outcome.BAD_RESULT, "at most"),
             ("nan", {}, Outcome.NON_FINITE, "nan"),
         ],
@@ -213,7 +214,7 @@ class PoolContract:
 
     # ---- cancelling
 
-    @pytest.mark.parametrize("how", ["spin", "block"])
+    @pytest.mark.parametrize("how", ["spin", "block", "seize"])
     def test_a_hanging_task_can_be_cancelled(self, pool: WorkerPool, tmp_path: Path, how: str) -> None:
         marks = [tmp_path / "hangs", tmp_path / "stays"]
         pool.submit(Task("hangs", {"do": how, "mark": str(marks[0])}, 0))

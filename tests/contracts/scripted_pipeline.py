@@ -1,6 +1,8 @@
 """A pipeline that does what a parameter says: every way in which user code may end."""
 
+import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -105,13 +107,23 @@ class Scripted(Pipeline):
         raise KeyboardInterrupt
 
     def do_memory(self, params: Params, report: Report, seed: int) -> Any:
-        raise MemoryError
+        """Ask for more than the system gives."""
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + 2**28, before[1]))
+        try:
+            return {"value": float(len(bytearray(2**30)))}
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
 
     def do_recursion(self, params: Params, report: Report, seed: int) -> Any:
         return self.do_recursion(params, report, seed)
 
     def do_lambda(self, params: Params, report: Report, seed: int) -> Any:
         return lambda: 1.0
+
+    def do_heavy(self, params: Params, report: Report, seed: int) -> Any:
+        return {"value": 0.5, "model": b"x" * 20_000_000}
 
     def do_nan(self, params: Params, report: Report, seed: int) -> Any:
         return float("nan")
@@ -159,6 +171,12 @@ class Scripted(Pipeline):
     def do_block(self, params: Params, report: Report, seed: int) -> Any:
         Path(str(params["mark"])).touch()
         time.sleep(1e6)
+
+    def do_seize(self, params: Params, report: Report, seed: int) -> Any:
+        """In C, deaf to signals, and without letting any other thread of Python run."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        Path(str(params["mark"])).touch()
+        ctypes.PyDLL(None).sleep(1_000_000)
 
     # ---- several at once
 
