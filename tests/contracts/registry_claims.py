@@ -312,6 +312,18 @@ class ClaimsContract(RegistryFixtures):
         assert other.experiments(study) == [good.experiment, bad.experiment]
         assert other.provenances(study) == []
 
+    def test_a_lost_claim_refuses_nobody_whatever_its_value(self, registry: Registry, study: Study) -> None:
+        registry.add(study, some(2))
+        stale, good = registry.claim(study, 2)
+        registry.release([stale])
+        nan = Evaluation(float("nan"))
+        lost, stored = registry.finish([(stale, nan), (good, Evaluation(0.5))], ON)
+        assert isinstance(lost, ClaimLostError)
+        assert isinstance(stored, Experiment)
+        assert stored.value == 0.5
+        with pytest.raises(ClaimLostError):
+            registry.complete(stale, nan, ON)
+
     def test_the_limits_hold_for_many_failures(self, registry: Registry, study: Study) -> None:
         registry.add(study, some(2))
         broken = [(one, Failure(Outcome.ERROR, "x")) for one in registry.claim(study, 2)]

@@ -1,7 +1,6 @@
 """Copies of a registry that are whole, whoever writes to it meanwhile."""
 
 import os
-import secrets
 import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from tuner.errors import StorageError, UsageError
 from tuner.registry.base import RegistryReader
 from tuner.registry.engine import Database
+from tuner.registry.opening import folder_lock, remove_database
 from tuner.registry.sql import Read
 from tuner.registry.sql_reader import SqlReader
 from tuner.registry.sql_registry import SqlRegistry
@@ -42,14 +42,18 @@ def backup(registry: RegistryReader, path: str | Path) -> Path:
         raise UsageError(f"A backup never replaces a file, but {target} exists.", "Name another file.")
     if not target.parent.is_dir():
         raise UsageError(f"A backup is written into a folder that exists, but there is no {target.parent}.")
-    with registry.reading() as read:
+    with folder_lock(target.parent), registry.reading() as read:
         copy_database(read, target)
     return target
 
 
 def copy_database(read: Read, target: Path) -> None:
-    """Copy the latest commit of what is read to `target`, which appears whole or not at all."""
-    fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    """Copy the latest commit of what is read to `target`, which appears whole or not at all.
+
+    The caller holds the lock of the folder: what a killed process left there half written is taken away.
+    """
+    fresh = target.with_name(f".{target.name}.new")
+    remove_database(fresh)
     try:
         with _allowed_to_copy(read):
             read("VACUUM INTO ?", [str(fresh)])
@@ -62,8 +66,7 @@ def copy_database(read: Read, target: Path) -> None:
     except OSError as error:
         raise StorageError(f"{target} could not be written: {error.strerror}.") from error
     finally:
-        for left in ("", "-journal", "-wal", "-shm"):
-            fresh.with_name(fresh.name + left).unlink(missing_ok=True)
+        remove_database(fresh)
 
 
 @contextmanager

@@ -151,11 +151,13 @@ def finish(
 def _complete(
     connection: Connection, held: Claim, evaluation: Evaluation, provenance_id: int, now: float
 ) -> None:
-    values = {
+    try:
+        values = _scores(evaluation)
+    except UsageError:
+        _check_held(connection, held)  # a result that is dropped anyway refuses nobody else's
+        raise
+    values |= {
         "state": State.COMPLETE.value,
-        "value": codec.finite("`value` of an Evaluation", evaluation.value),
-        "std_error": None if evaluation.std_error is None else _std_error(evaluation.std_error),
-        "metrics": _metrics(evaluation),
         "provenance_id": provenance_id,
         "error": None,
         "traceback": None,
@@ -306,6 +308,14 @@ def _lost(connection: Connection, held: Claim) -> ClaimLostError:
     return ClaimLostError(
         f"{held.experiment.public_id}: attempt {held.attempt} {became}.", "Drop its result."
     )
+
+
+def _scores(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "value": codec.finite("`value` of an Evaluation", evaluation.value),
+        "std_error": None if evaluation.std_error is None else _std_error(evaluation.std_error),
+        "metrics": _metrics(evaluation),
+    }
 
 
 def _std_error(given: float) -> float:

@@ -22,7 +22,7 @@ from tuner.registry.signature import SCHEMA_VERSION
 from tuner.registry.sqlite_file import connect, dbapi, is_sound, open_here, opening
 from tuner.registry.trouble import sqlite_errors
 
-__all__ = ["folder_lock", "open_database"]
+__all__ = ["folder_lock", "open_database", "remove_database"]
 
 
 def open_database(url: str | Path, *, create: bool, busy_timeout_s: float) -> Database:
@@ -89,7 +89,7 @@ def _create(path: Path) -> None:
         if not is_missing_or_empty(path):
             return  # another process was first
         fresh = path.with_name(f".{path.name}.new")
-        _remove(fresh)  # left by a process that was killed here
+        remove_database(fresh)  # left by a process that was killed here
         try:
             with closing(Database(fresh, lambda: connect(fresh, "rwc"))) as database:
                 with database.write() as connection:
@@ -104,10 +104,11 @@ def _create(path: Path) -> None:
             finally:
                 os.close(folder)
         finally:
-            _remove(fresh)
+            remove_database(fresh)
 
 
-def _remove(database: Path) -> None:
+def remove_database(database: Path) -> None:
+    """Remove a file that nobody has open, and what SQLite keeps beside it."""
     for ending in ("", "-journal", "-wal", "-shm"):
         database.with_name(database.name + ending).unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.contracts.registry_cases import ON, SPEC, Clock, Connect, some
-from tests.tuner.registry.reading import content, database_of
+from tests.tuner.registry.reading import broken, content, database_of
 from tuner.errors import BusyError, ClaimLostError, StorageError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Study
 from tuner.registry import Claim, ModelVersion, Registry, Run, StudySpec, open_registry
@@ -210,6 +211,81 @@ def test_a_full_disk_keeps_a_result_claimable_again(connect: Connect, path: Path
     )
 
 
+@pytest.mark.parametrize("name", ["add", "claim", "finish", "recover"])
+def test_a_disk_that_is_full_at_any_page_leaves_all_or_nothing(
+    connect: Connect, clock: Clock, path: Path, name: str
+) -> None:
+    """There is room for 0, 1, 2, ... pages more, until the write gets through."""
+    registry, dead = connect(), connect()
+    study = registry.open_study(SPEC)
+    registry.add(study, some(400))
+    dead.claim(study, 100)
+    dead.close()
+    clock.now += 5
+    claims = registry.claim(study, 100)
+    many = replace(EVALUATION, measurements=tuple(Measurement(step, "auc", 0.5) for step in range(20)))
+    write: Callable[[], object] = {
+        "add": lambda: registry.add(study, some(400, first=1000)),
+        "claim": lambda: registry.claim(study, 200),
+        "finish": lambda: registry.finish([(claim, many) for claim in claims], ON),
+        "recover": registry.recover,
+    }[name]
+    before = content(path)
+    for room in itertools.count():
+        with database_of(registry).read() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + room}")
+        try:
+            write()
+        except StorageError as error:
+            assert "disk is full" in str(error)  # noqa: PT017 - it may also get through
+            assert content(path) == before
+        else:
+            break
+    assert content(path) != before
+    assert broken(path) == {}
+    assert room > (0 if name != "recover" else -1), "recover takes no room"
+
+
+WRITE_ERRORS = """
+import itertools, json, resource, sys
+from pathlib import Path
+from tests.contracts.registry_cases import Clock
+from tests.tuner.registry.reading import broken, content
+from tests.tuner.registry.test_faults import WRITES, Scene
+from tuner.errors import StorageError
+from tuner.registry import open_registry
+for name in ("claim", "finish", "recover"):
+    path = Path(sys.argv[1]) / f"{name}.db"
+    scene = Scene(*(open_registry(path, create=True, clock=Clock()) for _ in range(2)))
+    before = content(path)
+    for n in itertools.count():
+        size = max(file.stat().st_size for file in path.parent.glob(f"{name}.db*") if file.is_file())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096 * n, resource.RLIM_INFINITY))
+        try:
+            WRITES[name](scene)
+        except StorageError as error:
+            assert "nothing of this step was written" in str(error), error
+            assert content(path) == before
+        else:
+            break
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert content(path) != before
+    assert broken(path) == {}
+    print(name, n)
+"""
+
+
+def test_a_write_error_at_any_page_leaves_all_or_nothing(tmp_path: Path) -> None:
+    """The kernel refuses to let a file grow by 0, 1, 2, ... pages, until the write gets through."""
+    command = [sys.executable, "-c", WRITE_ERRORS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    n_failures = {name: int(n) for name, n in map(str.split, done.stdout.splitlines())}
+    assert n_failures.keys() == {"claim", "finish", "recover"}
+    assert min(n_failures.values()) > 0
+
+
 QUOTA = """
 import resource, sys
 from tests.contracts.registry_cases import SPEC, some
@@ -251,8 +327,12 @@ def locked(path: Path, connect: Connect) -> Iterator[Claim]:
 def test_a_locked_registry_is_busy_for_writers_and_open_for_readers(locked: Claim, path: Path) -> None:
     with open_registry(path, create=False, busy_timeout_s=0) as impatient:
         assert len(impatient.experiments()) == 2
+        before = content(path)
         for write in (
             lambda: impatient.complete(locked, Evaluation(0.5), ON),
+            lambda: impatient.finish([(locked, Evaluation(0.5))], ON),
+            lambda: impatient.claim(impatient.studies()[0]),
+            lambda: impatient.release([locked]),
             lambda: impatient.log("note", "x"),
             impatient.heartbeat,
             impatient.recover,
@@ -260,6 +340,7 @@ def test_a_locked_registry_is_busy_for_writers_and_open_for_readers(locked: Clai
             with pytest.raises(BusyError, match=rf"locked by pid {os.getpid()} \(") as caught:
                 write()
             assert caught.value.remedy
+            assert content(path) == before
 
 
 def test_running_out_of_file_descriptors_is_said_so(path: Path, connect: Connect) -> None:
