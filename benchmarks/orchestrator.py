@@ -1,13 +1,13 @@
 """What the orchestrator costs, beside bare Ray, or the ideal, in the same run.
 
-    noop        experiments per second that do nothing, each result durable before it counts, over a RayPool;
-                beside a `ray.util.ActorPool` of as many actors
-    scaling     1 to 16 Ray workers that sleep 50 ms, 10,000 experiments waiting, beside the ideal; memory
-    first       seconds from `orchestrator` typed to its first stored result, Ray's start included; beside
-                `ray.init`, one actor and one call
-    simulation  the driver alone: real registry on disk, a pool that pretends to have 1,000 workers
+noop        experiments per second that do nothing, each result durable before it counts, over a RayPool;
+            beside a `ray.util.ActorPool` of as many actors
+scaling     1 to 16 Ray workers that sleep 50 ms, 10,000 experiments waiting, beside the ideal; memory
+first       seconds from `orchestrator` typed to its first stored result, Ray's start included; beside
+            `ray.init`, one actor and one call
+simulation  the driver alone: real registry on disk, a pool that pretends to have 1,000 workers
 
-    python benchmarks/orchestrator.py [--only noop|scaling|first|simulation] [--turns 3] [--folder FOLDER]
+python benchmarks/orchestrator.py [--only noop|scaling|first|simulation] [--turns 3] [--folder FOLDER]
 """
 
 import argparse
@@ -33,7 +33,7 @@ from tabulate import tabulate
 
 from orchestrator.driver import Driver
 from orchestrator.plan import RunLimits
-from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Task, WorkerPool
 from orchestrator.progress import Display, Silent, Status
 from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
@@ -130,6 +130,7 @@ class Ran:
 
     @property
     def per_s(self) -> float:
+        """Experiments per second."""
         return self.n / self.elapsed_s
 
 
@@ -142,10 +143,9 @@ def drive(
     display: Display | None = None,
     watch: Callable[[Registry], Any] = lambda registry: registry,
 ) -> Ran:
-    """Have a Driver run `n` waiting experiments, or as many as it comes to in a time.
+    """Have a Driver run `n` waiting experiments, or as many as it comes to in `for_s` seconds.
 
-    Args:
-        watch: may put something between the driver and the registry.
+    `watch` may put something between the driver and the registry.
     """
     path = Path(tempfile.mkdtemp(dir=folder)) / "experiments.db"
     rng = Random(0)
@@ -161,15 +161,17 @@ def drive(
             pool,
             Tally(study, ON),
             provenance=ON,
-            limits=RunLimits(pool.n_workers, deadline=None if for_s is None else start + for_s),
+            limits=RunLimits(
+                pool.n_workers, ahead=pool.takes_ahead, deadline=None if for_s is None else start + for_s
+            ),
             propose=None,
             n_to_propose=0,
             display=display or Silent(),
             stop=StopRequest(),
         ).run()
         elapsed_s = time.monotonic() - start
-    with open_registry(path, create=False, read_only=True) as registry:
-        return Ran(registry.counts(study)[State.COMPLETE], elapsed_s)
+    with open_registry(path, create=False, read_only=True) as stored:
+        return Ran(stored.counts(study)[State.COMPLETE], elapsed_s)
 
 
 # ---- noop
@@ -225,7 +227,7 @@ class Memory(Silent):
     def __init__(self) -> None:
         self.at: dict[int, float] = {}
 
-    def show(self, status: Status) -> None:
+    def show(self, status: Status) -> None:  # noqa: D102 - the contract says it
         self.at.setdefault(status.n_done // 1000 * 1000, resident_mb())
 
 
@@ -272,9 +274,10 @@ def first_result(folder: Path) -> float:
         'name = "first"\n[pipeline]\nkind = "objective:train"\nmetric = "value"\ndirection = "minimize"\n'
         '[space.params]\nx = { type = "float", low = 0.0, high = 1.0 }\n'
     )
-    command = [Path(sys.executable).parent / "orchestrator", "--method", "random", "--configs", "1"]
+    orchestrator = str(Path(sys.executable).parent / "orchestrator")
+    command = [orchestrator, "--method", "random", "--configs", "1", "--workers", "1", "-q"]
     start = time.time()
-    subprocess.run([*command, "--workers", "1", "-q"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     with open_registry(folder / "experiments.db", create=False, read_only=True) as registry:
         finished = [each.finished_at for each in registry.experiments(states=[State.COMPLETE])]
     return min(at for at in finished if at is not None) - start
@@ -293,36 +296,42 @@ class PretendedPool(WorkerPool):
         self._due: list[tuple[float, str, float]] = []
 
     @property
-    def n_free(self) -> int:
+    def n_free(self) -> int:  # noqa: D102 - the contract says it
         return self.n_workers - len(self._due)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task) -> None:  # noqa: D102
         takes_s = self._rng.uniform(0.5, 1.5) * self._mean_s
         heapq.heappush(self._due, (time.monotonic() + takes_s, task.key, takes_s))
 
-    def wait(self, timeout_s: float) -> list[Progress | Finished]:
+    def wait(self, timeout_s: float) -> list[Event]:  # noqa: D102
         first_s = self._due[0][0] - time.monotonic() if self._due else timeout_s
         time.sleep(max(0.0, min(timeout_s, first_s)))
-        now, events = time.monotonic(), list[Progress | Finished]()
+        now, events = time.monotonic(), list[Event]()
         while self._due and self._due[0][0] <= now:
             _, key, took_s = heapq.heappop(self._due)
             events.append(Finished(key, Evaluation(self._rng.random(), duration_s=took_s)))
         return events
 
-    def cancel(self, key: str) -> None:
-        raise AssertionError("nothing takes that long here")
+    def cancel(self, key: str) -> None:  # noqa: D102
+        raise AssertionError(f"nothing takes that long here, but {key} does")
 
-    def close(self) -> None:
-        pass
+    def close(self) -> None:  # noqa: D102
+        self._due.clear()
 
 
 class Timed:
-    """A registry that notes how long its transactions take, and how many results they carry."""
+    """A registry that notes how long its transactions take, and when how many results were stored."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._began, self._cpu = time.monotonic(), time.process_time()
         self.took_s: dict[str, float] = defaultdict(float)
-        self.sizes: list[int] = []
+        self.stored: list[tuple[float, int]] = []
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of processor time of this process since the driver began."""
+        return time.process_time() - self._cpu
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._registry, name)
@@ -336,14 +345,19 @@ class Timed:
 
         return timed
 
-    def finish(self, results: Sequence[Any], *given: Any) -> Any:
-        self.sizes.append(len(results))
-        return self.__getattr__("finish")(results, *given)
+    def finish(self, results: Sequence[Any], *given: Any) -> Any:  # noqa: D102
+        ended = self.__getattr__("finish")(results, *given)
+        self.stored.append((time.monotonic() - self._began, len(results)))
+        return ended
+
+    def per_s(self, since_s: float, until_s: float) -> float:
+        """Results stored in a second, between two moments after the driver began."""
+        return sum(n for at, n in self.stored if since_s < at <= until_s) / (until_s - since_s)
 
 
-def simulation(folder: Path, turns: int) -> None:
+def simulation(folder: Path, _: int) -> None:
     rows = []
-    for mean_s in (30.0, 10.0, 3.0, 1.0, 0.3):
+    for mean_s in (10.0, 3.0, 1.0, 0.3, 0.1):
         offered = N_SIMULATED / mean_s
         say(f"simulation: {N_SIMULATED} workers, {mean_s:g} s an experiment")
         watched: list[Timed] = []
@@ -352,25 +366,24 @@ def simulation(folder: Path, turns: int) -> None:
             watched.append(Timed(registry))
             return watched[-1]
 
-        for_s = max(10.0, 1.0 * mean_s)
-        n = int(offered * for_s) + 3 * N_SIMULATED
-        used = time.process_time()
-        ran = drive(folder, PretendedPool(N_SIMULATED, mean_s), n, for_s=for_s, watch=watch)
-        used = time.process_time() - used
-        took, sizes = watched[0].took_s, watched[0].sizes
+        for_s = max(10.0, 3 * mean_s)
+        n = int(min(offered, 5_000) * for_s) + 3 * N_SIMULATED
+        done = drive(folder, PretendedPool(N_SIMULATED, mean_s), n, for_s=for_s, watch=watch).n
+        [seen] = watched
         rows.append(
             [
                 mean_s,
                 offered,
-                ran.per_s,
-                statistics.mean(sizes),
-                *(took[name] / ran.n * 1e3 for name in ("finish", "claim", "counts")),
-                used / ran.elapsed_s,
+                seen.per_s(1.5 * mean_s, for_s),  # once each worker has had its second experiment
+                done / len(seen.stored),
+                *(seen.took_s[name] / done * 1e3 for name in ("finish", "claim")),
+                seen.cpu_s / done * 1e3,
                 resident_mb(),
             ]
         )
     print(f"the driver alone with {N_SIMULATED} pretended workers, {load()}")
-    head = ["s each", "offered/s", "done/s", "results/commit", "finish ms", "claim ms", "counts ms", "busy", "MB"]
+    print("finish, claim: milliseconds of each experiment's share of a transaction; CPU: of the whole driver")
+    head = ["s each", "ideal/s", "done/s", "per commit", "finish ms", "claim ms", "CPU ms", "MB"]
     print(tabulate(rows, head, floatfmt=".2f"))
 
 

@@ -30,7 +30,7 @@ from orchestrator.plan import (
     Warn,
     plan,
 )
-from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
@@ -194,7 +194,7 @@ class Driver:
             n_done=n_done,
             n_total=n_done + len(self._tasks) + self._n_waiting + (self._n_to_propose or 0),
             n_failed=self._tally.n_failed,
-            n_running=len(self._tasks),
+            n_running=min(len(self._tasks), self._pool.n_workers),
             elapsed_s=self._clock() - self._started_at,
             working_s=self._clock() - (self._first_claim_at or self._clock()),
             metric=self._study.metric,
@@ -260,11 +260,22 @@ class Driver:
         # All are ours from here on, so that all are given back if a submit raises.
         tasks = [_Task(f"{right.experiment.public_id}#{right.attempt}", now, right=right) for right in rights]
         self._tasks.update({task.key: task for task in tasks})
+        if len(tasks) > self._pool.n_free:
+            self._submit_ahead(tasks)
+            return
         for task in tasks:
-            experiment = task.right.experiment
             try:
-                self._pool.submit(Task(task.key, experiment.params, experiment.seed))
+                self._pool.submit(_work_of(task))
             except ValueError:  # its worker died between our look and now
+                self._release(task)
+
+    def _submit_ahead(self, tasks: Sequence[_Task]) -> None:
+        for task in tasks:
+            task.started_at = math.inf
+        try:
+            self._pool.submit_ahead([_work_of(task) for task in tasks])
+        except ValueError:  # a worker died between our look and now
+            for task in tasks:
                 self._release(task)
 
     def _release(self, task: _Task) -> None:
@@ -291,6 +302,9 @@ class Driver:
                 case Printed():
                     for line in event.lines:
                         self._display.note(f"{task.right.experiment.public_id} | {line}")
+                case Started():  # and is the youngest of those that run
+                    task.started_at = self._clock()
+                    self._tasks[event.key] = self._tasks.pop(event.key)
                 case Progress():
                     task.unsent += [Measurement(event.step, *item) for item in event.metrics.items()]
         if ended:
@@ -401,6 +415,11 @@ class Driver:
         self._causes_told.add(cause)
         again = "" if experiment.state.finished else "; it is tried again"
         self._display.note(f"{experiment.public_id} failed ({failure.outcome}): {failure.message}{again}")
+
+
+def _work_of(task: _Task) -> Task:
+    experiment = task.right.experiment
+    return Task(task.key, experiment.params, experiment.seed)
 
 
 def _as_asked(task: _Task, result: Evaluation | Failure) -> Evaluation | Failure:

@@ -125,6 +125,7 @@ def conduct(
         limits=RunLimits(
             n_workers=pool.n_workers,
             learns=request.learns,
+            ahead=pool.takes_ahead,
             deadline=None if request.timeout_s is None else started_at + request.timeout_s,
             experiment_timeout_s=request.experiment_timeout_s,
             grace_s=request.grace_s,

@@ -5,11 +5,14 @@ commands in order; every list ends in exactly one `Wait` or `Stop`. Times are se
 What one call costs does not grow with the number of running tasks.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
+    "AHEAD_S",
+    "MOST_AHEAD",
     "TICK_S",
     "Cancel",
     "Claim",
@@ -30,6 +33,12 @@ __all__ = [
 TICK_S = 0.5
 """The longest wait: how late a signal or a newly written experiment can be noticed."""
 
+AHEAD_S = 0.1
+"""Claimed ahead of a free worker is at most what the workers get done in this time: nothing is hoarded."""
+
+MOST_AHEAD = 64
+"""Experiments claimed ahead, per worker: passing one to a worker and back takes about a millisecond."""
+
 RECOVER_EVERY_S = 3.0
 """So that what a dead orchestrator left on this host can be claimed again within five seconds."""
 
@@ -48,7 +57,13 @@ class StopReason(StrEnum):
 
 @dataclass(slots=True)
 class Running:
-    """One task of our pool. `cancelled`: its end is already asked for. `warned`: its age was told before."""
+    """One task of our pool.
+
+    Attributes:
+        started_at: infinite where it was submitted ahead and has not begun.
+        cancelled: its end is already asked for.
+        warned: its age was told before.
+    """
 
     key: str
     started_at: float
@@ -62,6 +77,7 @@ class RunLimits:
 
     Attributes:
         n_workers: size of the pool.
+        ahead: whether the pool takes tasks ahead of free workers.
         learns: the method gains from results, so that candidates are written only as workers become free.
         deadline: when to stop claiming, or None.
         experiment_timeout_s: longest time of one experiment; None derives it from the finished ones.
@@ -70,6 +86,7 @@ class RunLimits:
 
     n_workers: int
     learns: bool = False
+    ahead: bool = False
     deadline: float | None = None
     experiment_timeout_s: float | None = None
     grace_s: float = 30.0
@@ -83,7 +100,8 @@ class Snapshot:
         now: the present time.
         n_waiting: WAITING experiments of the study.
         n_free: workers that would start a task at once.
-        running: the tasks of our pool, the longest running first; not changed while it is looked at.
+        running: the tasks of our pool, the longest running first (those that have not begun come anywhere);
+            not changed while it is looked at.
         n_elsewhere: experiments of this run that another orchestrator runs at the moment.
         n_to_propose: candidates still to be written; None for the method's own full design.
         typical_s: how long complete experiments of the study take, or None while too few are known.
@@ -201,7 +219,7 @@ def _stopping(snapshot: Snapshot, limits: RunLimits) -> tuple[StopReason, float]
 def _overdue(snapshot: Snapshot, limit: float | None) -> list[Command]:
     commands: list[Command] = []
     for task in snapshot.running:
-        if task.cancelled:
+        if task.cancelled or task.started_at == math.inf:
             continue
         # Written as `_wait` writes it: another rounding would have a task wait for ever at its very end.
         if snapshot.now < task.started_at + (WARN_AFTER_S if limit is None else limit):
@@ -223,10 +241,26 @@ def _work(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
     commands: list[Command] = []
     if lacking != 0:
         commands.append(Propose(lacking))
-    expected = free if lacking is None else snapshot.n_waiting + lacking
-    if min(free, expected) > 0:
-        commands.append(Claim(min(free, expected)))
+    room = max(free, _room_ahead(snapshot, limits, free))
+    expected = room if lacking is None else snapshot.n_waiting + lacking
+    if min(room, expected) > 0:
+        commands.append(Claim(min(room, expected)))
     return commands
+
+
+def _room_ahead(snapshot: Snapshot, limits: RunLimits, free: int) -> int:
+    """How many to claim so that workers find their next experiment without waiting for a commit.
+
+    Only where experiments last milliseconds, and nothing is learnt from them meanwhile.
+    """
+    if not limits.ahead or limits.learns or snapshot.n_short_of_memory or snapshot.typical_s is None:
+        return 0
+    if not snapshot.running and not snapshot.n_free:
+        return 0  # the workers are starting; nobody knows when they will get to it
+    each = MOST_AHEAD if snapshot.typical_s * MOST_AHEAD <= AHEAD_S else int(AHEAD_S / snapshot.typical_s)
+    room = limits.n_workers * (1 + each) - len(snapshot.running)
+    # Not one by one as they end: each claim is a commit.
+    return room if free or room * 2 >= limits.n_workers * each else 0
 
 
 def _lacking(snapshot: Snapshot, limits: RunLimits, room: int) -> int | None:
@@ -240,7 +274,9 @@ def _lacking(snapshot: Snapshot, limits: RunLimits, room: int) -> int | None:
 def _wait(snapshot: Snapshot, limit: float | None, until: float | None) -> Wait:
     """Until the next thing is due, and never longer than a tick."""
     due = [] if until is None else [until]
-    oldest = next((task for task in snapshot.running if not task.cancelled), None)
+    oldest = next(
+        (task for task in snapshot.running if not task.cancelled and task.started_at < math.inf), None
+    )
     if limit is not None and oldest is not None:
         due.append(oldest.started_at + limit)
     return Wait(max(0.0, min([TICK_S, *(moment - snapshot.now for moment in due)])))

@@ -5,14 +5,14 @@ A pool never decides about retries, timeouts or limits: the driver does, and can
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from tuner.experiment import Evaluation, Failure, Params
 
-__all__ = ["Event", "Finished", "Printed", "Progress", "Returned", "Task", "WorkerPool"]
+__all__ = ["Event", "Finished", "Printed", "Progress", "Returned", "Started", "Task", "WorkerPool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,14 @@ class Printed:
     lines: tuple[str, ...]
 
 
-Event = Progress | Printed | Finished | Returned
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A task that was submitted ahead began to run."""
+
+    key: str
+
+
+Event = Progress | Printed | Finished | Returned | Started
 
 
 class WorkerPool(ABC):
@@ -67,6 +74,8 @@ class WorkerPool(ABC):
     """
 
     n_workers: int
+    takes_ahead = False
+    """Whether `submit_ahead` may be called."""
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +98,19 @@ class WorkerPool(ABC):
             ValueError: no worker is free, or the key is in use.
             PoolError: the workers are gone for good.
         """
+
+    def submit_ahead(self, tasks: Sequence[Task]) -> None:
+        """Hand over more tasks than workers are free: each begins, in order, as soon as there is a free one.
+
+        Meant for experiments of milliseconds, which would otherwise wait for us longer than they run. `wait`
+        tells of each when it begins. They come back as Returned as soon as a worker dies: there is no telling
+        for how long they would wait then.
+
+        Raises:
+            ValueError: the pool takes none ahead, or a key is in use. None was taken.
+            PoolError: the workers are gone for good.
+        """
+        raise ValueError(f"no worker is free for {len(tasks)} tasks")
 
     @abstractmethod
     def wait(self, timeout_s: float) -> list[Event]:

@@ -12,6 +12,7 @@ import pickle
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -22,18 +23,19 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.child import Broken, Free
-from orchestrator.pool import Finished, Printed, Progress, Returned, Task
+from orchestrator.pool import Finished, Returned, Started
 from orchestrator.processes import OutOfMemoryCount
 from orchestrator.ray_actor import SIDE, actor_class, end_of_actor, log_of_actor, was_of_node
 from orchestrator.ray_cluster import Cluster, join, leave
-from orchestrator.ray_pool import Cancel, Connected, HostOrder
+from orchestrator.ray_pool import Ahead, Cancel, Connected, Ended, HostOrder, Work, news_of
 from orchestrator.worker import shortened
 from tuner.errors import PoolError, RetrainError
-from tuner.experiment import Evaluation, Failure, Outcome
+from tuner.experiment import Failure, Outcome
 
 __all__ = ["main"]
 
 _ASK_EVERY_S = 0.5
+_MOST_ASKED = 500  # in a second, for reports; each question costs this process as much as a task
 
 _Queue = queue.SimpleQueue[Any]
 
@@ -76,7 +78,7 @@ class _Slot:
     ready: bool = False
     pid: int = 0
     here: bool = False
-    task: Task | None = None
+    task: Work | None = None
     started_at: float = 0.0
     asking: bool = False
     cancelled: bool = False
@@ -93,7 +95,10 @@ class _Host:
         self._actor_class = self._ray.remote(num_cpus=1, max_restarts=0, concurrency_groups={SIDE: 2})(
             actor_class()
         )
-        self._slots: list[_Slot] = []
+        self._slots: dict[_Slot, None] = {}
+        self._idle: dict[_Slot, None] = {}  # those that are ready and have no task
+        self._ahead: deque[Work] = deque()
+        self._ask_every_s = max(_ASK_EVERY_S, order.n_workers / _MOST_ASKED)
         self._out: list[object] = [Connected()]
         self._out_of_memory = OutOfMemoryCount()
         self._n_useless_deaths = 0
@@ -112,7 +117,7 @@ class _Host:
                 self._out = []
             busy = any(slot.task for slot in self._slots)
             with suppress(queue.Empty):
-                self._take(self._events.get(timeout=_ASK_EVERY_S if busy else self._look_every_s))
+                self._take(self._events.get(timeout=self._ask_every_s if busy else self._look_every_s))
                 while True:
                     self._take(self._events.get_nowait())
             self._ask_for_news()
@@ -123,8 +128,11 @@ class _Host:
 
     def _take(self, event: object) -> None:
         match event:
-            case Task():
+            case Work():
                 self._begin(event)
+            case Ahead(works):
+                for task in works:
+                    self._begin_ahead(task)
             case Cancel(key):
                 self._cancel(key)
             case _:
@@ -145,7 +153,7 @@ class _Host:
 
     def _hire(self) -> None:
         slot = _Slot(self._actor_class.remote())
-        self._slots.append(slot)
+        self._slots[slot] = None
         where = self._order.surroundings
         setup = slot.actor.setup.remote(
             [*where.sys_path, _ROOT], where.cwd, self._cluster.payload, self._order.echo
@@ -160,6 +168,7 @@ class _Host:
                 self._break(pickle.loads(told))  # noqa: S301 - from our own actor
                 return
             slot.ready, slot.here = True, node == self._cluster.node
+            self._idle[slot] = None
             vigil = slot.actor.vigil.options(concurrency_group=SIDE).remote()
             self._when_done(vigil, self._on_vigil, slot)
             self._out.append(Free())
@@ -193,7 +202,11 @@ class _Host:
         self._break(lost)
 
     def _replace(self, slot: _Slot) -> None:
-        self._slots.remove(slot)
+        del self._slots[slot]
+        self._idle.pop(slot, None)
+        # Until there is room again, what waits here might wait for hours.
+        self._out += [Returned(task.key) for task in self._ahead]
+        self._ahead.clear()
         with suppress(Exception):
             self._ray.kill(slot.actor, no_restart=True)
         self._hire()
@@ -205,16 +218,32 @@ class _Host:
 
     # ---- tasks
 
-    def _begin(self, task: Task) -> None:
-        for slot in self._slots:
-            if slot.ready and slot.task is None:
-                slot.task, slot.started_at = task, time.monotonic()
-                self._when_done(slot.actor.run.remote(task), self._on_end, slot)
-                return
-        # Submitted before the pool knew of a death. Here it might wait for hours, until there is room again.
-        self._out += [Returned(task.key), Free()]
+    def _begin(self, task: Work) -> None:
+        if self._idle:
+            self._run(next(iter(self._idle)), task)
+        else:  # submitted before the pool knew of a death
+            self._out += [Returned(task.key), Free()]
+
+    def _begin_ahead(self, task: Work) -> None:
+        if self._idle:
+            self._out += [Started(task.key), Free(-1)]
+            self._run(next(iter(self._idle)), task)
+        elif any(slot.task for slot in self._slots):
+            self._ahead.append(task)
+        else:
+            self._out.append(Returned(task.key))
+
+    def _run(self, slot: _Slot, task: Work) -> None:
+        self._idle.pop(slot, None)
+        slot.task, slot.started_at = task, time.monotonic()
+        self._when_done(slot.actor.run.remote(task.task), self._on_end, slot)
 
     def _cancel(self, key: str) -> None:
+        for task in self._ahead:
+            if task.key == key:
+                self._ahead.remove(task)
+                self._out.append(Finished(key, Failure(Outcome.CANCELLED, "cancelled")))
+                return
         for slot in self._slots:
             if slot.task is not None and slot.task.key == key:
                 slot.cancelled = True
@@ -222,11 +251,11 @@ class _Host:
 
     def _ask_for_news(self) -> None:
         now = time.monotonic()
-        if now - self._asked_at < _ASK_EVERY_S:
+        if now - self._asked_at < self._ask_every_s:
             return
         self._asked_at = now
         for slot in self._slots:
-            if slot.task is not None and not slot.asking and now - slot.started_at >= _ASK_EVERY_S:
+            if slot.task is not None and not slot.asking and now - slot.started_at >= self._ask_every_s:
                 slot.asking = True
                 news = slot.actor.news.options(concurrency_group=SIDE).remote()
                 self._when_done(news, self._on_news, slot)
@@ -234,15 +263,9 @@ class _Host:
     def _on_news(self, slot: _Slot, future: "Future[Any]") -> None:
         slot.asking = False
         if slot.task is not None and future.exception() is None:
-            self._pass_on(slot.task.key, future.result())
+            self._out += news_of(slot.task.key, future.result())
         if slot.end is not None:
             self._conclude(slot, slot.end)
-
-    def _pass_on(self, key: str, news: tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]) -> None:
-        reports, lines = news
-        self._out += [Progress(key, step, metrics) for step, metrics in reports]
-        if lines:
-            self._out.append(Printed(key, lines))
 
     def _on_end(self, slot: _Slot, future: "Future[Any]") -> None:
         slot.end = future
@@ -256,22 +279,25 @@ class _Host:
         if error is not None and "its owner has died" in str(error):  # the owner is us: we are cut off
             self._break(_lost())
             return
-        result: Evaluation | Failure
         if slot.cancelled:
-            result = Failure(Outcome.CANCELLED, "cancelled")
+            self._out.append(Finished(key, Failure(Outcome.CANCELLED, "cancelled")))
         elif error is None:
-            result, news = future.result()
-            self._pass_on(key, news)
+            self._out.append(Ended(key, future.result()))
         elif isinstance(error, self._ray.exceptions.RayTaskError):
-            result = shortened(Failure(Outcome.ERROR, _told(error), str(error)))
+            self._out.append(Finished(key, shortened(Failure(Outcome.ERROR, _told(error), str(error)))))
         else:
-            result = self._end(slot, error)
-        self._out.append(Finished(key, result))
+            self._out.append(Finished(key, self._end(slot, error)))
         if slot.cancelled or not (error is None or isinstance(error, self._ray.exceptions.RayTaskError)):
             self._replace(slot)
             return
         self._n_useless_deaths = 0
-        self._out.append(Free())
+        if self._ahead:
+            task = self._ahead.popleft()
+            self._out.append(Started(task.key))
+            self._run(slot, task)
+        else:
+            self._idle[slot] = None
+            self._out.append(Free())
 
     def _end(self, slot: _Slot, error: object) -> Failure:
         exceptions = self._ray.exceptions

@@ -7,12 +7,14 @@ gone: none of that may happen to the process that keeps the registry, or to the 
 
 import logging
 import os
+import pickle
 import re
 import secrets
 import selectors
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +22,15 @@ from pathlib import Path
 from orchestrator.child import Broken, Child, Free
 from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
-from orchestrator.pool import Finished, Printed, Progress, Returned, Task
+from orchestrator.pool import Finished, Printed, Progress, Returned, Started, Task
 from retrain.pipeline import Pipeline
 from tuner.errors import PoolError, UsageError
+from tuner.experiment import Failure, Outcome
 
-__all__ = ["Cancel", "Connected", "HostOrder", "RayPool"]
+__all__ = ["Ahead", "Cancel", "Connected", "Ended", "HostOrder", "RayPool", "Work", "news_of"]
+
+_News = tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]
+"""Reports, and lines printed."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +64,29 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """To the host: a task, pickled once for all the processes that it passes through."""
+
+    key: str
+    task: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """To the host: begin these, in order, as workers become free."""
+
+    works: tuple[Work, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """From the host: what the worker sent at the end of a task, still pickled."""
+
+    key: str
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """To the host: kill the worker of this task."""
 
@@ -85,6 +114,8 @@ class RayPool(EventPool):
         UsageError: the pipeline or the data cannot be pickled, or the address is of another kind.
         PoolError: the system cannot start the process.
     """
+
+    takes_ahead = True
 
     def __init__(
         self,
@@ -123,9 +154,17 @@ class RayPool(EventPool):
             raise ValueError(f"task {task.key!r} is already running")
         if not self.n_free:
             raise ValueError("no worker is free")
-        self._tell(replace(task, params=dict(task.params)))
+        self._tell(_work(task))
         self._running.add(task.key)
         self._n_free -= 1
+
+    def submit_ahead(self, tasks: Sequence[Task]) -> None:  # noqa: D102
+        self._check_usable()
+        keys = {task.key for task in tasks}
+        if len(keys) < len(tasks) or not keys.isdisjoint(self._running):
+            raise ValueError(f"two of these tasks have one key, or one is already running: {sorted(keys)}")
+        self._tell(Ahead(tuple(map(_work, tasks))))
+        self._running |= keys
 
     def cancel(self, key: str) -> None:  # noqa: D102
         if key in self._running:
@@ -208,10 +247,13 @@ class RayPool(EventPool):
                 self._n_free += change
             case Broken(error):
                 self._error = self._error or error
+            case Ended(key, answer):
+                self._running.discard(key)
+                self._events += _ended(key, answer)
             case Finished(key) | Returned(key):
                 self._running.discard(key)
                 self._events.append(message)
-            case Progress() | Printed():
+            case Progress() | Printed() | Started():
                 self._events.append(message)
 
     def _lose(self, what: str = "") -> None:
@@ -223,6 +265,27 @@ class RayPool(EventPool):
                 "Type the same command again to continue; --pool local does without Ray.",
             )
             self._error.add_note(self._host.tail())
+
+
+def _work(task: Task) -> Work:
+    return Work(task.key, pickle.dumps(replace(task, params=dict(task.params)), protocol=5))
+
+
+def _ended(key: str, answer: bytes) -> list[Progress | Printed | Finished]:
+    """The events that `RetrainWorker.run` answers with."""
+    try:
+        result, news = pickle.loads(answer)  # noqa: S301 - from our own actor
+    except Exception as error:  # noqa: BLE001 - of another version of this package, on another machine
+        message = f"the worker's answer cannot be read: {type(error).__name__}: {error}"
+        return [Finished(key, Failure(Outcome.BAD_RESULT, message))]
+    return [*news_of(key, news), Finished(key, result)]
+
+
+def news_of(key: str, news: _News) -> list[Progress | Printed]:
+    """The events that the news of a running task are made into."""
+    reports, lines = news
+    printed = [Printed(key, lines)] if lines else []
+    return [*(Progress(key, step, metrics) for step, metrics in reports), *printed]
 
 
 def _checked(address: str) -> str:

@@ -1,9 +1,10 @@
 """A pool, a clock and a display without processes, threads or time of their own."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.pool import Event, Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Progress, Started, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
 from tuner.experiment import Evaluation, Failure, Outcome
@@ -50,9 +51,12 @@ class FakePool(WorkerPool):
     ran: list[Task] = field(default_factory=list)
     most_at_once: int = 0
     closed: bool = False
+    takes_ahead: bool = False
+    most_ahead: int = 0
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[float, Act]] = {}
+        self._ahead: deque[Task] = deque()
         self._events: list[Event] = []
 
     @property
@@ -68,6 +72,19 @@ class FakePool(WorkerPool):
         self._events += [Progress(task.key, step, metrics) for step, metrics in act.reports]
         self.most_at_once = max(self.most_at_once, len(self._running))
 
+    def submit_ahead(self, tasks: Sequence[Task]) -> None:
+        if not self.takes_ahead:
+            raise ValueError("no worker is free")
+        self._ahead += tasks
+        self._begin_ahead()
+        self.most_ahead = max(self.most_ahead, len(self._ahead))
+
+    def _begin_ahead(self) -> None:
+        while self._ahead and self.n_free:
+            task = self._ahead.popleft()
+            self._events.append(Started(task.key))
+            self.submit(task)
+
     def wait(self, timeout_s: float) -> list[Event]:
         due = min((end for end, _ in self._running.values()), default=HANG)
         if not self._events:
@@ -76,6 +93,7 @@ class FakePool(WorkerPool):
             if end <= self.clock.now:
                 del self._running[key]
                 self._events.append(Finished(key, act.result))
+        self._begin_ahead()
         events, self._events = self._events, []
         return events
 

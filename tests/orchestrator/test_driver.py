@@ -69,7 +69,7 @@ class Bench:
         limits = {name: given.pop(name) for name in RunLimits.__slots__ if name in given}
         settings: dict[str, Any] = {
             "provenance": HERE,
-            "limits": RunLimits(**{"n_workers": pool.n_workers, **limits}),
+            "limits": RunLimits(**{"n_workers": pool.n_workers, "ahead": pool.takes_ahead, **limits}),
             "propose": None,
             "n_to_propose": 0,
             "display": self.display,
@@ -104,7 +104,7 @@ class Counting:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self.sizes: list[int] = []
-        self.n_counts = 0
+        self.n_counts = self.n_claims = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._registry, name)
@@ -112,6 +112,10 @@ class Counting:
     def finish(self, results: Sequence[Any], *given: Any) -> Any:
         self.sizes.append(len(results))
         return self._registry.finish(results, *given)
+
+    def claim(self, *given: Any) -> Any:
+        self.n_claims += 1
+        return self._registry.claim(*given)
 
     def counts(self, *given: Any) -> Any:
         self.n_counts += 1
@@ -223,6 +227,56 @@ def test_reports_are_stored_while_a_task_runs(bench: Bench) -> None:
     reports = ((0, {"loss": 0.5}), (1, {"loss": 0.25}))
     bench.run(lambda task: Act(Evaluation(0.25), 10.0, reports), display=Watching())
     assert seen[-2] == [Measurement(0, "loss", 0.5), Measurement(1, "loss", 0.25)]
+
+
+# ---- experiments of milliseconds
+
+
+def test_experiments_of_milliseconds_find_their_worker_without_waiting_for_a_commit(bench: Bench) -> None:
+    bench.add(100)
+    written = Counting(bench.registry)
+    pool = bench.pool(lambda task: scored(0.0, 0.01))
+    pool.takes_ahead = True
+    bench.driver(pool, registry=written).run()
+    assert bench.states() == {State.COMPLETE: 100}
+    assert {e.attempt for e in bench.experiments()} == {1}
+    assert [task.params["x"] for task in pool.ran] == [float(n) for n in range(100)]
+    assert (pool.most_at_once, pool.most_ahead) == (2, 20)
+    assert written.n_claims < 20, "each claim is a commit"
+
+
+def test_what_never_began_waits_again(bench: Bench) -> None:
+    """A worker dies: the pool gives back what was claimed ahead, and that is nobody's failure."""
+    bench.add(60)
+    pool = bench.pool(lambda task: scored(0.0, 0.01))
+    pool.takes_ahead = True
+    wait = pool.wait
+
+    def lose(timeout_s: float) -> list[Event]:
+        events = wait(timeout_s)
+        if len(pool.ran) >= 20 and not returned:
+            returned.extend(task.key for task in pool._ahead)
+            pool._ahead.clear()
+            events += [Returned(key) for key in returned]
+        return events
+
+    returned: list[str] = []
+    pool.wait = lose  # type: ignore[method-assign]
+    bench.driver(pool).run()
+    assert len(returned) > 5
+    assert bench.states() == {State.COMPLETE: 60}
+    assert sum(e.interruptions for e in bench.experiments()) == len(returned)
+    assert sum(e.failures + e.deaths for e in bench.experiments()) == 0
+
+
+def test_the_time_before_it_began_is_no_part_of_an_experiments_time(bench: Bench) -> None:
+    bench.add(20)
+    slow = {"x": 6.0}, {"x": 7.0}, {"x": 8.0}, {"x": 9.0}
+    pool = bench.pool(lambda task: scored(0.0, 9.0 if task.params in slow else 0.01))
+    pool.takes_ahead = True
+    bench.driver(pool, experiment_timeout_s=10.0).run()
+    assert pool.most_ahead >= 4
+    assert bench.states() == {State.COMPLETE: 20}, "18 s after its claim, one had run for 9 s"
 
 
 # ---- proposing

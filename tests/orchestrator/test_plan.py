@@ -1,5 +1,6 @@
 """The plan, compared as lists of commands: time is a number here, so edges are tested exactly."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.plan import (
+    AHEAD_S,
+    MOST_AHEAD,
     RECOVER_EVERY_S,
     TICK_S,
     TIMEOUT_FLOOR_S,
@@ -83,6 +86,45 @@ def test_an_experiment_that_ran_out_of_memory_costs_a_slot_until_it_is_over() ->
     assert plan(at(n_waiting=5, n_free=1, n_short_of_memory=1, running=(task(),)), AT_ONCE) == [TICK]
     # One slot always remains, or the study would never end.
     assert plan(at(n_waiting=5, n_free=2, n_short_of_memory=9), AT_ONCE) == [Claim(1), TICK]
+
+
+# ---- claiming ahead
+
+AHEAD = RunLimits(n_workers=2, ahead=True)
+
+
+def test_experiments_of_milliseconds_are_claimed_ahead_of_free_workers() -> None:
+    busy = at(n_waiting=1000, running=(task("a"), task("b")), typical_s=0.01)
+    assert plan(busy, AHEAD) == [Claim(2 * 10), TICK]  # what both get done in a tenth of a second
+    assert plan(replace(busy, typical_s=0.0), AHEAD) == [Claim(2 * MOST_AHEAD), TICK]
+    assert plan(replace(busy, n_waiting=3), AHEAD) == [Claim(3), TICK]
+    assert plan(replace(busy, n_free=2, running=()), AHEAD) == [Claim(2 * 11), TICK]
+
+
+def test_nothing_is_claimed_ahead_where_that_would_be_hoarding() -> None:
+    busy = at(n_waiting=1000, running=(task("a"), task("b")), typical_s=0.01)
+    for slow in (AHEAD_S * 1.01, 60.0, None):
+        assert plan(replace(busy, typical_s=slow), AHEAD) == [TICK]
+    assert plan(replace(busy, running=()), AHEAD) == [TICK], "the workers are still starting"
+    assert plan(replace(busy, n_short_of_memory=1), AHEAD) == [TICK]
+    assert plan(busy, AT_ONCE) == [TICK], "the pool takes none"
+    assert plan(busy, replace(AHEAD, learns=True)) == [TICK]
+
+
+def test_what_is_claimed_ahead_is_filled_up_when_half_of_it_is_gone() -> None:
+    """Each claim is a commit: one for many, instead of one each time that an experiment ends."""
+    running = tuple(task(str(n)) for n in range(2 * 11))
+    busy = at(n_waiting=1000, typical_s=0.01)
+    assert plan(replace(busy, running=running[:13]), AHEAD) == [TICK]
+    assert plan(replace(busy, running=running[:12]), AHEAD) == [Claim(10), TICK]
+
+
+def test_what_has_not_begun_is_not_overdue() -> None:
+    limits = replace(AHEAD, experiment_timeout_s=10.0)
+    ahead = (task("a", math.inf), task("b", 0.0), task("c", math.inf), task("d", 5.0))
+    assert plan(at(9.75, running=ahead), limits) == [Wait(0.25)]
+    assert plan(at(10.0, running=ahead), limits)[0] == Cancel("b", 10.0)
+    assert plan(at(10.0, running=(task("a", math.inf),)), limits) == [TICK]
 
 
 # ---- the end
@@ -232,6 +274,7 @@ limits_ = st.builds(
     RunLimits,
     n_workers=st.integers(1, 4),
     learns=st.booleans(),
+    ahead=st.booleans(),
     deadline=st.none() | st.floats(0, 1e5),
     experiment_timeout_s=st.none() | st.floats(0.1, 1e4),
     grace_s=st.floats(0, 60),
@@ -248,8 +291,9 @@ def test_whatever_happens(snapshot: Snapshot, limits: RunLimits) -> None:
     if isinstance(last, Wait):
         assert 0 <= last.seconds <= TICK_S
     claimed = sum(c.n for c in acts if isinstance(c, Claim))
-    assert claimed <= snapshot.n_free
-    assert claimed + len(snapshot.running) <= max(limits.n_workers, len(snapshot.running))
+    most_ahead = limits.n_workers * MOST_AHEAD if limits.ahead else 0
+    assert claimed <= snapshot.n_free + most_ahead
+    assert claimed + len(snapshot.running) <= max(limits.n_workers + most_ahead, len(snapshot.running))
     if snapshot.stop_at is not None:
         assert not any(isinstance(c, Claim | Propose) for c in acts)
     if last == Stop(StopReason.DONE):
