@@ -47,7 +47,7 @@ def cancel_waiting(
     Raises:
         NotFoundError: no such experiment, or none of them waits.
     """
-    with open_registry(config.db, create=False) as registry:
+    with open_registry(config.db, create=False, allow_network_fs=config.allow_network_fs) as registry:
         waiting, left = _apart(_named(registry, ids) if ids else _open(registry, config))
         if not waiting:
             raise NotFoundError(_none_waits(config, ids, left), "orchestrator ls")

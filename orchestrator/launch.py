@@ -183,7 +183,7 @@ def _n_open(config: "Config", request: Request) -> int:
         NotFoundError: there is none, and nothing is to be proposed.
     """
     try:
-        with open_registry(config.db, create=False) as registry:
+        with open_registry(config.db, create=False, allow_network_fs=config.allow_network_fs) as registry:
             study = registry.find_study(config.study_name)
             counts = registry.counts(study) if study is not None else {}
     except NotFoundError:

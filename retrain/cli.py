@@ -66,6 +66,7 @@ class Common:
     quiet: bool = False
     verbose: int = 0
     debug: bool = False
+    allow_network_fs: bool = False
 
     @property
     def verbosity(self) -> int:
@@ -97,7 +98,8 @@ class Common:
         return look_up(self.config, self._with_flags(overrides))
 
     def _with_flags(self, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {**(overrides or {}), **({} if self.db is None else {"db": self.db})}
+        given = {"db": self.db, "allow_network_fs": self.allow_network_fs or None}
+        return {**(overrides or {}), **{name: value for name, value in given.items() if value is not None}}
 
 
 pass_common = click.make_pass_decorator(Common, ensure=True)
@@ -144,6 +146,12 @@ def common_options(function: Function) -> Function:
                 help="Configuration; retrain.toml here by default.",
             ),
             _common("--db", metavar="URL", help="Registry: a file or a database URL."),
+            _common(
+                "--allow-network-fs",
+                is_flag=True,
+                flag_value=True,
+                help="Write to a registry on a network file system, too.",
+            ),
             _common(
                 "--format",
                 "output",

@@ -84,7 +84,9 @@ def roll_back(
     config: Config, version: int | None = None, *, dry_run: bool = False, confirm: Confirm | None = None
 ) -> ApplyReport:
     """Return to an earlier version; see `retrain.deploy.rollback`."""
-    with open_registry(config.db, create=False, read_only=dry_run) as registry:
+    with open_registry(
+        config.db, create=False, read_only=dry_run, allow_network_fs=config.allow_network_fs
+    ) as registry:
         return deploy.rollback(config, registry, version, who=who(), dry_run=dry_run, confirm=confirm)
 
 
@@ -108,7 +110,7 @@ def _brought_up_to_date(config: Config) -> RegistryReader:
     try:
         return open_registry(config.db, create=False, read_only=True)
     except StorageError:
-        return open_registry(config.db, create=False)
+        return open_registry(config.db, create=False, allow_network_fs=config.allow_network_fs)
 
 
 def _use_data(pipeline: Pipeline) -> None:

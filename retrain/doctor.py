@@ -400,7 +400,7 @@ def _storage(folder: Path, mounts: Callable[[], str]) -> Iterable[Finding]:
             "file system",
             Verdict.PROBLEM,
             f"{folder} is on a network file system ({kind}), whose locks a registry cannot trust",
-            "Keep the registry on a local disk: --db PATH",
+            "Keep the registry on a local disk: --db PATH, or use PostgreSQL",
         )
     else:
         yield Finding("file system", Verdict.OK, kind or "unknown")

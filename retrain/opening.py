@@ -17,7 +17,7 @@ def open_or_make(config: Config, check: Callable[[], object]) -> Registry:
         StorageError: it cannot be used.
     """
     try:
-        return open_registry(config.db, create=False)
+        return open_registry(config.db, create=False, allow_network_fs=config.allow_network_fs)
     except NotFoundError:
         check()
-        return open_registry(config.db, create=True)
+        return open_registry(config.db, create=True, allow_network_fs=config.allow_network_fs)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["KNOWN_KEYS", "Lookup", "look_up"]
 
 KNOWN_KEYS: dict[str, frozenset[str]] = {
-    "": frozenset({"name", "db", "pipeline", "splits", "space", "deploy", "gate", "study"}),
+    "": frozenset(
+        {"name", "db", "allow_network_fs", "pipeline", "splits", "space", "deploy", "gate", "study"}
+    ),
     "pipeline": frozenset(
         {
             "kind",

@@ -146,10 +146,12 @@ class Config(Section):
         root: folder of the file; relative paths start here.
         source: the file it was read from.
         db: URL of the registry, a relative SQLite path made absolute.
+        allow_network_fs: whether it may be written on a network file system.
     """
 
     name: str = ""
     db: str = "sqlite:///experiments.db"
+    allow_network_fs: bool = False
     pipeline: PipelineConfig
     splits: SplitsConfig = SplitsConfig()
     space: SpaceConfig = SpaceConfig()

@@ -373,3 +373,10 @@ def test_loading_imports_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_network_file_system_is_allowed_by_file_or_environment(tmp_path: Path) -> None:
+    assert not config_in(tmp_path, COMMAND).allow_network_fs
+    assert config_in(tmp_path, f"allow_network_fs = true\n{COMMAND}").allow_network_fs
+    (tmp_path / "retrain.toml").write_text(COMMAND)
+    assert load_config(tmp_path, environ={"RETRAIN_ALLOW_NETWORK_FS": "true"}).allow_network_fs

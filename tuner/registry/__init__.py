@@ -49,6 +49,7 @@ def open_registry(
     read_only: Literal[False] = ...,
     clock: Callable[[], float] = ...,
     busy_timeout_s: float = ...,
+    allow_network_fs: bool = ...,
 ) -> Registry: ...
 
 
@@ -60,6 +61,7 @@ def open_registry(
     read_only: bool,
     clock: Callable[[], float] = ...,
     busy_timeout_s: float = ...,
+    allow_network_fs: bool = ...,
 ) -> RegistryReader: ...
 
 
@@ -70,6 +72,7 @@ def open_registry(
     read_only: bool = False,
     clock: Callable[[], float] = time.time,
     busy_timeout_s: float = 30.0,
+    allow_network_fs: bool = False,
 ) -> RegistryReader:
     """Open the registry at `url`: an SQLAlchemy URL of SQLite or PostgreSQL, or a plain path.
 
@@ -79,11 +82,13 @@ def open_registry(
         read_only: return what can only read; make no file; works on a read-only disk, and answers at once.
         clock: gives Unix seconds.
         busy_timeout_s: how long one write waits for another process.
+        allow_network_fs: write to a file on a network file system, too, with a warning.
 
     Raises:
         NotFoundError: there is no registry, and none was to be made.
         NotARegistryError: a foreign, damaged or newer file or database. It was not touched.
-        StorageError: it cannot be reached, written or read; BusyError: another process is at it.
+        StorageError: it cannot be reached, written or read, or is on a network file system; BusyError:
+            another process is at it.
         UsageError: the URL names no file, a folder, or a folder that does not exist; no database; or the
             driver for PostgreSQL is not installed.
     """
@@ -99,7 +104,9 @@ def open_registry(
     from tuner.registry.owners import OwnerLock, lock_folder
     from tuner.registry.sql_registry import SqlRegistry
 
-    database = open_database(url, create=create, busy_timeout_s=busy_timeout_s)
+    database = open_database(
+        url, create=create, busy_timeout_s=busy_timeout_s, allow_network_fs=allow_network_fs
+    )
     return SqlRegistry(database, OwnerLock(lock_folder(database.path)), clock)
 
 

@@ -1,6 +1,7 @@
 """From a URL to a database that is ours, whole and up to date. Anything else gets one sentence, untouched."""
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +18,7 @@ from tuner.registry.checks import (
     nothing_at,
 )
 from tuner.registry.engine import Database
+from tuner.registry.mounts import file_system, is_network, mount_table
 from tuner.registry.rules import TRIGGERS, create_schema
 from tuner.registry.signature import SCHEMA_VERSION
 from tuner.registry.sqlite_file import connect, dbapi, is_sound, open_here, opening
@@ -25,14 +27,20 @@ from tuner.registry.trouble import sqlite_errors
 __all__ = ["folder_lock", "open_database", "remove_database"]
 
 
-def open_database(url: str | Path, *, create: bool, busy_timeout_s: float) -> Database:
+_log = logging.getLogger(__name__)
+
+
+def open_database(
+    url: str | Path, *, create: bool, busy_timeout_s: float, allow_network_fs: bool = False
+) -> Database:
     """Open the registry at `url` for reading and writing; see `open_registry` for what it raises."""
     path = locate(url)
+    wal_is_safe = _check_local(path, allow_network_fs) and is_sound(dbapi().sqlite_version_info)
     with opening:
         if is_missing_or_empty(path):
             if not create:
                 raise nothing_at(path)
-            _create(path)
+            _create(path, with_wal=wal_is_safe)
         # POSIX drops every lock of a process on a file as soon as it closes any descriptor of that file. So
         # once SQLite has it open in this process, nothing else here may open it, not even to read its header.
         held = open_here(path)
@@ -47,7 +55,7 @@ def open_database(url: str | Path, *, create: bool, busy_timeout_s: float) -> Da
                 from tuner.registry.migrate import migrate  # alembic is slow to import and seldom needed
 
                 migrate(path)
-            if in_wal_mode and not is_sound(dbapi().sqlite_version_info):
+            if in_wal_mode and not wal_is_safe:
                 _leave_wal(path, busy_timeout_s)
                 in_wal_mode = False
         return Database(
@@ -82,7 +90,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, *, with_wal: bool) -> None:
     """Write a new registry beside `path` and move it there whole, so that nobody ever sees half of one."""
     _check_writable(path)
     with folder_lock(path.parent):
@@ -94,7 +102,7 @@ def _create(path: Path) -> None:
             with closing(Database(fresh, lambda: connect(fresh, "rwc"))) as database:
                 with database.write() as connection:
                     create_schema(connection)
-                if is_sound(dbapi().sqlite_version_info):
+                if with_wal:
                     with database.read() as connection:
                         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             fresh.replace(path)
@@ -124,14 +132,31 @@ def _check_writable(path: Path) -> None:
         )
 
 
+def _check_local(path: Path, allow_network_fs: bool) -> bool:
+    """Whether a registry is on this machine. Elsewhere it is refused, or used without what fails there."""
+    kind = file_system(path.parent, mount_table())
+    if not is_network(kind):
+        return True
+    if not allow_network_fs:
+        raise StorageError(
+            f"{path} is on a network file system ({kind}), whose locks a registry cannot trust.",
+            "Keep it on a local disk with --db PATH or use PostgreSQL; or take the risk of one host at a time"
+            " with --allow-network-fs.",
+        )
+    _log.warning("%s is on a network file system (%s): use it from one host at a time", path, kind)
+    return False
+
+
 def _leave_wal(path: Path, busy_timeout_s: float) -> None:
-    """Take a registry out of WAL mode, in which an SQLite with the WAL-reset bug could damage it."""
+    """Take a registry out of WAL mode, which a network file system or an old SQLite could not keep whole."""
     with closing(connect(path, "rw", busy_timeout_s=busy_timeout_s)) as connection:
         try:
-            connection.execute("PRAGMA journal_mode=DELETE")
+            mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
         except dbapi().OperationalError as error:
             raise BusyError(
-                f"{path} is in use in WAL mode, which SQLite {dbapi().sqlite_version} cannot join safely"
-                " (a defect fixed in 3.51.3).",
+                f"{path} is in use in WAL mode, which SQLite {dbapi().sqlite_version} cannot join safely here"
+                " (a defect fixed in 3.51.3, or a network file system).",
                 "Install a sound engine with `pip install pysqlite3`, or wait until the others are done.",
             ) from error
+        if mode != "delete":
+            raise StorageError(f"{path} stays in journal mode {mode}, in which it is not safe here.")
