@@ -125,7 +125,7 @@ class PostgresServer:
 
     def remove(self) -> None:
         try:
-            self.stop()
+            self.stop(signal.SIGQUIT)  # what it would still write is thrown away
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 

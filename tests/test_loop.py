@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from tests.postgres_server import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,8 +52,8 @@ target = "model.py"
 """
 
 
-def call(folder: Path, line: str) -> str:
-    """Standard output of a command line that must succeed."""
+def call(folder: Path, line: str, exit_code: int = 0) -> str:
+    """Standard output of a command line that must end with this exit code."""
     name, *arguments = line.split()
     code = f"import sys; from {name}.cli import main; sys.argv[0] = {name!r}; main()"
     done = subprocess.run(
@@ -60,7 +63,7 @@ def call(folder: Path, line: str) -> str:
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert done.returncode == exit_code, f"{line}: {done.stderr}"
     return done.stdout
 
 
@@ -102,6 +105,46 @@ def test_a_program_in_another_language(tmp_path: Path) -> None:
     assert summary["counts"]["complete"] == 1 + 6 + 8 + 5
     assert summary["best"][0]["value"] < summary["baseline"]["value"] == pytest.approx(0.052)
     assert summary["improvements"][0]["interval"] is not None
+
+
+ON_SERVER = """
+name = "squares"
+db = "{url}"
+[pipeline]
+kind = "squares.py:objective"
+metric = "loss"
+direction = "minimize"
+[space.params]
+x = {{ type = "float", low = 0.0, high = 1.0, default = 0.9 }}
+[deploy]
+target = "hp.toml"
+"""
+
+
+def test_two_hosts_share_a_study_on_a_server(tmp_path: Path, postgres_server: PostgresServer) -> None:
+    url = postgres_server.make_database("loop").replace("postgresql:", "postgresql+psycopg:")
+    hosts = [tmp_path / name for name in ("one", "two")]
+    for host in hosts:
+        host.mkdir()
+        (host / "retrain.toml").write_text(ON_SERVER.format(url=url))
+        (host / "squares.py").write_text("def objective(params):\n    return (params['x'] - 0.3) ** 2\n")
+        (host / "hp.toml").write_text("x = 0.9\n")
+    with ThreadPoolExecutor(2) as pool:
+        lines = [f"orchestrator --pool local --method random --configs {n}" for n in (6, 7)]
+        list(pool.map(call, hosts, lines))
+    go_round(
+        hosts[0],
+        "retrain --tune --tune-method grid --tune-configs 3",
+        "orchestrator --pool local --workers 2",
+    )
+    summary = json.loads(call(hosts[1], "orchestrator --summary --format json"))
+    assert summary["counts"]["complete"] == 1 + 6 + 7 + 3
+    attempts = postgres_server.execute("SELECT count(*), count(DISTINCT owner_id) FROM attempts", "loop")
+    assert attempts == [(17, 3)], "each ran once, by one of three orchestrators"
+    said = json.loads(call(hosts[0], "retrain doctor --deep --format json", 1))
+    checks = {row["check"]: row for row in said["findings"]}
+    assert checks["registry"]["detail"].startswith("postgresql://tester@/loop?host=")
+    assert {name for name, row in checks.items() if row["verdict"] == "problem"} == {"durability"}
 
 
 @pytest.mark.ray

@@ -84,6 +84,7 @@ class QueriesContract(RegistryFixtures):
         registry.claim(study, 1)
         assert registry.counts(study) == dict.fromkeys(State, 0) | {State.WAITING: 2, State.RUNNING: 1}
         assert registry.counts(study, run) == dict.fromkeys(State, 0) | {State.WAITING: 1}
+        assert {type(n) for n in registry.counts(study).values()} == {int}
 
     def score(
         self, registry: Registry, study: Study, values: list[float], on: Provenance

@@ -62,9 +62,10 @@ class ServerLock(Lifeline):
         def is_dead(owner: Owner) -> bool:
             if owner.token == self.token:
                 return False
-            if now >= owner.heartbeat_at + LEASE_S:
+            # While the server was down nobody could be heard.
+            if now >= max(owner.heartbeat_at, started) + LEASE_S:
                 return True
-            # A server that has started since has lost every lock, and says nothing by that.
+            # One that has started since has lost every lock, and says nothing by that.
             return _key(owner.token) not in held and owner.heartbeat_at >= started
 
         return is_dead

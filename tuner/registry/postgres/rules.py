@@ -129,7 +129,7 @@ _BEST = """CREATE VIEW v_best AS
 
 
 # Tables on SQLite, kept by triggers; here rows that all who write share would have to be waited for.
-_N = "count(*) FILTER (WHERE state = '{0}') AS {0}"
+_N = "(count(*) FILTER (WHERE state = '{0}'))::int AS {0}"  # a sum of bigint would be numeric
 COUNTED = {
     "counts": f"""CREATE VIEW counts AS
         SELECT study_id, coalesce(run_id, 0) AS run_id, min(id) AS first_id, max(id) AS last_id,
