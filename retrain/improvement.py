@@ -1,15 +1,15 @@
 """How much better one experiment is than another: fold by fold, with an interval."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
-from tuner.errors import NotFoundError, did_you_mean
-from tuner.experiment import Direction, Experiment, Params, Study, loss_of
+from tuner.errors import NotFoundError, ParamsError, SpaceError, did_you_mean
+from tuner.experiment import Direction, Experiment, Params, Provenance, Study, loss_of
 from tuner.registry.base import RegistryReader
+from tuner.space import SearchSpace
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -127,10 +127,15 @@ def folds_of(config: "Config") -> int | None:
     return config.splits.folds if config.pipeline.kind == "tabular" else None
 
 
-def find_configuration(experiments: Sequence[Experiment], params: Params) -> Experiment | None:
-    """Return the latest of `experiments` that ran exactly these parameters, or None."""
-    same = [each for each in experiments if dict(each.params) == dict(params)]
-    return same[-1] if same else None
+def find_configuration(
+    registry: RegistryReader, study: Study, provenance: Provenance, params: Params
+) -> Experiment | None:
+    """The latest of this provenance that ran exactly these parameters, as the study's space spells them."""
+    try:
+        spelt = SearchSpace.from_dict(study.space).validate(params)
+    except (ParamsError, SpaceError):  # of another space: its rows may be there all the same
+        spelt = dict(params)
+    return registry.find_scored(study, provenance, params=spelt)
 
 
 def get_study(registry: RegistryReader, name: str) -> Study:

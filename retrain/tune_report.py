@@ -1,6 +1,5 @@
 """`retrain --tune-report`: how the tuning goes, while it goes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from retrain.improvement import (
 from retrain.page import Page
 from retrain.tables import plus_minus, render, timestamp, to_json
 from tuner.errors import NotFoundError
-from tuner.experiment import Experiment, State, Study, loss_of
+from tuner.experiment import Experiment, State, Study
 from tuner.registry import open_registry
 from tuner.registry.base import Event, RegistryReader
 
@@ -51,38 +50,26 @@ def tune_report(registry: RegistryReader, study: Study, *, folds: int | None = N
     Raises:
         NotFoundError: the study has no experiments yet.
     """
-    experiments = registry.experiments(study)
-    if not experiments:
+    counts = registry.counts_by_method(study)
+    if not counts:
         raise NotFoundError(f"Study {study.name!r} has no experiments yet.", "retrain --tune")
     best = next(iter(registry.best(study)), None)
-    compared = [e for e in experiments if best and e.value is not None and e.provenance == best.provenance]
-    baseline = find_configuration(compared, study.baseline)
+    provenance = best.provenance if best is not None else None
+    baseline = None
+    if provenance is not None:
+        baseline = find_configuration(registry, study, provenance, study.baseline)
     gain = None
     if best is not None and baseline is not None and baseline.id != best.id:
         gain = improvement(registry, study, best, baseline, against="baseline", folds=folds)
-    methods = dict.fromkeys(each.method for each in experiments)
     return TuneReport(
         study=study,
-        methods=tuple(_progress(method, experiments, compared, study) for method in methods),
+        methods=tuple(
+            MethodProgress(method, n, next(iter(registry.best(study, 1, provenance, method=method)), None))
+            for method, n in counts.items()
+        ),
         best=best,
         gain=gain,
         events=tuple(registry.events(_N_EVENTS)),
-    )
-
-
-def _progress(
-    method: str, experiments: Sequence[Experiment], compared: Sequence[Experiment], study: Study
-) -> MethodProgress:
-    mine = [each for each in experiments if each.method == method]
-    scored = [
-        (loss_of(e.value, study.direction), e.id, e)
-        for e in compared
-        if e.method == method and e.value is not None
-    ]
-    return MethodProgress(
-        method=method,
-        counts={state: sum(each.state is state for each in mine) for state in State},
-        best=min(scored)[2] if scored else None,
     )
 
 

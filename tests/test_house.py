@@ -229,7 +229,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     space = SearchSpace([FloatParam("x", 0.0, 1.0), CategoricalParam("kind", ["a", "b"])])
     spec = StudySpec("light", space.to_dict(), "value", Direction.MINIMIZE, space.defaults())
-    with open_registry(folder / "experiments.db", create=True) as registry:
+    with open_registry(folder / "experiments.db", create=True, clock=lambda: 1_700_000_000.0) as registry:
         study = registry.open_study(spec)
         registry.add(study, [Suggestion({"x": x, "kind": "a"}, "random") for x in (0.5, 0.25, 0.75)])
         one, two, three = registry.claim(study, 3)
@@ -258,7 +258,7 @@ print(code, sorted({{m.split(".")[0] for m in sys.modules}} & set({heavy!r})), f
         ("orchestrator", ["--summary", "--format", "json"]),
         ("orchestrator", ["ls"]),
         ("orchestrator", ["show", "best"]),
-        ("orchestrator", ["diff", "best", "random_20"]),
+        ("orchestrator", ["diff", "best", "random_20231114_221320_002"]),
         ("retrain", ["--tune-report"]),
     ],
     ids=" ".join,
@@ -276,6 +276,5 @@ def test_what_only_reads_is_light(project: Path, program: str, arguments: list[s
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
     )
-    *said, last = done.stderr.splitlines()
-    assert last == ("6 []" if "diff" in arguments else "0 []"), done.stderr
-    assert bool(said) is ("diff" in arguments)
+    assert done.stdout
+    assert done.stderr == "0 []\n"

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from retrain.improvement import Improvement, improvement
-from tuner.errors import NotFoundError, ParamsError
+from retrain.improvement import Improvement, find_configuration, improvement
+from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.registry.base import RegistryReader
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
@@ -112,11 +112,11 @@ def summarize(
     provenances = registry.provenances(study)
     baseline = in_use = None
     if provenance is not None:
-        baseline = _scored(registry, study, provenance, study.baseline) or registry.find_scored(
+        baseline = find_configuration(registry, study, provenance, study.baseline) or registry.find_scored(
             study, provenance, method="default"
         )
         in_use = (
-            _scored(registry, study, provenance, deployed)
+            find_configuration(registry, study, provenance, deployed)
             if deployed
             else registry.find_scored(study, provenance, method="deployed")
         )
@@ -144,17 +144,6 @@ def summarize(
         experiments_s=effort.experiments_s,
         wall_s=effort.wall_s,
     )
-
-
-def _scored(
-    registry: RegistryReader, study: Study, provenance: Provenance, params: Params
-) -> Experiment | None:
-    """The latest of this provenance that ran exactly these parameters, as the study's space spells them."""
-    try:
-        spelt = SearchSpace.from_dict(study.space).validate(params)
-    except ParamsError:  # of another space: its rows may be there all the same
-        spelt = dict(params)
-    return registry.find_scored(study, provenance, params=spelt)
 
 
 def _is_in_use(best: Experiment, deployed: Params | None, reference: Experiment | None) -> bool:

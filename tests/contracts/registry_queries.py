@@ -166,6 +166,30 @@ class QueriesContract(RegistryFixtures):
         assert registry.find_scored(second, ON, params=written.params) is None
         assert registry.find_scored(second, ON, method="random") is None
 
+    def test_methods_are_counted_and_compared_apart(
+        self, registry: Registry, other: Registry, study: Study
+    ) -> None:
+        assert other.counts_by_method(study) == {}
+        registry.add(study, some(3, method="grid"))
+        registry.add(study, some(3, first=3))
+        second = registry.open_study(StudySpec("b", SPEC.space, SPEC.metric, SPEC.direction, SPEC.baseline))
+        registry.add(second, some(1, method="default"))
+        claims = registry.claim(study, 5)
+        for claim, value in zip(claims[:4], (0.5, 0.9, 0.2, 0.7), strict=True):
+            registry.complete(claim, Evaluation(value), ON)
+        registry.fail(claims[4], Failure(Outcome.CANCELLED, "x"))
+        found = other.counts_by_method(study)
+        assert list(found) == ["grid", "random"]
+        assert found["grid"] == dict.fromkeys(State, 0) | {State.COMPLETE: 3}
+        assert found["random"] == dict.fromkeys(State, 0) | {
+            State.COMPLETE: 1,
+            State.FAILED: 1,
+            State.WAITING: 1,
+        }
+        assert [one.value for one in other.best(study, 9, method="grid")] == [0.9, 0.5, 0.2]
+        assert [one.value for one in other.best(study, 9, ON, method="random")] == [0.7]
+        assert other.best(study, method="default") == []
+
     def test_effort_counts_parallel_experiments_once_and_pauses_not_at_all(
         self, registry: Registry, study: Study, clock: Clock
     ) -> None:

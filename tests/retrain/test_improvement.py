@@ -5,7 +5,7 @@ import pytest
 from retrain.improvement import find_configuration, fold_scores, get_study, improvement
 from tests.retrain.story import BASE, TODAY, Story, better
 from tuner.errors import NotFoundError
-from tuner.experiment import Evaluation, Measurement
+from tuner.experiment import Evaluation, Experiment, Measurement, Params
 
 
 @pytest.fixture
@@ -56,9 +56,12 @@ def test_no_value_no_improvement(story: Story) -> None:
 def test_the_latest_of_equal_configurations_is_found(story: Story) -> None:
     story.scored(BASE, max_depth=3)
     last = story.scored(BASE, max_depth=3)
-    rows = story.registry.experiments(story.study)
-    assert find_configuration(rows, last.params) == last
-    assert find_configuration(rows, {"max_depth": 99}) is None
+
+    def find(params: Params) -> Experiment | None:
+        return find_configuration(story.registry, story.study, TODAY, params)
+
+    assert find(last.params) == last
+    assert find({"max_depth": 99}) is None
 
 
 def test_an_unknown_study_names_the_closest(story: Story) -> None:

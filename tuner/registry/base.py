@@ -124,10 +124,16 @@ class RegistryReader(ABC):
         """What the complete experiments were scored on, with how many; the latest finished first."""
 
     @abstractmethod
-    def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
+    def counts_by_method(self, study: Study) -> dict[str, dict[State, int]]:
+        """The same for each method that proposed some, in the order of their first; reads every row once."""
+
+    @abstractmethod
+    def best(
+        self, study: Study, n: int = 1, provenance: Provenance | None = None, *, method: str | None = None
+    ) -> list[Experiment]:
         """The `n` best COMPLETE experiments, all of one provenance (default: the latest), best first.
 
-        Ties go to the older one. Empty when there is none.
+        Of one method, where that is given. Ties go to the older one. Empty when there is none.
         """
 
     @abstractmethod

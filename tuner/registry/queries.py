@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from operator import itemgetter
 from typing import Any
 
 from tuner.errors import NotFoundError
@@ -15,6 +16,7 @@ __all__ = [
     "best",
     "by_ids",
     "counts",
+    "counts_by_method",
     "effort",
     "find_scored",
     "get_experiment",
@@ -151,16 +153,31 @@ def provenances_of(read: Read, study: Study) -> list[tuple[Provenance, int]]:
     return [(Provenance(row["data"], row["code"], row["metric"]), row["n"]) for row in rows]
 
 
-def best(read: Read, study: Study, n: int, provenance: Provenance | None) -> list[Experiment]:
+def counts_by_method(read: Read, study: Study) -> dict[str, dict[State, int]]:
+    """See `RegistryReader.counts_by_method`."""
+    where, parameters = _where_they_lie(study, None)
+    rows = read(
+        f"SELECT e.method, e.state, count(*) AS n, min(e.id) AS first FROM experiments AS e WHERE {where}"  # noqa: S608
+        " GROUP BY e.method, e.state",
+        parameters,
+    )
+    found: dict[str, dict[State, int]] = {}
+    for row in sorted(rows, key=itemgetter("first")):
+        found.setdefault(row["method"], dict.fromkeys(State, 0))[State(row["state"])] = int(row["n"])
+    return found
+
+
+def best(
+    read: Read, study: Study, n: int, provenance: Provenance | None, method: str | None
+) -> list[Experiment]:
     """See `RegistryReader.best`."""
     wanted, parameters = _provenance_id(study, provenance)
+    where = f"WHERE e.study_id = ? AND e.provenance_id = ({wanted}) AND e.value IS NOT NULL"
+    if method is not None:
+        where += " AND e.method = ?"
+        parameters = [*parameters, method]
     order = "e.value DESC" if study.direction is Direction.MAXIMIZE else "e.value"
-    return _experiments(
-        read,
-        f"WHERE e.study_id = ? AND e.provenance_id = ({wanted}) AND e.value IS NOT NULL"
-        f" ORDER BY {order}, e.id LIMIT ?",
-        [study.id, *parameters, n],
-    )
+    return _experiments(read, f"{where} ORDER BY {order}, e.id LIMIT ?", [study.id, *parameters, n])
 
 
 def _provenance_id(study: Study, provenance: Provenance | None) -> tuple[str, list[Any]]:

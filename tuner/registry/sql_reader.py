@@ -59,9 +59,15 @@ class SqlReader(RegistryReader):
         with self.reading() as read:
             return queries.provenances_of(read, study)
 
-    def best(self, study: Study, n: int = 1, provenance: Provenance | None = None) -> list[Experiment]:
+    def counts_by_method(self, study: Study) -> dict[str, dict[State, int]]:
         with self.reading() as read:
-            return queries.best(read, study, n, provenance)
+            return queries.counts_by_method(read, study)
+
+    def best(
+        self, study: Study, n: int = 1, provenance: Provenance | None = None, *, method: str | None = None
+    ) -> list[Experiment]:
+        with self.reading() as read:
+            return queries.best(read, study, n, provenance, method)
 
     def find_scored(
         self,

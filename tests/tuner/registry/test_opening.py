@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, Clock, some
 from tests.tuner.registry.reading import writing
+from tests.tuner.registry.together import in_child
 from tuner.errors import NotARegistryError, NotFoundError, RetrainError, StorageError, UsageError
 from tuner.experiment import Evaluation
 from tuner.registry import open_registry
@@ -295,6 +297,18 @@ def test_reading_sees_what_a_writer_commits_meanwhile(ours: Path) -> None:
         [study] = writer.studies()
         writer.add(study, some(1, first=10))
         assert len(reader.experiments(study)) == len(late_reader.experiments(study)) == 11
+
+
+def test_a_reader_belongs_to_one_process_and_is_closed_once(ours: Path) -> None:
+    with open_registry(ours, create=False, read_only=True) as registry:
+        assert "was opened by process" in in_child(registry.studies)
+        assert in_child(registry.close) == "nothing"
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda _: len(registry.experiments()), range(20)))
+        assert found == [10] * 20
+    registry.close()
+    with pytest.raises(StorageError, match="is closed"):
+        registry.studies()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from tuner.registry.migrate import upgrade
 from tuner.registry.migrations import versions
 from tuner.registry.rules import create_schema
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION, metadata
+from tuner.registry.signature import TABLES
 
 
 def populate(registry: Registry) -> Study:
@@ -149,7 +150,7 @@ def test_every_table_is_strict(raw: Any) -> None:
         for _, name, kind, _, _, strict in raw.execute("PRAGMA main.table_list")
         if kind == "table" and strict
     }
-    assert strict == set(metadata.tables)
+    assert strict == set(metadata.tables) == TABLES
 
 
 def rows(raw: Any, view: str) -> list[dict[str, Any]]:
