@@ -24,6 +24,7 @@ from tuner.registry.checks import locate
 from tuner.registry.doctor import deep_check, registry_info, sqlite_engine
 from tuner.registry.invariants import Held
 from tuner.registry.mounts import file_system, is_network, mount_table
+from tuner.registry.owners import of_unknown_locks
 from tuner.registry.postgres import is_postgres
 from tuner.space import CategoricalParam
 
@@ -309,6 +310,13 @@ def _on_server(
             "Switch them on again, then run: retrain doctor --deep" if lifted else "",
         )
         yield _owners(info.owners_alive, info.owners_dead, info.n_held_by_dead)
+    if info.n_unknown_locks:
+        yield Finding(
+            "owners",
+            Verdict.WARNING,
+            of_unknown_locks(info.n_unknown_locks),
+            "orchestrator  # runs them again",
+        )
         if deep:
             yield from map(_invariant, deep_check(registry, tell))
         yield from also(registry)
@@ -343,6 +351,13 @@ def _registry_file(registry: RegistryReader, *, whole: bool) -> Iterable[Finding
     elif whole:
         yield Finding("integrity", Verdict.OK, "no damage found")
     yield _owners(info.owners_alive, info.owners_dead, info.n_held_by_dead)
+    if info.n_unknown_locks:
+        yield Finding(
+            "owners",
+            Verdict.WARNING,
+            of_unknown_locks(info.n_unknown_locks),
+            "orchestrator  # runs them again",
+        )
 
 
 def _owners(n_alive: int, n_dead: int, n_held: int) -> Finding:

@@ -9,7 +9,7 @@ from typing import Any
 from tuner.errors import UsageError
 from tuner.registry.base import RegistryReader
 from tuner.registry.invariants import Held, check_invariants, file_problems
-from tuner.registry.owners import is_dead, lock_folder, to_owner
+from tuner.registry.owners import is_dead, lock_folder, to_owner, unknown_locks
 from tuner.registry.sql_reader import SqlReader
 from tuner.registry.sql_registry import file_of
 from tuner.registry.sqlite_file import dbapi, is_sound
@@ -36,6 +36,7 @@ class RegistryInfo:
         owners_alive: processes that work on it now.
         owners_dead: processes that died and still hold experiments; the next run takes these back.
         n_held_by_dead: how many experiments those hold.
+        n_unknown_locks: locks that dead owners left who have no row: their commits are missing.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class RegistryInfo:
     owners_alive: int
     owners_dead: int
     n_held_by_dead: int
+    n_unknown_locks: int
 
 
 def sqlite_engine() -> SqliteEngine:
@@ -87,6 +89,7 @@ def registry_info(
 
         problems = file_problems(lambda question: pragma(question.removeprefix("PRAGMA "))) if whole else []
         folder = lock_folder(path)
+        left = unknown_locks(folder, [str(row["token"]) for row in read("SELECT token FROM owners", [])])
         owners = map(to_owner, read("SELECT * FROM owners", []))
         dead = {owner.id: is_dead(owner, folder, clock()) for owner in owners}
         held = [
@@ -103,4 +106,5 @@ def registry_info(
             owners_alive=sum(not gone for gone in dead.values()),
             owners_dead=len({id_ for id_ in held if dead.get(id_, True)}),
             n_held_by_dead=sum(dead.get(id_, True) for id_ in held),
+            n_unknown_locks=len(left),
         )

@@ -15,13 +15,14 @@ run once more, and of the two results the one of the present attempt is the only
 """
 
 import fcntl
+import logging
 import os
 import platform
 import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,15 @@ __all__ = [
     "boot_seconds",
     "is_dead",
     "lock_folder",
+    "of_unknown_locks",
     "read_owners",
     "register",
     "sweep",
     "to_owner",
+    "unknown_locks",
 ]
+
+_log = logging.getLogger(__name__)
 
 LEASE_S = 60.0
 """An owner that only its heartbeat can prove alive is dead when the last one is this old."""
@@ -171,8 +176,9 @@ def lock_folder(database: Path) -> Path:
 
 
 def sweep(connection: Connection, folder: Path) -> None:
-    """Remove the lock files that owners of this host left when they died."""
+    """Remove the lock files that owners of this host left when they died, and warn of those without a row."""
     tokens = [path.stem for path in folder.glob("*.lock")]
+    unheard_of = set(unknown_locks(folder, (owner.token for owner in read_owners(connection))))
     here = Machine.here()
     elsewhere = {
         owner.token
@@ -186,6 +192,28 @@ def sweep(connection: Connection, folder: Path) -> None:
             if is_free and token not in elsewhere:
                 path.unlink(missing_ok=True)
     _remove_if_empty(folder)
+    if unheard_of:
+        _log.warning("%s", of_unknown_locks(len(unheard_of)))
+
+
+def unknown_locks(folder: Path, known: Iterable[str]) -> list[str]:
+    """Tokens of the dead that left a lock, and are not known to the registry."""
+    tokens = sorted({path.stem for path in folder.glob("*.lock")} - set(known))
+    free = []
+    for token in tokens:
+        with _probe(folder / f"{token}.lock") as is_free:
+            if is_free:
+                free.append(token)
+    return free
+
+
+def of_unknown_locks(n: int) -> str:
+    """What it means that there are some."""
+    whom = "1 killed orchestrator" if n == 1 else f"{n} killed orchestrators"
+    return (
+        f"there are locks of {whom} that the registry has never heard of: its last commits may be missing,"
+        " as when its -wal file was removed"
+    )
 
 
 @contextmanager

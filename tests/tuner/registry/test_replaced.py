@@ -1,6 +1,9 @@
 """B18: a registry that is deleted or replaced while it is in use; B19: copies of it taken at any moment."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from tests.tuner.registry.reading import broken
 from tuner.errors import NotARegistryError
 from tuner.experiment import Evaluation, State, Study
 from tuner.registry import Registry, open_registry
+from tuner.registry.doctor import registry_info
 from tuner.registry.engine import connect as raw_connect
 
 
@@ -145,3 +149,33 @@ def test_a_log_that_was_deleted_is_no_crash(connect: Connect, path: Path, tmp_pa
     with open_registry(folder / path.name, create=False) as opened:
         assert opened.counts(study)[State.WAITING] == 4
     assert broken(folder / path.name) == {}
+
+
+KILLED = """
+import os, sys
+from tuner.registry import open_registry
+registry = open_registry(sys.argv[1], create=False)
+registry.claim(registry.studies()[0], 3)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_doctor_sees_that_a_log_was_deleted(
+    connect: Connect, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """kill -9, rm experiments.db-wal, start: said by doctor and by the start, and the work goes on."""
+    with connect() as registry:
+        study = registry.open_study(SPEC)
+        registry.add(study, some(4))
+    done = subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink()
+    with open_registry(path, create=False, read_only=True) as reader:
+        assert registry_info(reader).n_unknown_locks == 1
+    with open_registry(path, create=False) as registry:
+        assert registry.recover() == []
+        assert "1 killed orchestrator that the registry has never heard of" in caplog.text
+        assert len(registry.claim(study, 4)) == 4
+        assert registry_info(registry).n_unknown_locks == 0
+    assert broken(path) == {}

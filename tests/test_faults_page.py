@@ -1,0 +1,36 @@
+"""docs/faults.md has a row for every fault, and every test that it names is there."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PAGE = (HERE.parent / "docs" / "faults.md").read_text("utf-8")
+ROWS = {row.split()[1]: row for row in PAGE.splitlines() if re.match(r"\| [ABC]\d+ ", row)}
+FAULTS = [f"{part}{n}" for part, last in (("A", 25), ("B", 22), ("C", 9)) for n in range(1, last + 1)]
+
+
+@cache
+def names_in(file: Path) -> frozenset[str]:
+    """The functions, methods and classes that a file defines."""
+    tree = ast.parse(file.read_text("utf-8"))
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds))
+
+
+def test_every_fault_has_its_row_and_no_other_is_there() -> None:
+    assert list(ROWS) == FAULTS
+    assert len(re.findall(r"^\| [ABC]\d+ ", PAGE, re.MULTILINE)) == len(FAULTS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_tests_of_a_fault_are_there(fault: str) -> None:
+    _, _, what_happens, _, tests, _ = (cell.strip() for cell in ROWS[fault].split("|"))
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", tests)
+    assert named, "no test is named"
+    assert what_happens
+    for file, name in named:
+        assert name in names_in(HERE / file), f"{file} has no {name}"
