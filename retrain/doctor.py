@@ -310,13 +310,6 @@ def _on_server(
             "Switch them on again, then run: retrain doctor --deep" if lifted else "",
         )
         yield _owners(info.owners_alive, info.owners_dead, info.n_held_by_dead)
-    if info.n_unknown_locks:
-        yield Finding(
-            "owners",
-            Verdict.WARNING,
-            of_unknown_locks(info.n_unknown_locks),
-            "orchestrator  # runs them again",
-        )
         if deep:
             yield from map(_invariant, deep_check(registry, tell))
         yield from also(registry)
@@ -352,12 +345,8 @@ def _registry_file(registry: RegistryReader, *, whole: bool) -> Iterable[Finding
         yield Finding("integrity", Verdict.OK, "no damage found")
     yield _owners(info.owners_alive, info.owners_dead, info.n_held_by_dead)
     if info.n_unknown_locks:
-        yield Finding(
-            "owners",
-            Verdict.WARNING,
-            of_unknown_locks(info.n_unknown_locks),
-            "orchestrator  # runs them again",
-        )
+        said = of_unknown_locks(info.n_unknown_locks)
+        yield Finding("owners", Verdict.WARNING, said, "orchestrator")
 
 
 def _owners(n_alive: int, n_dead: int, n_held: int) -> Finding:
