@@ -13,7 +13,7 @@ from tuner.registry import codec
 from tuner.registry.base import Run
 from tuner.registry.bulk import insert_rows
 from tuner.registry.schema import experiments, shapes
-from tuner.registry.sql import LAST_CHARACTER
+from tuner.registry.sql import LAST_CHARACTER, marks, reading
 
 __all__ = ["Candidate", "add", "prepare"]
 
@@ -33,14 +33,8 @@ _COLUMNS = (
     "created_at",
 )
 _LAST_ID = select(func.max(experiments.c.id))
-_HIGHEST_REPEATS = (
-    select(experiments.c.config_hash, func.max(experiments.c.repeat))
-    .where(
-        experiments.c.study_id == bindparam("of_study"),
-        experiments.c.config_hash.in_(bindparam("keys", expanding=True)),
-    )
-    .group_by(experiments.c.config_hash)
-)
+_HIGHEST_REPEATS = """SELECT config_hash, max(repeat) AS highest FROM experiments
+    WHERE study_id = ? AND config_hash IN ({}) GROUP BY config_hash"""
 _FIND_SHAPE = select(shapes.c.id).where(shapes.c.names == bindparam("as_names"))
 _N_NUMBERED = select(func.count()).where(
     experiments.c.public_id.between(bindparam("first"), bindparam("last"))
@@ -153,10 +147,11 @@ def _batches(values: Iterable[Any]) -> Iterable[list[Any]]:
 
 def _next_repeats(connection: Connection, study: Study, keys: set[bytes]) -> dict[bytes, int]:
     """For each configuration that the study has: the number that its next row would get."""
+    read = reading(connection)
     found: dict[bytes, int] = {}
     for batch in _batches(keys):
-        rows = connection.execute(_HIGHEST_REPEATS, {"of_study": study.id, "keys": batch})
-        found.update((key, highest + 1) for key, highest in rows)
+        rows = read(_HIGHEST_REPEATS.format(marks(batch)), [study.id, *batch])
+        found.update((row["config_hash"], row["highest"] + 1) for row in rows)
     return found
 
 
