@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from retrain.improvement import Improvement, find_configuration, improvement
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
-from tuner.registry.base import RegistryReader
+from tuner.registry.base import FailedAlike, RegistryReader
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
 
 __all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "summarize"]
@@ -139,7 +139,7 @@ def summarize(
             if row.id != best[0].id
         ),
         bounds=tuple(_bounds_hit(study, best[0])) if best else (),
-        failures=tuple(_failures(registry.experiments(study, states=[State.FAILED]))),
+        failures=tuple(_failures(registry.failures(study))),
         excluded=tuple(_excluded(provenances, provenance)),
         experiments_s=effort.experiments_s,
         wall_s=effort.wall_s,
@@ -175,17 +175,15 @@ def _position(parameter: FloatParam | IntParam, value: float) -> float:
     return (here - low) / (high - low) if high > low else 0.5
 
 
-def _failures(failed: Iterable[Experiment]) -> list[FailureGroup]:
-    groups: dict[tuple[Outcome | None, str], list[Experiment]] = {}
+def _failures(failed: Iterable[FailedAlike]) -> list[FailureGroup]:
+    groups: dict[tuple[Outcome, str], FailureGroup] = {}
     for each in failed:
-        cause = re.sub(r"0x[0-9a-f]+|\d+", "#", _first_line(each))  # numbers vary where the cause does not
-        groups.setdefault((each.outcome, cause), []).append(each)
-    ordered = sorted(groups.values(), key=len, reverse=True)
-    return [FailureGroup(g[-1].outcome, _first_line(g[-1]), len(g), g[-1].public_id) for g in ordered]
-
-
-def _first_line(experiment: Experiment) -> str:
-    return (experiment.error or "").strip().partition("\n")[0]
+        line = each.error.strip().partition("\n")[0]
+        cause = re.sub(r"0x[0-9a-f]+|\d+", "#", line)  # numbers vary where the cause does not
+        before = groups.get((each.outcome, cause))
+        count = each.count + (before.count if before is not None else 0)
+        groups[each.outcome, cause] = FailureGroup(each.outcome, line, count, each.latest)
+    return sorted(groups.values(), key=lambda group: group.count, reverse=True)
 
 
 def _excluded(

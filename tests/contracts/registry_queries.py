@@ -18,7 +18,7 @@ from tuner.experiment import (
     State,
     Study,
 )
-from tuner.registry.base import Claim, Effort, Limits, Registry, StudySpec, VersionState
+from tuner.registry.base import Claim, Effort, FailedAlike, Limits, Registry, StudySpec, VersionState
 
 __all__ = ["QueriesContract"]
 
@@ -210,6 +210,24 @@ class QueriesContract(RegistryFixtures):
         clock.now += 4
         registry.complete(fourth, Evaluation(0.5, duration_s=4.0), ON)
         assert registry.effort(study) == Effort(15.0, 19.0)
+
+    def test_failures_are_told_once_for_each_error(self, registry: Registry, study: Study) -> None:
+        registry.add(study, some(6))
+        ends = [
+            Failure(Outcome.ERROR, "no gold"),
+            Failure(Outcome.TIMEOUT, "no gold"),
+            Failure(Outcome.ERROR, "no gold"),
+            Evaluation(0.5),
+            Failure(Outcome.ERROR, ""),
+        ]
+        claims = registry.claim(study, 6)
+        ended = registry.finish(list(zip(claims[:5], ends, strict=True)), ON, Limits(failures=1))
+        ids = [one.public_id for one in ended if isinstance(one, Experiment)]
+        assert registry.failures(study) == [
+            FailedAlike(Outcome.TIMEOUT, "no gold", 1, ids[1]),
+            FailedAlike(Outcome.ERROR, "no gold", 2, ids[2]),
+            FailedAlike(Outcome.ERROR, "", 1, ids[4]),
+        ]
 
     @pytest.mark.parametrize("seed", range(5))
     def test_effort_is_the_union_of_all_spans(

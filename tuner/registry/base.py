@@ -35,6 +35,7 @@ from tuner.registry.records import (
     Deployment,
     Effort,
     Event,
+    FailedAlike,
     Limits,
     ModelVersion,
     Recovered,
@@ -49,6 +50,7 @@ __all__ = [
     "Deployment",
     "Effort",
     "Event",
+    "FailedAlike",
     "Limits",
     "ModelVersion",
     "Recovered",
@@ -153,6 +155,10 @@ class RegistryReader(ABC):
     @abstractmethod
     def effort(self, study: Study) -> Effort:
         """How long its finished experiments took."""
+
+    @abstractmethod
+    def failures(self, study: Study) -> list[FailedAlike]:
+        """What its FAILED experiments failed with, each error once, in the order of the last of its kind."""
 
     @abstractmethod
     def measurements(self, experiment: Experiment) -> list[Measurement]:

@@ -6,9 +6,9 @@ from operator import itemgetter
 from typing import Any
 
 from tuner.errors import NotFoundError
-from tuner.experiment import Direction, Experiment, Measurement, Params, Provenance, State, Study
+from tuner.experiment import Direction, Experiment, Measurement, Outcome, Params, Provenance, State, Study
 from tuner.registry import codec
-from tuner.registry.records import Attempt, Effort, Run
+from tuner.registry.records import Attempt, Effort, FailedAlike, Run
 from tuner.registry.sql import LAST_CHARACTER, Read, marks
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "counts",
     "counts_by_method",
     "effort",
+    "failures",
     "find_scored",
     "get_experiment",
     "list_experiments",
@@ -211,6 +212,20 @@ def effort(read: Read, study: Study) -> Effort:
     """See `RegistryReader.effort`."""
     [row] = read("SELECT experiments_s, wall_s FROM efforts WHERE study_id = ?", [study.id])
     return Effort(row["experiments_s"], row["wall_s"])
+
+
+def failures(read: Read, study: Study) -> list[FailedAlike]:
+    """See `RegistryReader.failures`."""
+    rows = read(
+        """SELECT alike.outcome, alike.error, alike.n, e.public_id
+        FROM (SELECT outcome, error, count(*) AS n, max(id) AS latest FROM experiments
+              WHERE study_id = ? AND state = 'failed' AND value IS NULL GROUP BY outcome, error) AS alike
+        JOIN experiments AS e ON e.id = alike.latest ORDER BY alike.latest""",
+        [study.id],
+    )
+    return [
+        FailedAlike(Outcome(row["outcome"]), row["error"] or "", row["n"], row["public_id"]) for row in rows
+    ]
 
 
 def measurements_of(read: Read, experiment: Experiment) -> list[Measurement]:

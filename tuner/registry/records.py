@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuner.experiment import Direction, Experiment, Params
+from tuner.experiment import Direction, Experiment, Outcome, Params
 
 __all__ = [
     "Attempt",
@@ -12,6 +12,7 @@ __all__ = [
     "Deployment",
     "Effort",
     "Event",
+    "FailedAlike",
     "Limits",
     "ModelVersion",
     "Recovered",
@@ -82,6 +83,16 @@ class Effort:
 
     experiments_s: float
     wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAlike:
+    """Experiments that FAILED with the same outcome and error: how many, and the public id of the last."""
+
+    outcome: Outcome
+    error: str
+    count: int
+    latest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from tuner.experiment import Experiment, Measurement, Params, Provenance, State, Study
 from tuner.registry import lookups, queries
 from tuner.registry.base import RegistryReader
-from tuner.registry.records import Attempt, Deployment, Effort, Event, ModelVersion, Run
+from tuner.registry.records import Attempt, Deployment, Effort, Event, FailedAlike, ModelVersion, Run
 from tuner.registry.sql import Read
 
 __all__ = ["SqlReader"]
@@ -83,6 +83,10 @@ class SqlReader(RegistryReader):
     def effort(self, study: Study) -> Effort:
         with self.reading() as read:
             return queries.effort(read, study)
+
+    def failures(self, study: Study) -> list[FailedAlike]:
+        with self.reading() as read:
+            return queries.failures(read, study)
 
     def measurements(self, experiment: Experiment) -> list[Measurement]:
         with self.reading() as read:
