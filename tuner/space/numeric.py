@@ -20,6 +20,8 @@ _MAX_INT = 2**63 - 1
 _MAX_FLOAT = 1e100
 _NEAR = 1e-6
 """How far, in steps, a given value may lie beside the lattice and still be meant to be on it."""
+_DIGITS = 9
+"""Of a continuous value that is drawn: more would tell nothing apart, and be read and stored for nothing."""
 
 
 @dataclass(frozen=True)
@@ -180,11 +182,26 @@ class NumericParam(ABC):
 
     def middle(self) -> Any:
         """Return the middle of the scale, without digits that nobody would write."""
-        value = self.from_unit(0.5)
+        value = self._scaled(0.5, self.low, self.high)
         return value if self.n_values is not None else self.clip(float(f"{value:.12g}"))
 
+    def shortened(self, value: float) -> float:
+        """Return a continuous value to nine digits: of its range, or of itself on a log scale.
+
+        One that this would lead out of the bounds is returned as it is.
+        """
+        if self.n_values is not None:
+            return value
+        short = float(f"{value:.{_DIGITS}g}") if self.log else round(value, self.places) + 0.0
+        return short if self.low <= short <= self.high else value
+
+    @cached_property
+    def places(self) -> int:
+        """How many decimals a drawn value has on a linear scale; negative for a huge range."""
+        return _DIGITS - 1 - math.floor(math.log10(self.high - self.low)) if self.high > self.low else 0
+
     def from_unit(self, u: float, low: Any = None, high: Any = None) -> Any:
-        """Map u in [0, 1) to a value, uniform in u (in log where log).
+        """Map u in [0, 1) to a value, uniform in u (in log where log); see `shortened` for its digits.
 
         Args:
             u: the position.
@@ -193,6 +210,13 @@ class NumericParam(ABC):
         """
         low = self.low if low is None else low
         high = self.high if high is None else high
+        value = self._scaled(u, low, high)
+        if self.step is not None:
+            return value
+        short = self.shortened(value)
+        return short if low <= short <= high else value
+
+    def _scaled(self, u: float, low: Any, high: Any) -> Any:
         if self.log:
             start, end = self._log_range(low, high)
             value = min(max(math.exp(start + u * (end - start)), low), high)

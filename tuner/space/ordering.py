@@ -107,7 +107,7 @@ class IncreasingGroup(Group):
         values: list[float] = []
         for (param, _, shift), most, height in zip(shifted, self._highs, level, strict=True):
             low = param.above(values[-1]) if values else param.low
-            values.append(min(max(param.clip(height + shift), low), most))
+            values.append(min(max(param.shortened(param.clip(height + shift)), low), most))
         return values
 
     def domain(self, prefix: Sequence[float]) -> Domain:

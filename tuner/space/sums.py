@@ -172,9 +172,27 @@ class SumGroup(Group):
         return min(max(rest, 0.0), math.fsum(self._caps))
 
     def _raised(self, offsets: Sequence[float]) -> list[float]:
-        return [
+        values = [
             min(param.low + offset, param.high) for param, offset in zip(self._free, offsets, strict=True)
         ]
+        return (self._shortened(values) or values) if values else []
+
+    def _shortened(self, values: Sequence[float]) -> list[float] | None:
+        """Return the continuous members to as many decimals as the narrowest needs, with the same sum.
+
+        The one with the most room takes what rounding leaves. None where that leads out of the bounds.
+        """
+        places = max(param.places for param in self._free)
+        short = [round(value, places) + 0.0 for value in values]
+        room = [min(v - p.low, p.high - v) for v, p in zip(values, self._free, strict=True)]
+        widest = room.index(max(room))
+        others = [-value for i, value in enumerate(short) if i != widest]
+        rest = math.fsum([*values, *others])
+        short[widest] = round(rest, places) + 0.0
+        if abs(short[widest] - rest) > self._tolerance / 1000:  # the total has more digits than that
+            short[widest] = rest
+        within = all(p.low <= value <= p.high for value, p in zip(short, self._free, strict=True))
+        return short if within else None
 
     def domain(self, prefix: Sequence[float]) -> Domain:
         """Return what leaves a rest that the later members can meet."""
