@@ -26,7 +26,7 @@ INVARIANTS = {
     "I6": "attempts are numbered from 1 without a gap, the last alone may be open",
     "I7": "what runs has one owner, who opened its attempt",
     "I8": "the best of all values is the one that is reported",
-    "I9": "no configuration is in a study twice, and all are counted",
+    "I9": "no configuration is in a study twice, and all are counted right",
     "I10": "failures, deaths and interruptions are those of the attempts, within their limits",
     "I11": "at most one version of a pipeline is active, and the ledger says which",
     "I12": "versions change only with a line in the ledger",
@@ -75,6 +75,11 @@ _BROKEN_IN_EACH = {
         OR failures + deaths <> n_failed - CASE WHEN outcome = 'cancelled' THEN 1 ELSE 0 END""",
 }
 
+_STATES = ("waiting", "running", "complete", "pruned", "failed")
+_COUNTED = ", ".join(f"count(*) FILTER (WHERE state = '{state}') AS {state}" for state in _STATES)
+_MISCOUNTED = " OR ".join(f"c.{state} <> r.{state}" for state in _STATES)
+_ADDED = " + ".join(_STATES)
+
 # Each gives what does not hold, in words. Adding 0 keeps a database from answering out of an index, which may
 # be the very thing that is wrong.
 _BROKEN_ANYWHERE = {
@@ -93,6 +98,23 @@ _BROKEN_ANYWHERE = {
         """SELECT 'experiments ' || min(id) || ' and ' || max(id) FROM experiments
         GROUP BY study_id + 0, config_hash, repeat + 0 HAVING count(*) > 1""",
         "SELECT min(public_id) FROM experiments GROUP BY public_id || '' HAVING count(*) > 1",
+        f"""SELECT 'the counts of study ' || r.study || ', run ' || r.run FROM (
+            SELECT study_id + 0 AS study, coalesce(run_id, 0) AS run, {_COUNTED},
+                   min(id) AS first, max(id) AS last
+            FROM experiments GROUP BY study_id + 0, coalesce(run_id, 0)) AS r
+        LEFT JOIN counts AS c ON c.study_id = r.study AND c.run_id = r.run
+        WHERE c.run_id IS NULL OR c.first_id <> r.first OR c.last_id <> r.last OR {_MISCOUNTED}""",  # noqa: S608
+        f"""SELECT 'the counts add up to ' || n FROM (SELECT coalesce(sum({_ADDED}), 0) AS n FROM counts) AS c
+        WHERE n <> (SELECT count(*) FROM experiments)""",  # noqa: S608
+        """SELECT 'the number of values of provenance ' || r.id FROM (
+            SELECT v.id, count(e.id) AS n FROM provenances AS v
+            LEFT JOIN experiments AS e ON e.provenance_id = v.id AND e.state = 'complete' GROUP BY v.id) AS r
+        LEFT JOIN scored AS s ON s.provenance_id = r.id WHERE coalesce(s.n_complete, 0) <> r.n""",
+        f"""SELECT 'the time spent on study ' || r.study FROM (
+            SELECT study_id + 0 AS study, coalesce(sum(duration_s), 0) AS spent_s FROM experiments
+            WHERE {_FINISHED} GROUP BY study_id + 0) AS r
+        LEFT JOIN efforts AS f ON f.study_id = r.study
+        WHERE f.study_id IS NULL OR abs(f.experiments_s - r.spent_s) > 1e-6 * (1 + r.spent_s)""",  # noqa: S608
     ),
     "I11": (
         """SELECT pipeline || ' has ' || count(*) || ' active versions' FROM model_versions

@@ -44,6 +44,7 @@ NOT_FINITE = st.sampled_from([math.nan, math.inf, -math.inf, "0.9", True, 10**40
 VALUES = st.floats(-1, 1) | st.integers(-3, 3) | NOT_FINITE
 JUMPS = st.sampled_from([DAY_S, -DAY_S, LEASE_S, 1.0])
 TICK_S = 2**-10
+STEPS = st.sampled_from([LEASE_S / 2, LEASE_S / 2 + TICK_S, LEASE_S / 2 - TICK_S])
 
 
 def is_number(value: object) -> bool:
@@ -277,16 +278,17 @@ class ExperimentsMachine(_Machine):
         if self.act(one, lambda r: [r.heartbeat()], as_owner=True):
             self.model.beat(one.registry.owner, self.clock.now, self.boot_s)
 
-    @rule(
-        who=st.sets(PICK, min_size=1), n=st.integers(1, 4), step=st.sampled_from([10.0, LEASE_S / 2, LEASE_S])
-    )
-    def time_passes(self, who: set[int], n: int, step: float) -> None:
-        """Some are heard all the time, and the others are not."""
+    @rule(pick=PICK, who=st.sets(PICK, min_size=1, max_size=2), n=st.integers(1, 4), step=STEPS)
+    def time_passes(self, pick: int, who: set[int], n: int, step: float) -> None:
+        """Somebody claims; then some are heard all the time, and the others are not."""
+        self.add(pick, [0], repeat=True, bad=False)
+        self.claim(pick, 1)
         for _ in range(n):
             self.clock.now += step
             self.boot_s += step
-            for pick in sorted(who):
-                self.beat(self.actor(pick))
+            for each in sorted(who):
+                self.beat(self.actor(each))
+        self.take_back(self.actor(min(who)))
 
     # ---- experiments
 
@@ -406,7 +408,9 @@ class ExperimentsMachine(_Machine):
         if holding and when != "now":
             beat_at = self.model.owners[holding[pick % len(holding)]]["heartbeat_at"]
             self.clock.now = beat_at + LEASE_S - (TICK_S if when == "before" else 0)
-        one = self.actor(pick)
+        self.take_back(self.actor(pick))
+
+    def take_back(self, one: Opening) -> None:
         taken = self.act(one, lambda r: r.recover())
         if taken is not None:
             expected = self.model.recover(one.registry.owner, one.machine, self.clock.now, self.boot_s)
