@@ -130,7 +130,7 @@ class PostgresServer:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str = "postgres", scheme: str = "postgresql", user: str = _SUPERUSER) -> str:
-        return f"{scheme}://{user}@/{database}?host={quote(str(self.folder), safe='')}"
+        return f"{scheme}://{user}@/{database}?host={quote(str(self.folder), safe='')}&port=5432"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run one statement in a session of its own, outside any transaction."""

@@ -16,6 +16,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal_column,
     select,
     text,
     update,
@@ -46,7 +47,7 @@ _OLDEST = (
     select(experiments.c.id)
     .where(
         experiments.c.study_id == bindparam("of_study"),
-        experiments.c.state == State.WAITING.value,
+        experiments.c.state == literal_column(f"'{State.WAITING.value}'"),
         experiments.c.value.is_(None),  # for the index
     )
     .order_by(experiments.c.id)

@@ -80,11 +80,11 @@ def test_one_who_reads_cannot_write(url: str, postgres_server: PostgresServer) -
         assert reader.studies() == [study]
         with pytest.raises(StorageError, match="for reading only"):
             writable(reader).log("note", "x")
-        with postgres_server_of(reader).read() as connection, pytest.raises(Exception, match="read-only"):
+        with database_of(reader).read() as connection, pytest.raises(Exception, match="read-only"):
             connection.execute(text("DELETE FROM measurements"))
 
 
-def postgres_server_of(registry: object) -> PostgresDatabase:
+def database_of(registry: object) -> PostgresDatabase:
     assert isinstance(registry, SqlRegistry)
     assert isinstance(registry.database, PostgresDatabase)
     return registry.database
@@ -143,13 +143,26 @@ def test_a_lock_that_is_held_too_long_is_busy(url: str, postgres_server: Postgre
     with (
         open_registry(url, create=False) as first,
         open_registry(url, create=False, busy_timeout_s=0.05) as second,
-        postgres_server_of(first).write(),
+        database_of(first).write(),
     ):
         assert second.studies() == [], "reads do not wait"
         second.log("note", "nor does what touches nobody's rows")
         with pytest.raises(BusyError, match="busy timeout"):
             second.open_study(SPEC)
         assert [event.kind for event in second.events()] == ["note"]
+
+
+def test_one_who_stops_in_the_middle_of_a_write_does_not_hold_up_the_others(url: str) -> None:
+    impatient = f"{url}&options=-c%20idle_in_transaction_session_timeout%3D50"
+    with open_registry(impatient, create=False) as stopped, open_registry(url, create=False) as other:
+
+        def write_and_stop() -> None:
+            with database_of(stopped).write() as connection:
+                other.open_study(SPEC)  # waits until the server has ended the session of the stopped one
+                connection.execute(text("SELECT 1"))
+
+        with pytest.raises(StorageError, match="nothing of this step was written"):
+            write_and_stop()
 
 
 @pytest.mark.parametrize(
@@ -249,7 +262,7 @@ def test_settings_in_the_url_win(url: str) -> None:
         open_registry(
             f"{url}&application_name=mine&options=-c%20lock_timeout%3D77", create=False
         ) as registry,
-        postgres_server_of(registry).read() as connection,
+        database_of(registry).read() as connection,
     ):
         shown = [
             connection.exec_driver_sql(f"SHOW {name}").scalar()
