@@ -1,11 +1,15 @@
 """The process behind one worker of a LocalPool: takes tasks from its connection, one at a time.
 
 The main thread runs user code. A second thread reads: it takes the next task in, and notices when the pool is
-gone.
+gone. Where user code in C keeps that thread from running, a process of its own notices.
 """
 
 import faulthandler
+import os
+import select
+import sys
 import threading
+import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -13,15 +17,19 @@ from queue import SimpleQueue
 from orchestrator.child import Broken, Free, end_own_session
 from orchestrator.payload import Surroundings, read_payload
 from orchestrator.pool import Finished, Progress, Task
+from orchestrator.processes import descendants, end_with_parent, kill_all, kill_session
 from orchestrator.worker import Worker, start_error
 
 __all__ = ["main"]
+
+_MAY_END_ITSELF_S = 1.0
 
 
 def main(connection: Connection, payload: int) -> None:
     """Build the pipeline, say so, and run what comes until the pool closes the connection."""
     surroundings: Surroundings = connection.recv()
     tasks: SimpleQueue[Task] = SimpleQueue()
+    _guard(connection)
     threading.Thread(target=_read, args=(connection, tasks), daemon=True, name="retrain-reader").start()
     faulthandler.enable(all_threads=False)  # a crash leaves its stack in the log, and so in the failure
     sending = threading.Lock()  # user code may report from threads of its own
@@ -44,6 +52,23 @@ def main(connection: Connection, payload: int) -> None:
             send(Progress(key, step, dict(metrics)))
 
         send(Finished(task.key, worker.run(task, report)))
+
+
+def _guard(connection: Connection) -> None:
+    """Have this process ended from outside if the pool is gone and we did not end ourselves (Linux)."""
+    worker = os.getpid()
+    if sys.platform != "linux" or os.fork():
+        return
+    end_with_parent()
+    if os.getppid() == worker:
+        hangup = select.poll()
+        hangup.register(connection.fileno(), select.POLLRDHUP)
+        hangup.poll()
+        time.sleep(_MAY_END_ITSELF_S)
+        kill_all(descendants(worker) - {os.getpid()})
+        kill_session(worker, spare={os.getpid(), worker})
+        kill_all({worker})
+    os._exit(0)
 
 
 def _read(connection: Connection, tasks: "SimpleQueue[Task]") -> None:

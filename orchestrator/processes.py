@@ -1,5 +1,6 @@
 """Other processes, seen through /proc: who belongs to whom, and how they end. Without /proc, less is seen."""
 
+import ctypes
 import os
 import re
 import signal
@@ -11,8 +12,10 @@ from tuner.experiment import Failure, Outcome
 
 __all__ = [
     "OutOfMemoryCount",
+    "adopt_orphans",
     "death_of",
     "descendants",
+    "end_with_parent",
     "kill_all",
     "kill_session",
     "name_of_exit",
@@ -20,6 +23,8 @@ __all__ = [
 ]
 
 _PROC = Path("/proc")
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def session_members(leader: int) -> set[int]:
@@ -87,6 +92,21 @@ def _children(pid: int) -> list[int]:
             with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
                 found += map(int, file.read().split())
     return found
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends (Linux)."""
+    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of orphaned grandchildren (Linux), so that daemons of a task are found too."""
+    _control(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _control(option: int, value: int) -> None:
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 class OutOfMemoryCount:

@@ -4,7 +4,6 @@ Nothing that user code raises gets past `run_task`: sys.exit, KeyboardInterrupt 
 pickled become a Failure made of text.
 """
 
-import ctypes
 import os
 import pickle
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 from orchestrator.payload import build_pipeline
 from orchestrator.pool import Task
-from orchestrator.processes import descendants, kill_all
+from orchestrator.processes import adopt_orphans, descendants, kill_all
 from retrain.pipeline import Pipeline, Report
 from retrain.results import ResultError, check_report, check_result, failure_of
 from tuner.errors import PoolError, RetrainError
@@ -31,7 +30,6 @@ MAX_METRICS = 10_000
 _MAX_LINES = 50
 _MAX_CHARACTERS = 16_000
 _MAX_MESSAGE = 2_000
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 class _Recorder:
@@ -120,7 +118,7 @@ class Worker:
     """
 
     def __init__(self, blocks: Sequence[Any]) -> None:
-        _adopt_orphans()
+        adopt_orphans()
         self._pipeline = build_pipeline(blocks)
         # What `use` started (a server, a pool) belongs to the worker; what a task starts belongs to the task.
         self._own_children = descendants(os.getpid())
@@ -151,12 +149,6 @@ def _is_helper(pid: int) -> bool:
         return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-
-
-def _adopt_orphans() -> None:
-    """Become the parent of orphaned grandchildren (Linux), so that daemons of a task are found too."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def start_error(error: BaseException) -> RetrainError:

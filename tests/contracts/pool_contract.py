@@ -16,7 +16,7 @@ import pytest
 from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, Task, WorkerPool
 from retrain.pipeline import Pipeline
 from tests.contracts.scripted_pipeline import PATIENCE_S, Fatal, Lost, Picky, Scripted, until
-from tests.contracts.unguarded_programs import INTERRUPTED, KILLED, UNGUARDED, Program
+from tests.contracts.unguarded_programs import INTERRUPTED, KILLED, SEIZED, UNGUARDED, Program
 from tuner.errors import DataError, PoolError, UsageError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome
 
@@ -427,8 +427,9 @@ class PoolContract:
             assert program.lines(3) == ["running", "heard", "Evaluation"]
             assert program.exit_code() == 0
 
-    def test_a_killed_program_leaves_nothing(self, start_program: StartProgram) -> None:
-        with start_program(KILLED) as program:
+    @pytest.mark.parametrize("body", [KILLED, SEIZED], ids=["sleeping", "holding the interpreter"])
+    def test_a_killed_program_leaves_nothing(self, start_program: StartProgram, body: str) -> None:
+        with start_program(body) as program:
             pids = [int(pid) for pid in program.lines(1)[0].split()]
             assert not any(map(gone, pids))
             os.kill(program.pid, signal.SIGKILL)

@@ -75,6 +75,20 @@ run(objective)
 """
 
 
+SEIZED = """
+import ctypes
+
+def objective(params):
+    child = subprocess.Popen(["sleep", "1000"])
+    Path("pids.tmp").write_text(f"{os.getpid()} {child.pid}")
+    Path("pids.tmp").rename("pids")
+    ctypes.PyDLL(None).sleep(1_000_000)
+
+tell_when("pids")
+run(objective)
+"""
+
+
 class Program:
     """A script in a process and process group of its own, as a shell would start it.
 
