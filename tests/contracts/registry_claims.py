@@ -385,9 +385,9 @@ class ClaimsContract(RegistryFixtures):
         other.release([claim])
         [running] = other.claim(study)
         clock.now += 3
-        cancelled = registry.cancel(written, "cancelled by me")
-        assert [each.public_id for each in cancelled] == [each.public_id for each in written[1:]]
-        assert cancelled == other.experiments(study, states=[State.FAILED])
+        cancelled = registry.cancel(written[::-1], "cancelled by me")
+        assert [each.public_id for each in cancelled] == [each.public_id for each in written[:0:-1]]
+        assert cancelled[::-1] == other.experiments(study, states=[State.FAILED])
         for each in cancelled:
             assert (each.outcome, each.error, each.owner) == (Outcome.CANCELLED, "cancelled by me", None)
             assert (each.finished_at, each.duration_s, each.failures, each.deaths) == (clock.now, None, 0, 0)

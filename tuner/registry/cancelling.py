@@ -73,6 +73,8 @@ def cancel(
         ended = [row.id for row in taken]
         connection.execute(_END, {"of_experiments": ended, "as_message": message, "at": now})
         cancelled += queries.by_ids(reading(connection), ended)
+    places = {each.id: -place for place, each in enumerate(reversed(wanted))}  # the first, of one given twice
+    cancelled.sort(key=lambda one: places[one.id])
     if cancelled:
         of = f"{len(cancelled)} waiting experiment{'' if len(cancelled) == 1 else 's'}"
         ids_told = [each.public_id for each in cancelled[:_BATCH]]

@@ -112,6 +112,13 @@ class Model:
         self.experiments[claim.experiment.id]["interruptions"] += 1
         self._end(claim, "released", {}, state="waiting")
 
+    def cancel(self, id_: int, owner: str, message: str, now: float) -> None:
+        """Claimed and ended at once, so that nobody runs it. What an earlier attempt reported stays."""
+        row = self.experiments[id_]
+        row |= {"state": "failed", "attempt": row["attempt"] + 1, "started_at": now, "finished_at": now}
+        row |= {"outcome": Outcome.CANCELLED.value, "error": message}
+        row["attempts"].append([owner, "failed"])
+
     def _end(self, claim: Claim, ending: str, values: Row, state: str | None = None) -> None:
         row = self.experiments[claim.experiment.id]
         row |= {"state": state or ending, "owner": None, **values}

@@ -401,6 +401,19 @@ class ExperimentsMachine(_Machine):
             for claim in present:
                 self.model.release(claim)
 
+    @rule(pick=PICK, which=st.lists(PICK, max_size=3))
+    def cancel(self, pick: int, which: list[int]) -> None:
+        """Some of all there are, whatever their state: only what waits is ended."""
+        known = self.reader.experiments(self.study)
+        wanted = [known[one % len(known)] for one in which if known]
+        one = self.actor(pick)
+        done = self.act(one, lambda r: r.cancel(wanted, "by ann"), as_owner=True)
+        if done is not None:
+            waiting = [e.id for e in wanted if self.model.experiments[e.id]["state"] == "waiting"]
+            assert [each.id for each in done] == list(dict.fromkeys(waiting))
+            for each in done:
+                self.model.cancel(each.id, one.registry.owner, "by ann", self.clock.now)
+
     @rule(pick=PICK, when=st.sampled_from(["now", "before", "edge"]))
     def recover(self, pick: int, when: str) -> None:
         """Now, or at the very moment at which somebody's lease is over, or one tick before."""
