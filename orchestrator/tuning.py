@@ -12,6 +12,7 @@ from orchestrator.launch import conduct, start_pool
 from orchestrator.progress import open_display
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
+from orchestrator.spill import Spill
 from retrain.pipelines.objective import ObjectivePipeline
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, State, Study
@@ -132,6 +133,7 @@ def tune(
         if db is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="retrain-"))
             db = Path(folder) / "experiments.db"
+        spill = Spill.of(str(db), Path.cwd())
         display = stack.enter_context(open_display(quiet=not progress))
         registry = stack.enter_context(open_registry(db, create=True))
         opened = open_study(registry, spec)
@@ -139,7 +141,14 @@ def tune(
         workers_ = stack.enter_context(start_pool(request, pipeline, None, request.n_workers_for(n_open)))
         try:
             best = conduct(
-                registry, opened, pipeline, workers_, request, display=display, stop=StopRequest()
+                registry,
+                opened,
+                pipeline,
+                workers_,
+                request,
+                spill=spill,
+                display=display,
+                stop=StopRequest(),
             ).best
         except KeyboardInterrupt:
             workers_.close()

@@ -355,6 +355,38 @@ def test_running_out_of_file_descriptors_is_said_so(path: Path, connect: Connect
     open_registry(path, create=False).close()
 
 
+NO_DESCRIPTORS = """
+import resource, sys
+from tests.contracts.registry_cases import ON
+from tuner.errors import StorageError
+from tuner.experiment import Evaluation
+from tuner.registry import open_registry
+registry = open_registry(sys.argv[1], create=False)
+study = registry.studies()[0]
+[claim] = registry.claim(study)
+registry.database.engine.dispose()
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (5, hard))
+try:
+    registry.complete(claim, Evaluation(0.5), ON)
+except StorageError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+print(registry.complete(claim, Evaluation(0.5), ON).value)
+"""
+
+
+def test_the_work_goes_on_when_there_are_file_descriptors_again(connect: Connect, path: Path) -> None:
+    with connect() as registry:
+        registry.add(registry.open_study(SPEC), some(1))
+    done = subprocess.run(
+        [sys.executable, "-c", NO_DESCRIPTORS, path], capture_output=True, text=True, check=True
+    )
+    refused, stored = done.stdout.splitlines()
+    assert "too many open files" in refused
+    assert stored == "0.5"
+
+
 def test_a_closed_registry_says_so(connect: Connect) -> None:
     registry = connect()
     registry.close()

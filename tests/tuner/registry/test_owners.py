@@ -154,6 +154,21 @@ def test_another_one_who_looks_is_not_taken_for_the_owner(
         assert len(connect().recover()) == 1
 
 
+def test_a_process_id_that_is_used_again_is_another_owner(
+    connect: Connect, registry: Registry, study: Study, path: Path
+) -> None:
+    """A restarted pod: the same host, boot and process id as one that died with work in its hands."""
+    registry.claim(study, 2)
+    registry.close()
+    again = connect()
+    assert [one.owner for one in again.recover()] == [registry.owner] * 2
+    again.claim(study, 2)
+    first, second = content(path)["owners"]
+    assert first[2:5] == second[2:5], "host, boot and process are the same"
+    assert first[1] != second[1]
+    assert connect().recover() == [], "and the present one is alive"
+
+
 def test_an_owner_from_before_a_reboot_is_dead_at_once(
     connect: Connect, registry: Registry, study: Study, path: Path
 ) -> None:
