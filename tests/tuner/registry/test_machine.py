@@ -278,7 +278,7 @@ class ExperimentsMachine(_Machine):
         if self.act(one, lambda r: [r.heartbeat()], as_owner=True):
             self.model.beat(one.registry.owner, self.clock.now, self.boot_s)
 
-    @rule(pick=PICK, who=st.sets(PICK, min_size=1, max_size=2), n=st.integers(1, 4), step=STEPS)
+    @rule(pick=PICK, who=st.sets(PICK, min_size=1, max_size=2), n=st.integers(2, 3), step=STEPS)
     def time_passes(self, pick: int, who: set[int], n: int, step: float) -> None:
         """Somebody claims; then some are heard all the time, and the others are not."""
         self.add(pick, [0], repeat=True, bad=False)
