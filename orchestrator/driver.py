@@ -46,6 +46,8 @@ __all__ = ["MEASURE_EVERY_S", "Driver", "recovery_lines"]
 MEASURE_EVERY_S = 1.0
 """Intermediate reports are stored in one transaction per task and second, not in one each."""
 
+_MOST_MEASURED = 100  # such transactions in a second: with more workers than that, each comes more rarely
+
 _N_CAUSES_TOLD = 10
 
 
@@ -114,6 +116,7 @@ class Driver:
         self._short_of_memory: set[int] = set()
         self._causes_told: set[tuple[Outcome, str]] = set()
         self._started_at = self._recovered_at = self._measured_at = clock()
+        self._measure_every_s = max(MEASURE_EVERY_S, limits.n_workers / _MOST_MEASURED)
         self._first_claim_at: float | None = None
         self._n_waiting = 0
         self._counted_at = -math.inf
@@ -311,7 +314,7 @@ class Driver:
             self._record(ended)
         for task in returned:
             self._release(task)
-        if self._clock() - self._measured_at >= MEASURE_EVERY_S:
+        if self._clock() - self._measured_at >= self._measure_every_s:
             self._measured_at = self._clock()
             self._store_reports()
 

@@ -53,7 +53,8 @@ print([each.value for each in run(lambda params: params["x"] + offset.value, 2)]
 
 INTERRUPTED = """
 def objective(params):
-    Path("it").write_text("running")
+    Path("it.tmp").write_text("running")
+    Path("it.tmp").rename("it")
     while not Path("go").exists():
         time.sleep(0.01)
     return 0.0

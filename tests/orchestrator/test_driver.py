@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.driver import Driver, recovery_lines
 from orchestrator.plan import RunLimits, StopReason
-from orchestrator.pool import Event, Finished, Printed, Returned, Task
+from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Task
 from orchestrator.progress import Status
 from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
@@ -227,6 +227,31 @@ def test_reports_are_stored_while_a_task_runs(bench: Bench) -> None:
     reports = ((0, {"loss": 0.5}), (1, {"loss": 0.25}))
     bench.run(lambda task: Act(Evaluation(0.25), 10.0, reports), display=Watching())
     assert seen[-2] == [Measurement(0, "loss", 0.5), Measurement(1, "loss", 0.25)]
+
+
+@pytest.mark.parametrize(("n_workers", "n_stored"), [(2, 8), (400, 2)])
+def test_reports_of_many_workers_are_stored_more_rarely(bench: Bench, n_workers: int, n_stored: int) -> None:
+    """A hundred transactions a second for reports, and not one a second for each of a thousand workers."""
+    bench.add(1)
+    seen: list[int] = []
+
+    class Noting(Counting):
+        def measure(self, right: Any, measurements: Sequence[Measurement]) -> None:
+            seen.append(len(measurements))
+            self._registry.measure(right, measurements)
+
+    pool = bench.pool(lambda task: Act(Evaluation(0.0), 8.9), n_workers)
+    wait = pool.wait
+
+    def report(timeout_s: float) -> list[Event]:
+        events = wait(timeout_s)
+        step = int(2 * bench.clock.now)
+        return [*events, *(Progress(key, step, {"loss": 1.0}) for key in pool._running)]
+
+    pool.wait = report  # type: ignore[method-assign]
+    bench.driver(pool, registry=Noting(bench.registry)).run()
+    assert len(seen) == n_stored
+    assert sum(seen) >= 16
 
 
 # ---- experiments of milliseconds
