@@ -284,3 +284,12 @@ def test_a_target_that_was_edited_by_hand_is_told(project: Path) -> None:
     model.write_text(model.read_text().replace("0.5", "0.75"))
     (edited,) = look("deploy target", Verdict.WARNING)
     assert "model.py was edited by hand since version" in edited.detail
+
+
+def test_a_lock_of_nobody_the_registry_knows_is_a_warning(project: Path) -> None:
+    deploy(0.5)
+    (project / "experiments.db.owners").mkdir()
+    (project / "experiments.db.owners" / "0123456789abcdef.lock").touch()
+    (found,) = look("owners", Verdict.WARNING)
+    assert "1 killed orchestrator that the registry has never heard of" in found.detail
+    assert is_healthy(doctor())
