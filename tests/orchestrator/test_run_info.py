@@ -13,6 +13,7 @@ from orchestrator.run_info import run_info, without_secrets
 def test_passwords_in_urls_are_taken_out() -> None:
     given = ["orchestrator", "--db", "postgresql://me:hunter2@host/db", "--study", "a@b"]
     assert without_secrets(given) == ["orchestrator", "--db", "postgresql://***@host/db", "--study", "a@b"]
+    assert without_secrets(["postgresql://host/db?password=hunter2"]) == ["postgresql://host/db?password=***"]
 
 
 def test_it_is_json_and_tells_what_matters(tmp_path: Path) -> None:
