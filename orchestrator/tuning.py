@@ -88,7 +88,7 @@ def tune(
         objective: `objective(params) -> float | dict`, or `objective(params, report)`. Any function will do,
             lambdas and closures included: it travels by value to worker processes.
         space: where to search.
-        method: a generator's name: bayesian, random or grid.
+        method: a generator's name: one of `tuner.generators.METHODS`.
         configs: how many candidates; None for grid's whole design.
         direction: "minimize" or "maximize".
         metric: the key of the value where the objective returns a dict.

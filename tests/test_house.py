@@ -39,6 +39,7 @@ DOORS = {
     "alembic": ("tuner/registry/",),
     "pysqlite3": ("tuner/registry/",),
     "psycopg": ("tuner/registry/",),
+    "scipy": ("tuner/generators/",),
     "skopt": ("tuner/generators/bayesian",),
     "xgboost": ("retrain/models/xgboost.py",),
     "ray": ("orchestrator/ray_",),

@@ -15,6 +15,8 @@ _ENGINES = {
     "bayesian": ("tuner.generators.bayesian", "BayesianGenerator"),
     "grid": ("tuner.generators.grid", "GridGenerator"),
     "random": ("tuner.generators.random", "RandomGenerator"),
+    "sobol": ("tuner.generators.sobol", "SobolGenerator"),
+    "lhs": ("tuner.generators.lhs", "LatinHypercubeGenerator"),
 }
 
 METHODS: tuple[str, ...] = tuple(_ENGINES)

@@ -139,6 +139,10 @@ class CategoricalParam:
         """Map u in [0, 1) to a choice, each with the same chance."""
         return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
 
+    def to_unit(self, value: Value) -> float:
+        """Return the middle of the positions that `from_unit` maps to a choice."""
+        return (self.index_by_key[typed(value)] + 0.5) / len(self.choices)
+
     @property
     def n_dims(self) -> int:
         """Columns of the encoding: one for each choice."""

@@ -216,6 +216,17 @@ class NumericParam(ABC):
         short = self.shortened(value)
         return short if low <= short <= high else value
 
+    def to_unit(self, value: float) -> float:
+        """Return a position that `from_unit` maps to a value; 0.5 for a constant."""
+        if self.low == self.high:
+            return 0.5
+        if self.log:
+            start, end = self._log_range(self.low, self.high)
+            return (math.log(value) - start) / (end - start)
+        if self.n_values is not None:
+            return (self.index_of(value) + 0.5) / self.n_values
+        return float((value - self.low) / (self.high - self.low))
+
     def _scaled(self, u: float, low: Any, high: Any) -> Any:
         if self.log:
             start, end = self._log_range(low, high)
