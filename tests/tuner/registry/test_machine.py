@@ -316,7 +316,7 @@ class ExperimentsMachine(_Machine):
 
     @rule(pick=PICK, outcome=st.sampled_from(Outcome))
     def claim_and_fail(self, pick: int, outcome: Outcome) -> None:
-        """At once, so that limits are reached; what was reported on the way is not part of the next attempt."""
+        """At once, so that limits are reached; what it reported is not part of the next attempt."""
         n_claims = len(self.claims)
         self.claim(pick, 1)
         if len(self.claims) > n_claims:
