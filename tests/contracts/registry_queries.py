@@ -213,7 +213,7 @@ class QueriesContract(RegistryFixtures):
 
     def test_failures_are_told_once_for_each_error(self, registry: Registry, study: Study) -> None:
         registry.add(study, some(6))
-        ends = [
+        ends: list[Evaluation | Failure] = [
             Failure(Outcome.ERROR, "no gold"),
             Failure(Outcome.TIMEOUT, "no gold"),
             Failure(Outcome.ERROR, "no gold"),

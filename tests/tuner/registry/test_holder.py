@@ -22,8 +22,8 @@ sys.stdin.read()
 """
 
 
-def refused(path: Path, begin: str) -> tuple[int, str]:
-    """Who holds the lock, and what a writer is told."""
+def refused(path: Path, begin: str) -> tuple[str, str]:
+    """Who holds the lock, by number and name, and what a writer is told."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, path, begin], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -34,16 +34,16 @@ def refused(path: Path, begin: str) -> tuple[int, str]:
             pytest.raises(BusyError) as caught,
         ):
             registry.log("note", "x")
+        name = Path(f"/proc/{holder.pid}/comm").read_text().strip()
         holder.communicate()
-    return holder.pid, str(caught.value)
+    return f"pid {holder.pid} ({name})", str(caught.value)
 
 
 @pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_the_process_that_writes_is_named(path: Path, begin: str) -> None:
     open_registry(path, create=True).close()
-    pid, said = refused(path, begin)
-    name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
-    assert said == f"{path} is locked by pid {pid} ({name}) for longer than the busy timeout."
+    holder, said = refused(path, begin)
+    assert said == f"{path} is locked by {holder} for longer than the busy timeout."
 
 
 def test_the_process_that_writes_is_named_without_wal(path: Path, stdlib_sqlite: None) -> None:
