@@ -51,7 +51,7 @@ _AT_LEAST_ZERO = click.IntRange(min=0)
 
 
 @click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
-@click.option("--method", metavar="M", help="Propose candidates: bayesian, random, grid, sobol, lhs.")
+@click.option("--method", metavar="M", help="Propose candidates: bayesian, random, grid, sobol, lhs ...")
 @click.option("--configs", metavar="N", type=_AT_LEAST_ONE, help="How many: 20; for grid, its whole design.")
 @click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Experiments at a time; one per core.")
 @click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local: processes, no Ray.")

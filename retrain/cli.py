@@ -304,7 +304,7 @@ class _VersionNumber(click.ParamType[int | str]):
 
 @click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
 @click.option("--tune", is_flag=True, help="Write candidates for the orchestrator to run.")
-@click.option("--tune-method", metavar="M", help="How: bayesian (default), random, grid, sobol, lhs.")
+@click.option("--tune-method", metavar="M", help="How: bayesian (default), random, grid, sobol ...")
 @click.option(
     "--tune-configs", metavar="N", type=_AtLeast(1), help="How many: 20; for grid, its whole design."
 )

@@ -40,7 +40,7 @@ DOORS = {
     "pysqlite3": ("tuner/registry/",),
     "psycopg": ("tuner/registry/",),
     "scipy": ("tuner/generators/",),
-    "skopt": ("tuner/generators/bayesian",),
+    "skopt": ("tuner/generators/skopt.py",),
     "xgboost": ("retrain/models/xgboost.py",),
     "ray": ("orchestrator/ray_",),
     "click": ("retrain/cli.py", "orchestrator/cli.py"),

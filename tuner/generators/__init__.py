@@ -17,6 +17,9 @@ _ENGINES = {
     "random": ("tuner.generators.random", "RandomGenerator"),
     "sobol": ("tuner.generators.sobol", "SobolGenerator"),
     "lhs": ("tuner.generators.lhs", "LatinHypercubeGenerator"),
+    "skopt-gp": ("tuner.generators.skopt", "SkoptGaussianProcessGenerator"),
+    "skopt-rf": ("tuner.generators.skopt", "SkoptForestGenerator"),
+    "skopt-et": ("tuner.generators.skopt", "SkoptExtraTreesGenerator"),
 }
 
 METHODS: tuple[str, ...] = tuple(_ENGINES)
