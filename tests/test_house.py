@@ -40,7 +40,7 @@ DOORS = {
     "pysqlite3": ("tuner/registry/",),
     "psycopg": ("tuner/registry/",),
     "scipy": ("tuner/generators/",),
-    "skopt": ("tuner/generators/skopt.py",),
+    "skopt": ("tuner/generators/skopt.py", "tuner/generators/bayesian/"),
     "xgboost": ("retrain/models/xgboost.py",),
     "ray": ("orchestrator/ray_",),
     "click": ("retrain/cli.py", "orchestrator/cli.py"),
