@@ -46,6 +46,10 @@ class Mutant:
     expected: Collection[str]
     drops: tuple[str, ...] = field(default=())
 
+    def caught_by(self, violations: Sequence[str]) -> list[str]:
+        """The invariants that were found broken, out of those that it must break."""
+        return sorted({violation.split()[0] for violation in violations} & set(self.expected))
+
 
 def _replace(where: object, name: str, by: Callable[..., Any]) -> None:
     mock.patch.object(where, name, by).start()

@@ -4,7 +4,7 @@ from retrain.tables import render, to_json
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.run import Report
 
-__all__ = ["caught_by", "print_mutants", "print_report"]
+__all__ = ["print_mutants", "print_report"]
 
 _MOST_SHOWN = 20
 
@@ -24,24 +24,15 @@ def print_report(report: Report, output: str) -> int:
     return 1 if report.violations else 0
 
 
-def caught_by(name: str, report: Report) -> list[str]:
-    """The invariants that a mutant broke, out of those that it must break."""
-    broken = {violation.split()[0] for violation in report.violations}
-    return sorted(broken & set(MUTANTS[name].expected))
+def print_mutants(reports: dict[str, list[Report]], seconds: float, output: str) -> int:
+    """Print one row per mutant; 1 where one was not caught, or where a run without any broke a rule.
 
-
-def print_mutants(reports: dict[str, Report], seconds: float, output: str) -> int:
-    """Print one row per mutant; 1 where one was not caught, or where the run without any broke a rule."""
-    control = reports["none"]
-    caught = {name: caught_by(name, reports[name]) for name in MUTANTS}
-    rows = [
-        _row(
-            "none",
-            "the same strikes, nothing broken",
-            "clean" if not control.violations else "BROKEN",
-            control,
-        )
-    ]
+    Each has its runs, of which only the last one may have caught it.
+    """
+    violations = [violation for report in reports["none"] for violation in report.violations]
+    caught = {name: mutant.caught_by(reports[name][-1].violations) for name, mutant in MUTANTS.items()}
+    verdict = "BROKEN" if violations else "clean"
+    rows = [_row("none", "the same strikes, nothing broken", verdict, reports["none"])]
     rows += [
         _row(name, mutant.says, ", ".join(caught[name]) or "NOT CAUGHT", reports[name])
         for name, mutant in MUTANTS.items()
@@ -53,17 +44,19 @@ def print_mutants(reports: dict[str, Report], seconds: float, output: str) -> in
         )
     else:
         print(render(rows, list(rows[0])))
-        for violation in control.violations[:_MOST_SHOWN]:
+        for violation in violations[:_MOST_SHOWN]:
             print(f"violation without a mutant: {violation}")
         print(f"{n_caught}/{len(MUTANTS)} mutants caught, {seconds:.0f} s")
-    return 0 if n_caught == len(MUTANTS) and not control.violations else 1
+    return 0 if n_caught == len(MUTANTS) and not violations else 1
 
 
-def _row(name: str, says: str, verdict: str, report: Report) -> dict[str, object]:
+def _row(name: str, says: str, verdict: str, reports: list[Report]) -> dict[str, object]:
+    report = reports[-1]
     return {
         "mutant": name,
         "defect": says,
         "caught by": verdict,
+        "seeds": len(reports),
         "violations": len(report.violations),
         "lost": report.verdict.lost,
         "duplicated": report.verdict.duplicated,
