@@ -13,7 +13,7 @@ from tuner.registry.engine import connect as raw_connect
 from tuner.registry.engine import dbapi, is_sound
 
 N_COMMITS = 600
-_CHECKPOINT_BYTES = 1000 * 4096  # SQLite's own: after a commit that finds the log this long
+_CHECKPOINT_BYTES = 4000 * 4096  # `wal_autocheckpoint`: after a commit that finds the log this long
 
 
 def largest_log(connect: Connect, path: Path) -> int:
@@ -23,7 +23,7 @@ def largest_log(connect: Connect, path: Path) -> int:
     log = path.with_name(f"{path.name}-wal")
     largest = 0
     for n in range(N_COMMITS):
-        registry.log("note", "x" * 20_000, n=n)
+        registry.log("note", "long", text="x" * 100_000, n=n)
         largest = max(largest, log.stat().st_size)
     return largest
 
