@@ -20,6 +20,9 @@ _ENGINES = {
     "skopt-gp": ("tuner.generators.skopt", "SkoptGaussianProcessGenerator"),
     "skopt-rf": ("tuner.generators.skopt", "SkoptForestGenerator"),
     "skopt-et": ("tuner.generators.skopt", "SkoptExtraTreesGenerator"),
+    "tpe": ("tuner.generators.optuna", "TpeGenerator"),
+    "cmaes": ("tuner.generators.optuna", "CmaEsGenerator"),
+    "gp": ("tuner.generators.optuna", "OptunaGaussianProcessGenerator"),
 }
 
 METHODS: tuple[str, ...] = tuple(_ENGINES)
