@@ -1,8 +1,10 @@
 """Results that the registry would not take: kept beside it, and stored once at the next start, or dropped."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 
@@ -100,16 +102,77 @@ def test_a_death_between_storing_and_removing_the_file_stores_nothing_twice(
     assert bench.states() == {State.COMPLETE: 1, State.RUNNING: 2}
 
 
-def test_what_is_not_of_this_registry_or_not_whole_is_dropped_and_said_so(
+def test_what_is_of_another_registry_waits_for_it(
     bench: Bench, spill: Spill, claims: list[Claim], told: list[str], tmp_path: Path
 ) -> None:
-    spill.keep([(claims[0], Evaluation(0.75)), (claims[1], Evaluation(0.5))], HERE)
-    lines = spill.path.read_text().splitlines()
-    spill.path.write_text(f"{lines[0]}\n[]\n{lines[1][:40]}")  # the last write was torn
-    next_start(tmp_path / "another.db", spill, told).close()
-    name = claims[0].experiment.public_id
-    torn = "dropped a line of experiments.db.spill.jsonl that is not whole"
-    assert told == [f"dropped the value 0.75 kept for {name}: it is not in this registry", torn, torn]
+    spill.keep([(claims[0], Evaluation(0.75))], HERE)
+    with open_registry(tmp_path / "another.db", create=True) as another:
+        spill.bring_in(another, told.append)
+        spill.keep([(claims[1], Evaluation(0.5))], HERE)
+        spill.bring_in(another, told.append)
+    spill.bring_in(bench.registry, told.append)
+    assert told == [
+        "left 1 result in experiments.db.spill.jsonl: not of this registry",
+        "left 2 results in experiments.db.spill.jsonl: not of this registry",
+        "stored 2 results kept in experiments.db.spill.jsonl, which the registry had refused",
+    ]
+    assert bench.states() == {State.COMPLETE: 2, State.RUNNING: 1}
+    assert not list(tmp_path.glob("*.spill.jsonl*"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"[]",
+        b"5",
+        b'{"evaluation": 5}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"evaluation": {"value": NaN, "metrics": {}, "measurements": []}}',
+        b'{"experiment": "a", "evaluation": {"value": "0.5", "metrics": {}, "measurements": []}}',
+        b'{"experiment": 1, "provenance": {}, "failure": {"outcome": "no", "measurements": []}}',
+    ],
+    ids=lambda damage: damage[:20],
+)
+def test_a_line_that_is_damaged_costs_no_other(
+    bench: Bench, spill: Spill, claims: list[Claim], told: list[str], damage: bytes
+) -> None:
+    spill.keep([(claims[0], Evaluation(0.75))], HERE)
+    spill.path.write_bytes(damage + b"\n" + spill.path.read_bytes())
+    spill.bring_in(bench.registry, told.append)
+    assert told == [
+        "dropped a line of experiments.db.spill.jsonl that is not whole",
+        "stored 1 result kept in experiments.db.spill.jsonl, which the registry had refused",
+    ]
+
+
+def test_what_is_kept_after_a_line_that_was_torn_is_whole(
+    bench: Bench, spill: Spill, claims: list[Claim], told: list[str]
+) -> None:
+    spill.keep([(claims[0], Evaluation(0.75))], HERE)
+    spill.path.write_bytes(spill.path.read_bytes()[:-40])  # killed while it wrote
+    spill.keep([(claims[1], Evaluation(0.5))], HERE)
+    spill.bring_in(bench.registry, told.append)
+    assert told[-1] == "stored 1 result kept in experiments.db.spill.jsonl, which the registry had refused"
+
+
+def test_two_that_start_at_once_both_go_on(bench: Bench, spill: Spill, claims: list[Claim]) -> None:
+    """Each stores what the other has not, and finds the file gone while it waits for it."""
+    for _ in range(20):
+        spill.keep([(claims[0], Evaluation(0.75))], HERE)
+        with ThreadPoolExecutor(2) as both:
+            list(both.map(lambda told: spill.bring_in(bench.registry, told.append), ([], [])))
+    assert not spill.path.exists()
+    assert bench.states() == {State.COMPLETE: 1, State.RUNNING: 2}
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_a_clear_error(
+    bench: Bench, spill: Spill, told: list[str], make: Callable[[Path], None]
+) -> None:
+    make(spill.path)
+    with pytest.raises(StorageError, match="cannot be read or written"):
+        spill.bring_in(bench.registry, told.append)
 
 
 def test_a_registry_that_still_refuses_leaves_the_file(

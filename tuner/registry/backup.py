@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tuner.errors import StorageError, UsageError
 from tuner.registry.base import RegistryReader
+from tuner.registry.checks import refuse_orphaned_log
 from tuner.registry.engine import Database
 from tuner.registry.opening import folder_lock, remove_database
 from tuner.registry.sql import Read
@@ -42,6 +43,7 @@ def backup(registry: RegistryReader, path: str | Path) -> Path:
         raise UsageError(f"A backup never replaces a file, but {target} exists.", "Name another file.")
     if not target.parent.is_dir():
         raise UsageError(f"A backup is written into a folder that exists, but there is no {target.parent}.")
+    refuse_orphaned_log(target)
     with folder_lock(target.parent), registry.reading() as read:
         copy_database(read, target)
     return target

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import stat
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "locate",
     "nothing_at",
     "outdated",
+    "refuse_orphaned_log",
 ]
 
 _MAGIC = b"SQLite format 3\0"
@@ -78,6 +80,24 @@ def is_missing_or_empty(path: Path) -> bool:
         return path.stat().st_size == 0
     except FileNotFoundError:
         return True
+
+
+def refuse_orphaned_log(path: Path) -> None:
+    """Look for the log of a database that is no longer at this path, before another is put there.
+
+    The log of one that was moved away or removed would be read into whatever takes its place: the new one
+    would be damaged, and the commits in the log would be lost to the old one.
+
+    Raises:
+        StorageError: there is such a log. It was not touched.
+    """
+    for log in (path.with_name(path.name + ending) for ending in ("-wal", "-journal")):
+        if not is_missing_or_empty(log):
+            raise StorageError(
+                f"{path} is gone, but its log {log.name} is still there, with commits that only both together"
+                " have. It was not touched.",
+                f"Put the registry back beside it; or to give it up: rm {shlex.quote(str(log))}",
+            )
 
 
 def nothing_at(path: Path) -> NotFoundError:

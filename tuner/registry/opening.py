@@ -16,6 +16,7 @@ from tuner.registry.checks import (
     is_missing_or_empty,
     locate,
     nothing_at,
+    refuse_orphaned_log,
 )
 from tuner.registry.engine import Database
 from tuner.registry.mounts import file_system, is_network, mount_table
@@ -96,6 +97,7 @@ def _create(path: Path, *, with_wal: bool) -> None:
     with folder_lock(path.parent):
         if not is_missing_or_empty(path):
             return  # another process was first
+        refuse_orphaned_log(path)
         fresh = path.with_name(f".{path.name}.new")
         remove_database(fresh)  # left by a process that was killed here
         try:

@@ -19,6 +19,7 @@ from tests.tuner.registry.together import in_child
 from tuner.errors import NotARegistryError, NotFoundError, RetrainError, StorageError, UsageError
 from tuner.experiment import Evaluation
 from tuner.registry import open_registry
+from tuner.registry.backup import backup
 from tuner.registry.base import writable
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION
 from tuner.registry.sqlite_file import connect, dbapi, is_sound
@@ -377,6 +378,32 @@ def test_commits_still_in_the_wal_after_a_crash_are_there(ours: Path) -> None:
     with open_registry(copy, create=False, read_only=True) as registry:
         assert len(registry.experiments()) == 11
     with open_registry(copy, create=False) as registry:
+        assert len(registry.experiments()) == 11
+
+
+@pytest.mark.parametrize("gone", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["moved", "emptied"])
+def test_the_log_of_a_registry_that_is_gone_is_not_given_to_another(
+    ours: Path, gone: Callable[[Path], object]
+) -> None:
+    """It would damage the new one, and what it holds would be lost to the old one."""
+    if not is_sound(dbapi().sqlite_version_info):
+        pytest.skip("needs an SQLite that is safe in WAL mode: install pysqlite3")
+    copy, log = ours.with_name("copy.db"), ours.with_name("copy.db-wal")
+    with open_registry(ours, create=False) as registry:
+        registry.add(registry.studies()[0], some(1, first=10))
+        copy.write_bytes(ours.read_bytes())
+        log.write_bytes(ours.with_name("experiments.db-wal").read_bytes())
+        content, logged = copy.read_bytes(), log.read_bytes()
+        gone(copy)
+        with pytest.raises(StorageError, match=r"is gone, but its log copy\.db-wal") as caught:
+            open_registry(copy, create=True)
+        assert str(log) in caught.value.remedy
+        copy.unlink(missing_ok=True)
+        with pytest.raises(StorageError, match=r"is gone, but its log copy\.db-wal"):
+            backup(registry, copy)
+    assert log.read_bytes() == logged
+    copy.write_bytes(content)
+    with open_registry(copy, create=True) as registry:
         assert len(registry.experiments()) == 11
 
 
