@@ -9,7 +9,6 @@ from retrain.tables import signed
 from tuner.errors import NotFoundError, ParamsError, SpaceError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, Provenance, Study, loss_of
 from tuner.registry.base import RegistryReader
-from tuner.space import SearchSpace
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -131,6 +130,11 @@ def find_configuration(
     registry: RegistryReader, study: Study, provenance: Provenance, params: Params
 ) -> Experiment | None:
     """The latest of this provenance that ran exactly these parameters, as the study's space spells them."""
+    found = registry.find_scored(study, provenance, params=params)
+    if found is not None:
+        return found
+    from tuner.space import SearchSpace
+
     try:
         spelt = SearchSpace.from_dict(study.space).validate(params)
     except (ParamsError, SpaceError):  # of another space: its rows may be there all the same

@@ -22,7 +22,7 @@ from tuner.experiment import (
 )
 from tuner.registry.records import Attempt, Deployment, Event, ModelVersion, Run
 from tuner.registry.sql import Row
-from tuner.space import config_key
+from tuner.space.identity import config_key
 from tuner.space.values import brief, plain
 
 __all__ = [
