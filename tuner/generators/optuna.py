@@ -6,11 +6,10 @@ study resumes exactly. Configurations travel as points of the unit cube (see `cu
 hold; failures, which Optuna ignores, are told as the worst value.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from importlib import import_module
 from math import log
 from typing import Any, ClassVar
 
@@ -63,11 +62,13 @@ class _OptunaGenerator(RememberingGenerator):
         n_asked: int = 0,
     ) -> None:
         for package in self._needs:
-            if package not in sys.modules and find_spec(package) is None:
+            try:
+                import_module(package)
+            except ImportError as error:  # not installed, or in parts only
                 raise UsageError(
-                    f"The method {self.method} needs {package}, which is not installed.",
+                    f"The method {self.method} needs {package}, which cannot be imported: {error}.",
                     f"pip install {package}",
-                )
+                ) from None
         super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
         self._cube = Cube(space)
 
