@@ -53,6 +53,8 @@ class Spill:
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(file.fileno(), size)
+                    if not size:
+                        self.path.unlink()
                 raise
             _sync_folder(self.path)
 

@@ -264,6 +264,12 @@ from tuner.registry import open_registry
 registry = open_registry(sys.argv[1], create=False)
 claims = registry.claim(registry.studies()[0], 3)
 spill = Spill.of("sqlite:///" + sys.argv[1], Path())
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))
+try:
+    spill.keep([(claims[0], RICH)], HERE)
+except OSError:
+    assert not spill.path.exists()
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 spill.keep([(claims[0], RICH)], HERE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (spill.path.stat().st_size + 20, resource.RLIM_INFINITY))
 try:

@@ -3,10 +3,10 @@
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from tuner.errors import StorageError, UsageError
+from tuner.errors import NotARegistryError, StorageError, UsageError
 from tuner.registry.base import RegistryReader
 from tuner.registry.checks import refuse_orphaned_log
 from tuner.registry.engine import Database
@@ -55,9 +55,9 @@ def copy_database(read: Read, target: Path) -> None:
     The caller holds the lock of the folder: what a killed process left there half written is taken away.
     """
     fresh = target.with_name(f".{target.name}.new")
-    remove_database(fresh)
     try:
-        with _allowed_to_copy(read):
+        remove_database(fresh)
+        with _allowed_to_copy(read), _errors_of(target):
             read("VACUUM INTO ?", [str(fresh)])
         if is_sound(dbapi().sqlite_version_info):
             with sqlite_errors(target), closing(connect(fresh, "rw")) as copied:
@@ -66,9 +66,22 @@ def copy_database(read: Read, target: Path) -> None:
         fresh.replace(target)
         _sync(target.parent)
     except OSError as error:
-        raise StorageError(f"{target} could not be written: {error.strerror}.") from error
+        raise StorageError(
+            f"{target} could not be written: {error.strerror}.", "Name another file."
+        ) from error
     finally:
-        remove_database(fresh)
+        with suppress(OSError):  # a disk that is read-only has said so already
+            remove_database(fresh)
+
+
+@contextmanager
+def _errors_of(target: Path) -> Iterator[None]:
+    """What goes wrong is a matter of the copy, damage apart: that is in what is copied."""
+    try:
+        with sqlite_errors(target):
+            yield
+    except NotARegistryError as error:
+        raise (error.__cause__ or error) from None
 
 
 @contextmanager

@@ -5,14 +5,14 @@ A read is single statements without a transaction: short, and never in a writer'
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from tuner.errors import NotARegistryError
+from tuner.errors import BusyError, NotARegistryError, StorageError
 from tuner.registry.sqlite_file import OpenFile, connect, dbapi, is_sound, open_here
 from tuner.registry.trouble import sqlite_errors
 
@@ -67,8 +67,14 @@ class Database(OpenFile):
         """
         self._check_usable()
         self._check_in_place()
-        with sqlite_errors(self.path), self._writer.begin() as connection:
-            yield connection
+        try:
+            with sqlite_errors(self.path), self._writer.begin() as connection:
+                yield connection
+        except (BusyError, NotARegistryError):
+            raise
+        except StorageError:
+            self._make_room()
+            raise
         self._check_in_place()
 
     def write_beside_others(self) -> AbstractContextManager[Connection]:
@@ -77,6 +83,14 @@ class Database(OpenFile):
         SQLite knows one writer at a time: here it is `write`.
         """
         return self.write()
+
+    def _make_room(self) -> None:
+        """Where the disk is full, the next write need not be refused if it can begin the log anew.
+
+        SQLite empties the log only after a commit, and by itself no log is emptied that cannot grow.
+        """
+        with suppress(StorageError), self.read() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _check_in_place(self) -> None:
         """SQLite goes on writing to a file that was deleted, and nobody would ever see it."""

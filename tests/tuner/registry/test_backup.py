@@ -76,6 +76,32 @@ def test_a_backup_that_fails_leaves_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
+FULL = """
+import resource, sys
+from tuner.errors import StorageError
+from tuner.registry import open_registry
+from tuner.registry.backup import backup
+registry = open_registry(sys.argv[1], create=False, read_only=sys.argv[3] == "reader")
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+try:
+    backup(registry, sys.argv[2])
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("who", ["reader", "writer"])
+def test_a_copy_for_which_there_is_no_room_is_named(
+    registry: Registry, study: Study, path: Path, tmp_path: Path, who: str
+) -> None:
+    """And not the registry, which may be on another disk."""
+    target = tmp_path / "copy.db"
+    command = [sys.executable, "-c", FULL, str(path), str(target), who]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{target} could not be read or written")
+    assert [left for left in tmp_path.iterdir() if "copy" in left.name] == []
+
+
 def test_doctor_tells_the_facts(
     connect: Connect, registry: Registry, study: Study, path: Path, clock: Clock
 ) -> None:

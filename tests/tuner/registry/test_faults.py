@@ -21,6 +21,7 @@ from tuner.errors import BusyError, ClaimLostError, StorageError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Study
 from tuner.registry import Claim, ModelVersion, Registry, Run, StudySpec, open_registry
 from tuner.registry.engine import connect as raw_connect
+from tuner.registry.sqlite_file import dbapi, is_sound
 
 
 class Scene:
@@ -255,10 +256,14 @@ from tests.tuner.registry.reading import broken, content
 from tests.tuner.registry.test_faults import WRITES, Scene
 from tuner.errors import StorageError
 from tuner.registry import open_registry
+from tuner.registry.sqlite_file import connect
 for name in ("claim", "finish", "recover"):
     path = Path(sys.argv[1]) / f"{name}.db"
     scene = Scene(*(open_registry(path, create=True, clock=Clock()) for _ in range(2)))
     before = content(path)
+    reader = connect(path, "ro")  # holds the log as it is: else a refused write would make room for the next
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM experiments").fetchone()
     for n in itertools.count():
         size = max(file.stat().st_size for file in path.parent.glob(f"{name}.db*") if file.is_file())
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096 * n, resource.RLIM_INFINITY))
@@ -270,6 +275,7 @@ for name in ("claim", "finish", "recover"):
         else:
             break
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    reader.close()
     assert content(path) != before
     assert broken(path) == {}
     print(name, n)
@@ -310,6 +316,36 @@ def test_a_write_error_keeps_every_acknowledged_commit(connect: Connect, path: P
     kept, _, message = done.stdout.partition(" | ")
     assert "nothing of this step was written" in message
     assert len(content(path)["experiments"]) == int(kept) > 0
+
+
+LOG = """
+import resource, sys
+from tuner.errors import StorageError
+from tuner.registry import open_registry
+registry = open_registry(sys.argv[1], create=False)
+registry.heartbeat()
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
+refused = 0
+for n in range(400):
+    try:
+        registry.heartbeat()
+    except StorageError:
+        refused += 1
+        registry.heartbeat()
+print(refused)
+"""
+
+
+def test_a_log_that_cannot_grow_is_begun_anew(connect: Connect, path: Path) -> None:
+    """Else a full disk would refuse every write for as long as it is full, though nothing needs more room."""
+    if not is_sound(dbapi().sqlite_version_info):
+        pytest.skip("needs an SQLite that is safe in WAL mode: install pysqlite3")
+    registry = connect()
+    registry.add(registry.open_study(SPEC), some(1))
+    registry.close()
+    done = subprocess.run([sys.executable, "-c", LOG, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 1 <= int(done.stdout) <= 40
 
 
 @pytest.fixture
