@@ -1,6 +1,8 @@
 """Writing suggestions as WAITING rows, many at a time. Functions of an open connection."""
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ from tuner.registry.bulk import insert_rows
 from tuner.registry.schema import experiments, shapes
 from tuner.registry.sql import LAST_CHARACTER, marks, reading
 
-__all__ = ["Candidate", "add", "prepare"]
+__all__ = ["Candidate", "add", "nothing_collected", "prepare"]
 
 _COLUMNS = (
     "id",
@@ -56,6 +58,18 @@ class Candidate(NamedTuple):
     parent: str | None
 
 
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Keep the garbage collector from looking time and again through many rows that all live on."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
 def prepare(suggestions: Iterable[Suggestion]) -> list[Candidate]:
     """Do ahead of the transaction what needs no database, so that others wait for less.
 
@@ -64,7 +78,12 @@ def prepare(suggestions: Iterable[Suggestion]) -> list[Candidate]:
     """
     return [
         Candidate(
-            params, tuple(params), *codec.encode_params(params), one.method, dict(one.reason), one.parent
+            params,
+            tuple(params),
+            *codec.encode_params(params),
+            one.method,
+            dict(one.reason) if one.reason else {},
+            one.parent,
         )
         for one in suggestions
         for params in (codec.plain_params(one.params),)

@@ -60,8 +60,6 @@ metadata = MetaData(
     }
 )
 
-_FINISHED = "('complete', 'pruned', 'failed')"
-
 
 def _finite(column: str) -> CheckConstraint:
     """Neither infinite nor NaN, which SQLite stores as NULL: other rules refuse that."""
@@ -73,9 +71,14 @@ def _json(column: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IS NULL OR json_valid({column})", name=f"{column}_json")
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+def _is_one_of(column: str, values: tuple[str, ...]) -> str:
+    """SQLite would sort the list of an IN anew for every row; an OR ends with the first that holds."""
+    return " OR ".join(f"{column} = '{value}'" for value in values)
+
+
+def _one_of(column: str, values: tuple[str, ...], *, nullable: bool = False) -> CheckConstraint:
+    rule = _is_one_of(column, values)
+    return CheckConstraint(f"{column} IS NULL OR {rule}" if nullable else rule, name=f"{column}_known")
 
 
 studies = Table(
@@ -189,12 +192,16 @@ experiments = Table(
     _one_of(
         "outcome",
         ("error", "timeout", "out_of_memory", "worker_lost", "non_finite", "bad_result", "cancelled"),
+        nullable=True,
     ),
     CheckConstraint("(state = 'failed') = (outcome IS NOT NULL)", name="failed_has_outcome"),
     CheckConstraint("(state = 'complete') = (value IS NOT NULL)", name="complete_has_value"),
     CheckConstraint("(value IS NOT NULL) = (provenance_id IS NOT NULL)", name="value_has_provenance"),
     CheckConstraint("(state = 'running') = (owner_id IS NOT NULL)", name="running_has_owner"),
-    CheckConstraint(f"(state IN {_FINISHED}) = (finished_at IS NOT NULL)", name="finished_has_time"),
+    CheckConstraint(
+        f"({_is_one_of('state', ('complete', 'pruned', 'failed'))}) = (finished_at IS NOT NULL)",
+        name="finished_has_time",
+    ),
     CheckConstraint("state = 'waiting' OR attempt > 0", name="attempt_counted"),
     CheckConstraint("std_error >= 0", name="std_error_positive"),
     CheckConstraint("length(config_hash) = 16", name="config_hash_length"),
@@ -264,7 +271,7 @@ attempts = Table(
     Column("message", Text),
     CheckConstraint("number > 0", name="number_positive"),
     CheckConstraint("(ended_at IS NULL) = (ending IS NULL)", name="ended_has_ending"),
-    _one_of("ending", ENDINGS),
+    _one_of("ending", ENDINGS, nullable=True),
     Index("uq_attempts_one_open", "experiment_id", unique=True, sqlite_where=text("ended_at IS NULL")),
     sqlite_strict=True,
     sqlite_with_rowid=False,

@@ -106,9 +106,10 @@ class SqlRegistry(SqlReader, Registry):
         run: Run | None = None,
         repeat: bool = False,
     ) -> list[Experiment]:
-        candidates = proposals.prepare(suggestions)
-        with self.database.write() as connection:
-            return proposals.add(connection, study, candidates, run=run, repeat=repeat, now=self._clock())
+        with proposals.nothing_collected():
+            candidates = proposals.prepare(suggestions)
+            with self.database.write() as connection:
+                return proposals.add(connection, study, candidates, run=run, repeat=repeat, now=self._clock())
 
     def claim(self, study: Study, n: int = 1) -> list[Claim]:
         if n < 0:

@@ -1,4 +1,9 @@
-"""Schema 2: states and efforts are counted as they change; fewer indexes; heartbeats that no clock moves."""
+"""Schema 2: states and efforts are counted as they change; fewer indexes; heartbeats that no clock moves.
+
+And rules that are quicker to check: `a = 'x' OR a = 'y'` for `a IN ('x', 'y')`, which says the same.
+"""
+
+import re
 
 from alembic import op
 
@@ -113,7 +118,34 @@ _TRIGGERS = (
 )
 
 
+_IN = re.compile(r"(\w+) IN \(([^)]*)\)")
+_NULLABLE = ("outcome", "ending")
+
+
+def _as_or(rule: re.Match[str]) -> str:
+    column, values = rule.groups()
+    spelt = " OR ".join(f"{column} = {value}" for value in re.split(r",\s*", values))
+    return f"{column} IS NULL OR {spelt}" if column in _NULLABLE else spelt
+
+
+def _spell_rules() -> None:
+    """Rewrite the CHECKs of all tables where they stand: sqlite.org/lang_altertable.html, "other changes"."""
+    bind = op.get_bind()
+    tables = bind.exec_driver_sql(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%CHECK (%'"
+    ).all()
+    version = bind.exec_driver_sql("PRAGMA schema_version").scalar_one()
+    bind.exec_driver_sql("PRAGMA writable_schema = ON")
+    for name, sql in tables:
+        bind.exec_driver_sql(
+            "UPDATE sqlite_schema SET sql = ? WHERE type = 'table' AND name = ?", (_IN.sub(_as_or, sql), name)
+        )
+    bind.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
+    bind.exec_driver_sql("PRAGMA writable_schema = OFF")
+
+
 def upgrade() -> None:
     """From schema 1. Counts what is there before the triggers count on."""
     for statement in (*_TABLES, *_ROWS, *_INDEXES, *_TRIGGERS):
         op.get_bind().exec_driver_sql(statement)
+    _spell_rules()
