@@ -114,48 +114,44 @@ def add(
         if number and not repeat:
             continue
         numbers[one.key] = number + 1
-        experiment = Experiment(
-            id=next_id + len(rows),
-            public_id=numbering.next(one.method),
-            study_id=study.id,
-            params=one.params,
-            method=one.method,
-            state=State.WAITING,
-            attempt=0,
-            created_at=now,
-            reason=one.reason,
-            parent=one.parent,
-            run_id=run_id,
-            seed=study.seed,
-            repeat=number,
+        id_, public_id = next_id + len(rows), numbering.next(one.method)
+        rows.append(
+            (  # as in _COLUMNS
+                id_,
+                public_id,
+                study.id,
+                run_id,
+                None if one.parent is None else parents[one.parent],
+                one.method,
+                shape_ids[one.names],
+                one.values,
+                one.key,
+                number,
+                study.seed,
+                codec.dump(one.reason) if one.reason else None,
+                now,
+            )
         )
-        parent_id = None if one.parent is None else parents[one.parent]
-        rows.append(_row(experiment, one, shape_ids[one.names], parent_id))
-        written.append(experiment)
+        written.append(
+            Experiment(
+                id=id_,
+                public_id=public_id,
+                study_id=study.id,
+                params=one.params,
+                method=one.method,
+                state=State.WAITING,
+                attempt=0,
+                created_at=now,
+                reason=one.reason,
+                parent=one.parent,
+                run_id=run_id,
+                seed=study.seed,
+                repeat=number,
+            )
+        )
     if rows:
         insert_rows(connection, experiments, _COLUMNS, rows)
     return written
-
-
-def _row(
-    experiment: Experiment, written_as: Candidate, shape_id: int, parent_id: int | None
-) -> tuple[Any, ...]:
-    """The values of `_COLUMNS`."""
-    return (
-        experiment.id,
-        experiment.public_id,
-        experiment.study_id,
-        experiment.run_id,
-        parent_id,
-        experiment.method,
-        shape_id,
-        written_as.values,
-        written_as.key,
-        experiment.repeat,
-        experiment.seed,
-        codec.dump(experiment.reason) if experiment.reason else None,
-        experiment.created_at,
-    )
 
 
 def _batches(values: Iterable[Any]) -> Iterable[list[Any]]:
