@@ -26,6 +26,7 @@ from retrain.console import (
     never_fail_to_encode,
     say,
     say_labelled,
+    stand_in_for_closed,
     wants_colour,
 )
 from retrain.passwords import without_password
@@ -188,6 +189,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         name: what the user typed, "retrain" or "orchestrator".
         arguments: the command line without the program; `sys.argv[1:]` when not given.
     """
+    stand_in_for_closed()
     for stream in (sys.stdout, sys.stderr):
         never_fail_to_encode(stream)
     instruction = os.environ.get(f"_{name.upper()}_COMPLETE")

@@ -16,6 +16,7 @@ __all__ = [
     "never_fail_to_encode",
     "say",
     "say_labelled",
+    "stand_in_for_closed",
     "wants_colour",
 ]
 
@@ -48,6 +49,18 @@ def wants_colour(stream: TextIO) -> bool:
 def may_ask() -> bool:
     """True where a question reaches a person: stdin and stderr are both terminals."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def stand_in_for_closed() -> None:
+    """Give the process the streams it was started without (`>&-`); they lead nowhere.
+
+    Else the next file that is opened would take their number, and what is printed there would end in it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, mode))
 
 
 def never_fail_to_encode(stream: TextIO) -> None:

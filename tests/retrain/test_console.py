@@ -302,6 +302,38 @@ def test_a_terminal_that_was_closed_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"worked to the end\n")
 
 
+CLOSED = """
+import os, sys
+from tests.retrain.test_console import emit, note, run
+def act(common):
+    with open(sys.argv[1], "w") as file:
+        emit("result")
+        print("said", file=sys.stderr)
+        for number in (1, 2):
+            os.write(number, b"noise")
+        file.write("kept")
+    sys.stdin.read()
+    return 7
+sys.exit(run(act, "ls"))
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_before_the_start_is_no_error(closed: str, tmp_path: Path) -> None:
+    """And no file that is opened later takes its place, to be printed into."""
+    kept = tmp_path / "kept"
+    script = f'exec "$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", script, "x", sys.executable, "-c", CLOSED, kept],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+    )
+    assert (done.returncode, kept.read_text()) == (7, "kept"), done.stderr
+    assert done.stdout == (b"" if " >&-" in f" {closed}" else b"result\nnoise")
+    assert done.stderr == (b"" if "2>&-" in closed else b"said\nnoise")
+
+
 def test_completion_knows_commands_and_options() -> None:
     variables = {"_TOOL_COMPLETE": "bash_complete", "COMP_WORDS": "tool ma", "COMP_CWORD": "1"}
     assert spawn(environment=variables)[:2] == (0, "plain,many\n")

@@ -96,9 +96,8 @@ class PostgresDatabase:
         """One connection of its own, outside the pool, that commits each statement."""
         self._check_usable()
         with postgres_errors(self.address):
-            url = self.address.url.set(drivername="postgresql")
-            given = url.render_as_string(hide_password=False)
-            connection = psycopg.connect(given, autocommit=True, **self._settings)
+            _, given = self.engine.dialect.create_connect_args(self.address.url)
+            connection = psycopg.connect(**{**given, **self._settings}, autocommit=True)
         _raw.add(connection)
         return connection
 

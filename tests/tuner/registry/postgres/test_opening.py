@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg.errors
 import pytest
@@ -269,3 +270,19 @@ def test_settings_in_the_url_win(url: str) -> None:
             for name in ("application_name", "lock_timeout")
         ]
     assert shown == ["mine", "77ms"]
+
+
+def test_a_database_and_a_password_may_have_odd_characters(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the pool of connections, and for the one that holds the owner's lock."""
+    name, password = "o dd/na%me+", "p@ss w/o:rd%+"
+    monkeypatch.setenv("PGPASSFILE", "/dev/null")
+    postgres_server.execute(f"DROP ROLE IF EXISTS {GUARDED}")
+    postgres_server.execute(f"CREATE ROLE {GUARDED} LOGIN SUPERUSER PASSWORD '{password}'")
+    postgres_server.execute(f'CREATE DATABASE "{name}"')
+    url = postgres_server.url(quote(name, safe=""), user=f"{GUARDED}:{quote(password, safe='')}")
+    with open_registry(url, create=True) as registry:
+        study = registry.open_study(SPEC)
+        registry.add(study, some(1))
+        assert len(registry.claim(study)) == 1
