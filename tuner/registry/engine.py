@@ -5,7 +5,7 @@ A read is single statements without a transaction: short, and never in a writer'
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from tuner.errors import BusyError, NotARegistryError, StorageError
 from tuner.registry.sqlite_file import OpenFile, connect, dbapi, is_sound, open_here
-from tuner.registry.trouble import sqlite_errors
+from tuner.registry.trouble import damaged, sqlite_errors
 
 __all__ = ["Database", "connect", "dbapi", "is_sound", "open_here"]
 
@@ -30,12 +30,13 @@ class Database(OpenFile):
         in_wal_mode: bool = False,
     ) -> None:
         self._identity: tuple[int, int] | None = None
+        self._size_bytes = 0
 
         def open_same() -> Any:
             self._check_in_place()
             connection = open_connection()
             if self._identity is None:
-                self._identity = _identity(path)
+                self._identity, self._size_bytes = _identity(path) or (None, 0)
             return connection
 
         self.engine: Engine = create_engine(
@@ -96,14 +97,29 @@ class Database(OpenFile):
         """SQLite goes on writing to a file that was deleted, and nobody would ever see it."""
         if self._identity is None:
             return
-        now = _identity(self.path)
+        now, size_bytes = _identity(self.path) or (None, 0)
         if now == self._identity:
+            if size_bytes < self._size_bytes:
+                self._check_whole(size_bytes)
+            self._size_bytes = size_bytes
             return
         what = "was deleted" if now is None else "was replaced by another file"
         raise NotARegistryError(
             f"{self.path} {what} while it was in use; nothing more is written to it.",
             "Put the registry back (or a backup of it) at that path, then start again.",
         )
+
+    def _check_whole(self, size_bytes: int) -> None:
+        """A file that shrank was emptied by a VACUUM, or cut off: then it is what a new connection finds.
+
+        Those that are open go on by what they remember of it, and see nothing.
+        """
+        if size_bytes == 0:
+            raise damaged(self.path, "it is empty")
+        with sqlite_errors(self.path), closing(connect(self.path, "ro")) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise damaged(self.path, found)
 
     def _release(self, *, here: bool) -> None:
         self.engine.dispose(close=here)
@@ -114,13 +130,13 @@ class Database(OpenFile):
         return [pool]
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file lies at a path; None where there is none."""
+def _identity(path: Path) -> tuple[tuple[int, int], int] | None:
+    """Which file lies at a path, and its size in bytes; None where there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return status.st_dev, status.st_ino
+    return (status.st_dev, status.st_ino), status.st_size
 
 
 def _begin(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """B18: a registry that is deleted or replaced while it is in use; B19: copies of it taken at any moment."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -67,6 +68,31 @@ def test_a_registry_that_is_replaced_during_a_write_did_not_take_it(
     monkeypatch.setattr(registry, "_clock", replace_and_say_the_time)
     with pytest.raises(NotARegistryError, match="was deleted"):
         registry.complete(claim, Evaluation(0.5), ON)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 100, 8192])
+def test_nothing_is_written_to_a_registry_that_was_cut_off(
+    registry: Registry, study: Study, path: Path, size_bytes: int
+) -> None:
+    """The connections that are open would go on, and say that all is well."""
+    [claim] = registry.claim(study)
+    os.truncate(path, size_bytes)
+    for write in (lambda: registry.complete(claim, Evaluation(0.5), ON), registry.heartbeat):
+        with pytest.raises(NotARegistryError):
+            write()
+
+
+def test_a_registry_may_be_vacuumed_while_it_is_in_use(registry: Registry, study: Study, path: Path) -> None:
+    with closing(raw_connect(path, "rw")) as raw:
+        raw.execute("CREATE TABLE mine AS SELECT zeroblob(1000000)")
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [claim] = registry.claim(study)
+        size_bytes = path.stat().st_size
+        raw.execute("DROP TABLE mine")
+        raw.execute("VACUUM")
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert path.stat().st_size < size_bytes
+    assert registry.complete(claim, Evaluation(0.5), ON).value == 0.5
 
 
 def test_it_may_come_back(registry: Registry, study: Study, path: Path) -> None:
