@@ -190,6 +190,13 @@ def test_variations_move_what_has_steps_by_one_at_least() -> None:
     assert {one["x"] for one in found} == {0.0, 1.0}
 
 
+def test_variations_have_no_more_digits_than_draws() -> None:
+    space = SearchSpace([FloatParam("rate", 1e-4, 1.0, log=True), FloatParam("x", 0.0, 1.0)])
+    found = variations(space, draws(space, 3, np.random.default_rng(1)), 100, np.random.default_rng(0))
+    assert all(len(f"{one['x']!r}") <= 11 for one in found)
+    assert all(float(f"{one['rate']:.9g}") == one["rate"] for one in found)
+
+
 def test_better_parents_have_more_children() -> None:
     space = SearchSpace([FloatParam("x", 0.0, 1.0), FloatParam("y", 0.0, 1.0)])
     parents = [{"x": 0.0, "y": 0.2}, {"x": 0.0, "y": 0.8}]

@@ -56,11 +56,11 @@ def _moved(param: Param, value: Value, step: float, pick: float) -> Value:
     assert isinstance(value, int | float)
     for shift in (step, -step):  # at a bound there is only one way to go
         if param.log:
-            moved = param.clip(exp(log(value) + shift * log(param.high / param.low)))
+            moved = param.shortened(param.clip(exp(log(value) + shift * log(param.high / param.low))))
         else:
-            moved = param.clip(value + shift * (param.high - param.low))
+            moved = param.shortened(param.clip(value + shift * (param.high - param.low)))
         if moved == value and param.n_values is not None:
             moved = param.clip(param.above(value) if shift > 0 else param.below(value))
         if moved != value:
             break
-    return moved  # type: ignore[no-any-return]
+    return moved
