@@ -137,6 +137,20 @@ class StudiesContract(RegistryFixtures):
         clock.now += 1
         assert registry.add(study, some(1, first=6))[0].public_id == "random_20231114_221321_001"
 
+    @pytest.mark.parametrize("n_before", [3, 900])
+    def test_many_at_once_know_what_the_study_has(
+        self, n_before: int, registry: Registry, study: Study
+    ) -> None:
+        """Fewer than are written, or more: looked up in another way."""
+        registry.add(registry.open_study(StudySpec("other", {}, "auc", SPEC.direction, {})), some(2000))
+        before = registry.add(study, some(n_before))
+        first = n_before - 2
+        written = registry.add(study, some(700, first=first))
+        assert [one.params["depth"] for one in written] == list(range(n_before, first + 700))
+        again = registry.add(study, some(700, first=first), repeat=True)
+        assert [one.repeat for one in again] == [1] * 700
+        assert registry.counts(study)[State.WAITING] == len(before) + len(written) + 700
+
     def test_a_configuration_is_written_once_per_study(
         self, registry: Registry, other: Registry, study: Study
     ) -> None:
