@@ -40,7 +40,7 @@ DOORS = {
     "pysqlite3": ("tuner/registry/",),
     "psycopg": ("tuner/registry/",),
     "scipy": ("tuner/generators/",),
-    "skopt": ("tuner/generators/skopt.py", "tuner/generators/bayesian/"),
+    "skopt": ("tuner/generators/skopt.py",),
     "optuna": ("tuner/generators/optuna.py",),
     "cmaes": ("tuner/generators/optuna.py",),
     "torch": ("tuner/generators/optuna.py",),

@@ -109,24 +109,30 @@ def _conditions(draw: DrawFn, earlier: Sequence[Param]) -> dict[str, list[Any]] 
 
 
 @st.composite
-def search_spaces(draw: DrawFn, max_blocks: int = 4, finite: bool = False) -> SearchSpace:
-    """A space of up to `max_blocks` parameters, sums and orders, with conditions and forbids among them."""
+def search_spaces(
+    draw: DrawFn, max_blocks: int = 4, finite: bool = False, constraints: bool = True
+) -> SearchSpace:
+    """A space of up to `max_blocks` parameters, sums and orders, with conditions and forbids among them.
+
+    Without `constraints`, of parameters and conditions alone.
+    """
     params: list[Param] = []
-    constraints: list[Constraint] = []
+    kept: list[Constraint] = []
+    kinds = ["free", "free", "sum", "order"] if constraints else ["free"]
     for number in range(draw(st.integers(1, max_blocks))):
         when = draw(_conditions(params))
-        kind = draw(st.sampled_from(["free", "free", "sum", "order"]))
+        kind = draw(st.sampled_from(kinds))
         if kind == "free":
             params.append(draw(_params(f"p{number}", when, finite)))
         else:
             members, constraint = draw(_groups(f"{kind}{number}", kind, when, finite))
             params += members
-            constraints += constraint
-    for _ in range(draw(st.integers(0, 3))):
+            kept += constraint
+    for _ in range(draw(st.integers(0, 3)) if constraints else 0):
         forbid = draw(_forbids(params))
-        if _builds(params, [*constraints, forbid]):
-            constraints.append(forbid)
-    return SearchSpace(draw(st.permutations(params)), constraints)
+        if _builds(params, [*kept, forbid]):
+            kept.append(forbid)
+    return SearchSpace(draw(st.permutations(params)), kept)
 
 
 @st.composite

@@ -221,7 +221,7 @@ class NumericParam(ABC):
         if self.low == self.high:
             return 0.5
         if self.log:
-            start, end = self._log_range(self.low, self.high)
+            start, end = self.log_range(self.low, self.high)
             return (math.log(value) - start) / (end - start)
         if self.n_values is not None:
             return (self.index_of(value) + 0.5) / self.n_values
@@ -229,7 +229,7 @@ class NumericParam(ABC):
 
     def _scaled(self, u: float, low: Any, high: Any) -> Any:
         if self.log:
-            start, end = self._log_range(low, high)
+            start, end = self.log_range(low, high)
             value = min(max(math.exp(start + u * (end - start)), low), high)
             return value if self.step is None else self.clip(value)
         if self.step is None:
@@ -238,8 +238,11 @@ class NumericParam(ABC):
         n_between = self.index_of(high) - first + 1
         return self.at(first + min(int(u * n_between), n_between - 1))
 
-    def _log_range(self, low: float, high: float) -> tuple[float, float]:
-        # Half a step on either side gives the end points of a lattice their fair share.
+    def log_range(self, low: float, high: float) -> tuple[float, float]:
+        """The logarithms between which a value from `low` to `high` is drawn, to be clipped from there.
+
+        Half a step further on either side, which gives the end points of a lattice their fair share.
+        """
         half = (self.step or 0) / 2
         return math.log(max(low - half, low / 2)), math.log(high + half)
 

@@ -1,16 +1,22 @@
-"""The Gaussian process, its targets and its candidates, against closed forms."""
+"""The Gaussian process, its targets, acquisition and candidates, against closed forms."""
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from tests.contracts.generator_contract import MIXED
 from tests.tuner.spaces import is_valid, search_spaces, seeds
 from tuner.experiment import Params
-from tuner.generators.bayesian.acquisition import KAPPA, lower_bounds
+from tuner.generators.bayesian.acquisition import log_expected_improvement, log_h
 from tuner.generators.bayesian.candidates import draws, variations
-from tuner.generators.bayesian.gaussian_process import GaussianProcess
+from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
+from tuner.generators.bayesian.posterior import Posterior
+from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.targets import scaled
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, config_key
@@ -25,13 +31,21 @@ def smooth(x: Array) -> Array:
     return np.asarray((y - y.mean()) / y.std())
 
 
-def dense(gp: GaussianProcess, x: Array, y: Array, at: Array) -> tuple[Array, Array]:
+def matern(a: Array, b: Array) -> Array:
+    """Matern 5/2 (Rasmussen and Williams 2006, equation 4.17), point by point."""
+    distance = np.linalg.norm(a[:, None] - b[None], axis=2)
+    return np.asarray((1 + math.sqrt(5) * distance + 5 / 3 * distance**2) * np.exp(-math.sqrt(5) * distance))
+
+
+def dense(member: _Member, x: Array, y: Array, at: Array) -> tuple[Array, Array]:
     """Equations 2.25 and 2.26 of Rasmussen and Williams (2006), solved densely."""
-    kernel, noise = gp._kernel, gp._noise
-    cross = kernel(at, x)
-    solved = np.linalg.solve(kernel(x) + noise * np.eye(len(x)), np.column_stack([y, cross.T]))
-    variance = np.diag(kernel(at)) - np.einsum("ij,ji->i", cross, solved[:, 1:])
-    return cross @ solved[:, 0], np.sqrt(variance)
+    x, at = x * member.scales, at * member.scales
+    cross = matern(at, x)
+    solved = np.linalg.solve(
+        matern(x, x) + member.noise * np.eye(len(x)), np.column_stack([y - member.mean, cross.T])
+    )
+    share = 1 - np.einsum("ij,ji->i", cross, solved[:, 1:])
+    return member.mean + cross @ solved[:, 0], np.sqrt(share * member.variance)
 
 
 # ---- the Gaussian process
@@ -42,8 +56,80 @@ def test_predictions_equal_the_closed_form(n: int, d: int) -> None:
     x, at = some_points(n, d), some_points(40, d, seed=1)
     y = smooth(x) if n > 1 else np.zeros(1)
     gp = GaussianProcess.fit(x, y)
-    for found, wanted in zip(gp.predict(at), dense(gp, x, y, at), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=2e-5)
+    each = [dense(member, x, y, at) for member in gp._members]
+    for member, wanted in zip(gp.members, each, strict=True):
+        for found, exact in zip(member.predict(at), wanted, strict=True):
+            np.testing.assert_allclose(found, exact, atol=2e-5)
+    # A mixture's mean and variance, by the law of total variance.
+    means, deviations = (np.array(part) for part in zip(*each, strict=True))
+    mean, deviation = gp.predict(at)
+    np.testing.assert_allclose(mean, means.mean(axis=0), atol=2e-5)
+    np.testing.assert_allclose(deviation**2, (deviations**2).mean(axis=0) + means.var(axis=0), atol=2e-5)
+
+
+def test_a_mean_and_a_variance_are_the_likeliest() -> None:
+    x, y = some_points(25, 2), smooth(some_points(25, 2)) + 3.0
+    for member in GaussianProcess.fit(x, y)._members:
+        inverse = np.linalg.inv(matern(x * member.scales, x * member.scales) + member.noise * np.eye(25))
+        assert member.mean == pytest.approx(inverse.sum(axis=0) @ y / inverse.sum())
+        rest = y - member.mean
+        assert member.variance == pytest.approx((rest @ inverse @ rest + 1) / 26)
+
+
+def test_the_columns_of_a_category_share_one_length_scale() -> None:
+    x = np.column_stack([some_points(20, 1), np.eye(3)[np.arange(20) % 3]])
+    y = smooth(x) + (np.arange(20) % 3)
+    for member in GaussianProcess.fit(x, (y - y.mean()) / y.std(), [0, 1, 1, 1])._members:
+        assert member.scales[1] == member.scales[2] == member.scales[3] != member.scales[0]
+
+
+# ---- hyperparameters
+
+
+def test_the_gradient_of_the_posterior_equals_finite_differences() -> None:
+    x = some_points(15, 4)
+    posterior = Posterior(x, smooth(x), [0, 1, 1, 2])
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        theta = posterior.center + rng.standard_normal(4) * [1.0, 1.0, 1.0, 0.5]
+        _, gradient = posterior.log_density(theta)
+        for i, step in enumerate(1e-5 * np.eye(4)):
+            ahead, behind = posterior.log_density(theta + step)[0], posterior.log_density(theta - step)[0]
+            assert gradient[i] == pytest.approx((ahead - behind) / 2e-5, rel=1e-4, abs=1e-4)
+
+
+def test_the_mode_is_the_top() -> None:
+    x = some_points(25, 3)
+    posterior = Posterior(x, smooth(x), range(3))
+    mode = posterior.mode()
+    rng = np.random.default_rng(0)
+    around = [posterior.log_density(mode + 0.3 * rng.standard_normal(4))[0] for _ in range(50)]
+    assert posterior.log_density(mode)[0] >= max(around)
+
+
+def test_draws_without_data_are_those_of_the_prior() -> None:
+    # One observation says nothing of length scales: its likelihood is nearly the same for all.
+    posterior = Posterior(np.full((1, 2), 0.5), np.zeros(1), [0, 1])
+    drawn = np.array(posterior.draws(posterior.center, 600, np.random.default_rng(0)))
+    # Standard errors of independent draws: 0.04 and 0.03. These depend a little on each other.
+    z = (drawn[:, :2] - posterior.center[:2]) / posterior.spread[:2]
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=0.2)
+    np.testing.assert_allclose(z.std(axis=0), 1.0, atol=0.15)
+
+
+def test_draws_follow_the_posterior() -> None:
+    # One parameter, so that the posterior can be integrated on a grid.
+    x = some_points(8, 1, 3)
+    y = np.sin(6 * x[:, 0])
+    posterior = Posterior(x, (y - y.mean()) / y.std(), [0])
+    lengths, noises = np.linspace(-3.9, 6.9, 160), np.linspace(-16.0, 0.0, 80)
+    logs = np.array([[posterior.log_density(np.array([a, b]))[0] for b in noises] for a in lengths])
+    weights = np.exp(logs - logs.max()).sum(axis=1)
+    wanted = float(lengths @ weights / weights.sum())
+    deviation = math.sqrt((lengths - wanted) ** 2 @ weights / weights.sum())
+    drawn = np.array(posterior.draws(posterior.mode(), 500, np.random.default_rng(1)))[:, 0]
+    assert abs(drawn.mean() - wanted) < 0.25 * deviation
+    assert drawn.std() == pytest.approx(deviation, rel=0.25)
 
 
 def test_it_learns_a_smooth_function_and_which_dimensions_matter() -> None:
@@ -65,9 +151,12 @@ def test_conditioning_equals_believing_the_mean() -> None:
         some_points(40, 3, 1),
     )
     gp = GaussianProcess.fit(x, y)
-    believed = dense(gp, np.vstack([x, new]), np.concatenate([y, gp.predict(new)[0]]), at)
-    for found, wanted in zip(gp.condition(new).predict(at), believed, strict=True):
-        np.testing.assert_allclose(found, wanted, atol=2e-5)
+    members = zip(gp._members, gp.members, gp.condition(new).members, strict=True)
+    for settings_, member, conditioned in members:
+        told = np.concatenate([y, member.predict(new)[0]])
+        believed = dense(settings_, np.vstack([x, new]), told, at)
+        for found, wanted in zip(conditioned.predict(at), believed, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
 def test_conditioning_leaves_the_model_it_came_from_alone() -> None:
@@ -98,17 +187,50 @@ def test_large_histories_are_thinned_and_keep_the_best() -> None:
     x = some_points(1500, 2)
     y = smooth(x)
     gp = GaussianProcess.fit(x, y)
-    kept = {tuple(row) for row in gp._x}
+    [only] = gp._members
+    kept = {tuple(row) for row in (only.x / only.scales).round(9)}
     assert len(kept) == 1000
-    assert {tuple(row) for row in x[np.argsort(y)[:500]]} <= kept
+    assert {tuple(row) for row in x[np.argsort(y)[:500]].round(9)} <= kept
     assert np.abs(gp.predict(x[:200])[0] - y[:200]).mean() < 0.1
 
 
-def test_lower_bounds_are_the_mean_less_some_deviations() -> None:
-    x, at = some_points(20, 2), some_points(50, 2, 1)
+# ---- the acquisition function
+
+
+@pytest.mark.parametrize("z", [5.0, 0.3, 0.0, -0.999, -1.001, -4.0, -12.0, -30.0])
+def test_log_h_equals_the_integral(z: float) -> None:
+    # h(z) = E[max(z - N, 0)]; exp(z**2 / 2) keeps the integral within floats.
+    scaled_tail, _ = quad(lambda t: t * math.exp(-t * t / 2 + t * min(z, 0.0)), 0, np.inf)
+    wanted = (
+        math.log(norm.pdf(z) + z * norm.cdf(z))
+        if z > 0
+        else math.log(scaled_tail) - z * z / 2 - math.log(2 * math.pi) / 2
+    )
+    assert log_h(np.array([z]))[0] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_log_h_is_finite_and_rises_everywhere() -> None:
+    z = np.concatenate([-np.logspace(150, -6, 400), np.logspace(-6, 8, 100)])
+    found = log_h(z)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) > 0).all()
+
+
+def test_expected_improvement_equals_its_average() -> None:
+    x, at = some_points(20, 2), some_points(30, 2, 1)
     gp = GaussianProcess.fit(x, smooth(x))
-    mean, deviation = gp.predict(at)
-    np.testing.assert_allclose(lower_bounds(gp, at), mean - KAPPA * deviation)
+    normal = np.random.default_rng(0).standard_normal(200_000)
+    gains = []
+    for member in gp.members:
+        best = member.predict(x)[0].min()
+        mean, deviation = member.predict(at)
+        gains.append(
+            [np.maximum(best - m - d * normal, 0).mean() for m, d in zip(mean, deviation, strict=True)]
+        )
+    found = np.exp(log_expected_improvement(gp, x, at))
+    likely = found > 1e-3  # where 200,000 draws can tell
+    assert likely.any()
+    np.testing.assert_allclose(found[likely], np.mean(gains, axis=0)[likely], rtol=0.1)
 
 
 # ---- targets
@@ -207,3 +329,59 @@ def test_better_parents_have_more_children() -> None:
     assert len(found) > 150
     assert first > len(found) / 2
     assert len({config_key(one) for one in found}) == len(found)
+
+
+# ---- many at once
+
+
+@settings(max_examples=60, deadline=None)
+@given(space=search_spaces(constraints=False), seed=seeds)
+def test_rows_stand_for_valid_configurations(space: SearchSpace, seed: int) -> None:
+    if all(param.n_values == 1 for param in space.params.values()):
+        return
+    rng, made = np.random.default_rng(seed), Rows(space)
+    drawn = made.draws(10, rng)
+    rows = np.vstack([drawn, made.variations(drawn[:3], 10, 0.5, rng)])
+    configs = [made.config(row) for row in rows]
+    assert all(is_valid(space, config) for config in configs)
+    np.testing.assert_allclose(made.encode(rows), space.encode(configs), atol=1e-6)
+    np.testing.assert_allclose(made.rows(configs), rows, atol=1e-6)
+
+
+def test_rows_are_drawn_as_configurations_are() -> None:
+    space = SearchSpace(
+        [IntParam("n", 1, 4), IntParam("m", 1, 100, log=True), CategoricalParam("kind", ["a", "b", "c"])]
+    )
+    rng = np.random.default_rng(0)
+    made = Rows(space)
+    ours = [made.config(row) for row in made.draws(4000, rng)]
+    theirs = [space.sample(rng) for _ in range(4000)]
+    for name, value in [("n", 1), ("n", 4), ("m", 1), ("m", 2), ("kind", "c")]:
+        shares = [sum(config[name] == value for config in configs) / 4000 for configs in (ours, theirs)]
+        assert shares[0] == pytest.approx(shares[1], abs=0.04)  # five standard errors
+
+
+def test_steps_move_by_one_value_at_least() -> None:
+    space = SearchSpace([IntParam("n", 1, 3), FloatParam("x", 0.0, 1.0, step=1.0), IntParam("one", 5, 5)])
+    made = Rows(space)
+    parent = made.rows([{"n": 2, "x": 0.0, "one": 5}])
+    found = [made.config(row) for row in made.variations(parent, 200, 0.01, np.random.default_rng(0))]
+    assert {one["n"] for one in found} == {1, 2, 3}
+    assert {one["x"] for one in found} == {0.0, 1.0}
+    assert all((one["n"], one["x"]) != (2, 0.0) for one in found)
+
+
+def test_what_a_move_makes_active_is_drawn() -> None:
+    space = SearchSpace(
+        [
+            CategoricalParam("booster", ["tree", "dart"]),
+            FloatParam("drop", 0.0, 1.0, when={"booster": ["dart"]}),
+        ]
+    )
+    made = Rows(space)
+    parent = made.rows([{"booster": "tree"}])
+    found = [made.config(row) for row in made.variations(parent, 300, 1.0, np.random.default_rng(0))]
+    drops = [float(str(one["drop"])) for one in found if "drop" in one]
+    assert len(set(drops)) > 50
+    assert max(drops) > 0.9
+    assert min(drops) < 0.1

@@ -1,30 +1,43 @@
-"""The acquisition function: how promising a configuration is, judged by the surrogate."""
+"""The acquisition function: how much a configuration promises, judged by the surrogate."""
+
+import math
 
 import numpy as np
-from skopt.acquisition import gaussian_lcb
+from scipy.special import erfcx, logsumexp, ndtr
 
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
-__all__ = ["KAPPA", "lower_bounds"]
+__all__ = ["log_expected_improvement", "log_h"]
 
-KAPPA = 1.96
-"""How many deviations below its mean a loss is hoped to lie."""
+_FAR = -1e6
 
 
-def lower_bounds(surrogate: Surrogate, x: Array) -> Array:
-    """Lower confidence bound, mean - KAPPA * deviation, at each row of `x`, (m, d) -> (m,). Least is best.
+def log_expected_improvement(surrogate: Surrogate, known: Array, x: Array) -> Array:
+    """Log E[max(best - loss, 0)] at each row of `x`, (m, d) -> (m,). Most is best.
 
-    Measured against expected improvement, it does as well one at a time and better in batches.
+    Its logarithm, since far from the best the improvement itself is too small for a float, and flat (Ament
+    et al. 2023, "Unexpected improvements to expected improvement for Bayesian optimization"). `best` is the
+    least mean at the `known` rows, finished and pending, as each member of the surrogate sees it: a lucky
+    measurement is not taken at its word. The expectation is over the members, too.
     """
-    return np.asarray(gaussian_lcb(x, _AsModel(surrogate), kappa=KAPPA))
+    logs = []
+    for member in surrogate.members:
+        best = float(member.predict(known)[0].min())
+        mean, deviation = member.predict(x)
+        logs.append(log_h((best - mean) / deviation) + np.log(deviation))
+    return np.asarray(logsumexp(logs, axis=0) - math.log(len(logs)))
 
 
-class _AsModel:
-    """A surrogate as scikit-optimize's acquisition functions call one."""
+def log_h(z: Array) -> Array:
+    """log(phi(z) + z Phi(z)), of the standard normal density and distribution; finite for |z| up to 1e150.
 
-    def __init__(self, surrogate: Surrogate) -> None:
-        self._surrogate = surrogate
-
-    def predict(self, x: Array, *, return_std: bool) -> tuple[Array, Array]:
-        assert return_std
-        return self._surrogate.predict(x)
+    Above -1 as it stands. Below, the sum cancels: phi is taken out of it and erfcx keeps the rest exact;
+    beyond -1e6 that rest is 1 / z**2.
+    """
+    z = np.asarray(z, dtype=float)
+    near = np.maximum(z, -1.0)
+    plain = np.log(np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi) + near * ndtr(near))
+    below = np.clip(z, _FAR, -1.0)
+    rest = np.log1p(-math.sqrt(math.pi / 2) * -below * erfcx(-below / math.sqrt(2)))
+    rest = np.where(z < _FAR, -2 * np.log(np.maximum(-z, 1.0)), rest)
+    return np.where(z > -1.0, plain, -(z**2) / 2 - math.log(2 * math.pi) / 2 + rest)

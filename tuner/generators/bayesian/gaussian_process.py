@@ -1,65 +1,114 @@
 # ruff: noqa: D102 - the contract in `surrogate` holds the docstrings
-"""A Gaussian process on scikit-optimize's kernels and regressor, with one fit and cheap conditioning."""
+"""A Gaussian process whose hyperparameters are not settled upon but drawn: a mixture of plain ones."""
 
-from math import log, sqrt
-from typing import Any, Self
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import minimize
-from skopt.learning import GaussianProcessRegressor
-from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
+from tuner.generators.bayesian.posterior import JITTER, Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
 __all__ = ["GaussianProcess"]
 
-_N_FOR_KERNEL = 80
 _N_FOR_MODEL = 1000
-_N_EVALUATIONS = 30
-_JITTER = 1e-8
-_LEAST_VARIANCE = 1e-12
+_N_FOR_POSTERIOR = 100
+_N_MEMBERS = 8
+_N_PREDICTED = 2000
+_LEAST_VARIANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One Gaussian process of fixed hyperparameters: Matern 5/2, a constant mean, noise.
+
+    Attributes:
+        scales: (d,), one over the length scale of each column.
+        noise: its variance in shares of the signal's.
+        x: (n, d), in length scales.
+        factor: lower Cholesky factor of the correlation of `x` with noise.
+        weights: factor^-1 (y - mean).
+    """
+
+    scales: Array
+    noise: float
+    mean: float
+    variance: float
+    x: Array
+    factor: Array
+    weights: Array
+
+    @classmethod
+    def of(cls, theta: Array, owners: Sequence[int], x: Array, y: Array) -> Self:
+        scales = np.exp(-theta[:-1])[list(owners)]
+        noise = math.exp(theta[-1]) + JITTER
+        scaled = x * scales
+        found = level(_correlations(scaled, scaled) + noise * np.eye(len(x)), y)
+        return cls(scales, noise, found.mean, found.variance, scaled, found.factor, found.whitened)
+
+    def condition(self, x: Array) -> Self:
+        scaled = x * self.scales
+        cross = solve_triangular(self.factor, _correlations(self.x, scaled), lower=True, check_finite=False)
+        rest = _correlations(scaled, scaled) - cross.T @ cross + self.noise * np.eye(len(x))
+        n = len(self.x)
+        factor = np.zeros((n + len(x), n + len(x)))
+        factor[:n, :n], factor[n:, :n] = self.factor, cross.T
+        factor[n:, n:] = cholesky(rest, lower=True, check_finite=False)
+        # What comes out at its mean tells nothing new: its share of the weights is zero.
+        weights = np.concatenate([self.weights, np.zeros(len(x))])
+        return replace(self, x=np.vstack([self.x, scaled]), factor=factor, weights=weights)
+
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        cross = solve_triangular(
+            self.factor, _correlations(self.x, x * self.scales), lower=True, check_finite=False
+        )
+        share = 1 - np.einsum("ij,ij->j", cross, cross)
+        return cross.T @ self.weights + self.mean, np.sqrt(np.maximum(share, _LEAST_VARIANCE) * self.variance)
 
 
 class GaussianProcess(Surrogate):
-    """Matern 5/2 with one length scale per dimension, a signal variance and a noise variance.
+    """Matern 5/2 with one length scale per parameter, averaged over what hyperparameters the data allow.
 
-    The kernel is fitted to at most 80 observations and the model to at most 1,000: the best, and as many
-    spread over the rest. Up to 1,000 observations, all are learned from.
+    With few observations many length scales are likely, and the best of them is a bold guess: eight draws
+    from the posterior (`Posterior.draws`) hedge it. The posterior is taken of at most 100 observations and
+    the model made of at most 1,000: the best, and as many spread over the rest. The larger the model, the
+    fewer the draws, so that the time to propose stays bounded; beyond 300 observations it is the mode alone.
     """
 
-    def __init__(self, kernel: Any, noise: float, x: Array, factor: Array, weights: Array) -> None:
-        """`factor`: lower Cholesky factor of the covariance of `x` with noise; `weights`: factor^-1 y."""
-        self._kernel, self._noise, self._x, self._factor, self._weights = kernel, noise, x, factor, weights
+    def __init__(self, members: Sequence[_Member]) -> None:
+        self._members = tuple(members)
 
     @classmethod
-    def fit(cls, x: Array, y: Array) -> Self:
+    def fit(cls, x: Array, y: Array, owners: Sequence[int] | None = None) -> Self:
+        owners = range(x.shape[1]) if owners is None else owners
         x, y = _thinned(x, y, _N_FOR_MODEL)
-        kernel, noise = _fitted_kernel(*_thinned(x, y, _N_FOR_KERNEL))
-        factor = cholesky(kernel(x) + noise * np.eye(len(x)), lower=True)
-        return cls(kernel, noise, x, factor, solve_triangular(factor, y, lower=True))
+        posterior = Posterior(*_thinned(x, y, _N_FOR_POSTERIOR), owners)
+        mode = posterior.mode()
+        n_members = _N_MEMBERS if len(x) <= 100 else _N_MEMBERS // 2 if len(x) <= 300 else 1
+        # Always the same stream: equal data must give an equal model in every process.
+        thetas = [mode] if n_members == 1 else posterior.draws(mode, n_members, np.random.default_rng(0))
+        return cls([_Member.of(theta, owners, x, y) for theta in thetas])
+
+    @property
+    def members(self) -> Sequence[Surrogate]:
+        return [type(self)([member]) for member in self._members]
 
     def condition(self, x: Array) -> Self:
-        n, m = len(self._x), len(x)
-        if m == 0:
-            return self
-        cross = self._whitened(x)
-        rest = self._kernel(x) - cross.T @ cross + self._noise * np.eye(m)
-        factor = np.zeros((n + m, n + m))
-        factor[:n, :n], factor[n:, :n] = self._factor, cross.T
-        factor[n:, n:] = cholesky(rest, lower=True)
-        # What comes out at its mean tells nothing new: its share of the weights is zero.
-        weights = np.concatenate([self._weights, np.zeros(m)])
-        return type(self)(self._kernel, self._noise, np.vstack([self._x, x]), factor, weights)
+        return type(self)([member.condition(x) for member in self._members]) if len(x) else self
 
     def predict(self, x: Array) -> tuple[Array, Array]:
-        cross = self._whitened(x)
-        variance = self._kernel.diag(x) - np.einsum("ij,ij->j", cross, cross)
-        return cross.T @ self._weights, np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
+        predicted = [member.predict(x) for member in self._members]
+        means, deviations = (np.array(part) for part in zip(*predicted, strict=True))
+        return means.mean(axis=0), np.sqrt((deviations**2).mean(axis=0) + means.var(axis=0))
 
-    def _whitened(self, x: Array) -> Array:
-        """factor^-1 K(own x, x), of shape (n, m)."""
-        return np.asarray(solve_triangular(self._factor, self._kernel(self._x, x), lower=True))
+
+def _correlations(a: Array, b: Array) -> Array:
+    """Of each row of `a` with each of `b`, both in length scales."""
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
+    return correlation(np.maximum(squares, 0.0))
 
 
 def _thinned(x: Array, y: Array, most: int) -> tuple[Array, Array]:
@@ -71,38 +120,3 @@ def _thinned(x: Array, y: Array, most: int) -> tuple[Array, Array]:
     even = np.linspace(n_best, len(y) - 1, most - n_best).round().astype(int)
     kept = np.sort(np.concatenate([order[:n_best], order[even]]))
     return x[kept], y[kept]
-
-
-def _fitted_kernel(x: Array, y: Array) -> tuple[Any, float]:
-    """The kernel without noise, and the noise variance, at the maximum of the posterior (few L-BFGS steps).
-
-    Length scales have the log-normal prior of Hvarfner, Hellsten and Nardi (2024, "Vanilla Bayesian
-    optimization performs great in high dimensions"), location sqrt(2) + log(d) / 2 and scale sqrt(3), and
-    start at its mode. Signal and noise variance are log-normal around 1 and exp(-4). The start does not
-    depend on an earlier fit, so that a resumed study fits what an uninterrupted one does.
-    """
-    d = x.shape[1]
-    location, start = sqrt(2) + log(d) / 2, np.exp(sqrt(2) + log(d) / 2 - 3)
-    matern = Matern(length_scale=np.full(d, start), length_scale_bounds=(1e-2, 1e3), nu=2.5)
-    kernel = ConstantKernel(1.0, (0.05, 20.0)) * matern + WhiteKernel(1e-2, (1e-6, 1.0))
-    model = GaussianProcessRegressor(kernel=kernel, optimizer=None, alpha=_JITTER).fit(x, y)
-    # theta is [log signal, log length scales, log noise].
-    center = np.concatenate([[0.0], np.full(d, location), [-4.0]])
-    spread = np.concatenate([[1.0], np.full(d, sqrt(3)), [1.0]])
-    jacobian = np.concatenate([[0.0], np.ones(d), [0.0]])
-
-    def negative_log_posterior(theta: Array) -> tuple[float, Array]:
-        likelihood, gradient = model.log_marginal_likelihood(theta, eval_gradient=True, clone_kernel=False)
-        z = (theta - center) / spread
-        return float(z @ z / 2 + jacobian @ theta - likelihood), z / spread + jacobian - gradient
-
-    found = minimize(
-        negative_log_posterior,
-        model.kernel_.theta,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=model.kernel_.bounds,
-        options={"maxfun": _N_EVALUATIONS},
-    )
-    fitted = model.kernel_.clone_with_theta(found.x)
-    return fitted.k1, float(fitted.k2.noise_level) + _JITTER

@@ -4,16 +4,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
+from math import exp, isfinite, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
-from tuner.generators.bayesian.acquisition import lower_bounds
-from tuner.generators.bayesian.candidates import draws, variations
+from tuner.generators.bayesian.acquisition import log_expected_improvement
+from tuner.generators.bayesian.candidates import draws
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
+from tuner.generators.bayesian.search import best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import Targets, scaled
 from tuner.generators.history import RememberingGenerator
@@ -25,11 +26,8 @@ __all__ = ["BayesianGenerator"]
 _N_INITIAL = 5
 _N_SUCCESSES = 2
 _N_REMOTE = 16
-_N_DRAWS = 100
-_N_VARIATIONS = 100
-_N_PARENTS = 5
+_N_PARENTS = 6
 _N_LISTED = 500
-_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,9 @@ class BayesianGenerator(RememberingGenerator):
             return None
         targets = scaled(losses)
         best_first = [finished[i] for i in np.argsort(targets.y, kind="stable")]
-        return _Belief(best_first, targets, GaussianProcess.fit(self.space.encode(finished), targets.y))
+        return _Belief(
+            best_first, targets, GaussianProcess.fit(self._encode(finished), targets.y, self._owners)
+        )
 
     def _most_remote(self, rng: np.random.Generator) -> tuple[Params, Mapping[str, Any]] | None:
         """The draw that is furthest from everything known (Mitchell 1991, best-candidate sampling)."""
@@ -105,41 +105,48 @@ class BayesianGenerator(RememberingGenerator):
     def _most_promising(
         self, belief: _Belief, rng: np.random.Generator
     ) -> tuple[Params, Mapping[str, Any]] | None:
-        surrogate = belief.surrogate.condition(self.space.encode(self.history.pending()))
-        candidates, bounds = self._candidates(belief, surrogate, rng)
-        # Rounded, so that the last bits of the arithmetic decide nothing; ties go to the first.
-        for index in np.argsort(bounds.round(_DIGITS), kind="stable"):
-            params = candidates[index]
+        pending = self._encode(self.history.pending())
+        surrogate = belief.surrogate.condition(pending)
+        known = np.vstack([self._encode(belief.finished), pending])
+
+        def score(x: Array) -> Array:
+            return log_expected_improvement(surrogate, known, x * self._weights)
+
+        found = (
+            best_first(self.space, belief.finished[:_N_PARENTS], score, rng)
+            if self._listed is None
+            else best_of_listed(self.space, self._listed, score)
+        )
+        for params, promise in found:
             if config_key(params) not in self.history:
-                return params, self._reason(params, belief.targets, surrogate, float(bounds[index]))
+                return params, self._reason(params, belief.targets, surrogate, promise)
         return None
 
-    def _candidates(
-        self, belief: _Belief, surrogate: Surrogate, rng: np.random.Generator
-    ) -> tuple[list[Params], Array]:
-        """What to choose from, with bounds: all of a small space, else of a search in two rounds."""
-        if self._listed is not None:
-            return self._listed, lower_bounds(surrogate, self.space.encode(self._listed))
-        near = variations(self.space, belief.finished[:_N_PARENTS], _N_VARIATIONS, rng)
-        candidates = draws(self.space, _N_DRAWS, rng) + near
-        bounds = lower_bounds(surrogate, self.space.encode(candidates))
-        parents = [candidates[i] for i in np.argsort(bounds.round(_DIGITS), kind="stable")[:_N_PARENTS]]
-        nearer = variations(self.space, parents, _N_VARIATIONS, rng)
-        return candidates + nearer, np.concatenate(
-            [bounds, lower_bounds(surrogate, self.space.encode(nearer))]
-        )
-
     def _reason(
-        self, params: Params, targets: Targets, surrogate: Surrogate, bound: float
+        self, params: Params, targets: Targets, surrogate: Surrogate, promise: float
     ) -> Mapping[str, Any]:
-        """Predicted value, its deviation, and the value hoped for, in the metric's own unit and direction."""
-        (mean,), (deviation,) = surrogate.predict(self.space.encode([params]))
+        """Predicted value, its deviation and the expected improvement, in the metric's own unit."""
+        (mean,), (deviation,) = surrogate.predict(self._encode([params]))
         numbers = {
             "mean": loss_of(targets.center + targets.scale * float(mean), self.direction),
             "std": targets.scale * float(deviation),
-            "hoped": loss_of(targets.center + targets.scale * bound, self.direction),
+            "expected_improvement": targets.scale * exp(promise),
         }
         return {"design": "model", **{name: number for name, number in numbers.items() if isfinite(number)}}
+
+    def _encode(self, configs: Sequence[Params]) -> Array:
+        return self.space.encode(configs) * self._weights
+
+    @cached_property
+    def _owners(self) -> list[int]:
+        """Which parameter each column of the encoding belongs to."""
+        return [i for i, param in enumerate(self.space.params.values()) for _ in range(param.n_dims)]
+
+    @cached_property
+    def _weights(self) -> Array:
+        """Of each column: two categories are as far apart as the two ends of a number's range."""
+        counts = [param.n_dims for param in self.space.params.values()]
+        return np.array([1.0 if n == 1 else sqrt(0.5) for n in counts for _ in range(n)])
 
     @cached_property
     def _listed(self) -> list[Params] | None:

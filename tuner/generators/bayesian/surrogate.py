@@ -1,6 +1,7 @@
 """The surrogate: what is believed of configurations that were not run. `Surrogate` is the seam."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -19,8 +20,16 @@ class Surrogate(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, x: Array, y: Array) -> Self:
-        """Learn from `x`, (n, d) in the unit cube, and `y`, (n,) of mean 0 and deviation 1 or all 0."""
+    def fit(cls, x: Array, y: Array, owners: Sequence[int] | None = None) -> Self:
+        """Learn from `x`, (n, d) in the unit cube, and `y`, (n,) of mean 0 and deviation 1 or all 0.
+
+        `owners`, (d,) ascending from 0, says which parameter each column belongs to; one each if not given.
+        """
+
+    @property
+    def members(self) -> "Sequence[Surrogate]":
+        """The equally likely models whose mixture this is; itself where it is one alone."""
+        return (self,)
 
     @abstractmethod
     def condition(self, x: Array) -> Self:

@@ -1,0 +1,177 @@
+"""Which hyperparameters of the Gaussian process the data leave likely: their posterior, its mode, draws.
+
+The hyperparameters are one length scale for each parameter and the noise's share of the signal variance, all
+as logarithms. The mean and the signal variance are not among them: at their best for given hyperparameters
+they have a closed form (Rasmussen and Williams 2006, section 2.7).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from tuner.generators.bayesian.surrogate import Array
+
+__all__ = ["JITTER", "Level", "Posterior", "correlation", "level"]
+
+JITTER = 1e-8
+"""Added to the noise, so that the covariance of points that coincide can still be factored."""
+
+_SQRT5 = math.sqrt(5)
+_LENGTHS = (math.log(0.02), math.log(1e3))
+_NOISES = (math.log(1e-7), 0.0)
+_NOISE_PRIOR = (-6.0, 1.5)
+_N_STEPS = 40
+_N_BURNED = 5
+_N_BETWEEN = 3
+_N_SHRINKS = 30
+
+
+def correlation(distance2: Array) -> Array:
+    """Matern 5/2 of squared distances >= 0, in length scales."""
+    distance = _SQRT5 * np.sqrt(distance2)
+    return np.asarray((1 + distance + distance**2 / 3) * np.exp(-distance))
+
+
+@dataclass(frozen=True)
+class Level:
+    """The best mean and signal variance for one covariance, given by its lower Cholesky `factor`.
+
+    `whitened` is factor^-1 (y - mean). The variance is held near 1, the targets' own, as if one more
+    observation of that size had been made: few points alone say little of it.
+    """
+
+    factor: Array
+    mean: float
+    variance: float
+    whitened: Array
+
+
+def level(covariance: Array, y: Array) -> Level:
+    """Find the level of `y`, (n,), under a covariance, (n, n).
+
+    Raises:
+        LinAlgError: the covariance is singular to working precision.
+    """
+    n = len(y)
+    factor = cholesky(covariance, lower=True, check_finite=False)
+    ones, given = solve_triangular(
+        factor, np.stack([np.ones(n), y], axis=1), lower=True, check_finite=False
+    ).T
+    mean = float(ones @ given / (ones @ ones))
+    whitened = given - mean * ones
+    return Level(factor, mean, float(whitened @ whitened + 1) / (n + 1), whitened)
+
+
+class Posterior:
+    """The posterior of the hyperparameters, up to a constant.
+
+    Length scales have the prior of Hvarfner, Hellsten and Nardi (2024, "Vanilla Bayesian optimization
+    performs great in high dimensions"): log-normal of location sqrt(2) + log(d) / 2 and scale sqrt(3), for d
+    parameters. So they grow with the number of parameters, and a space of 38 of them is not hopeless.
+
+    Args:
+        x: (n, d) in the unit cube.
+        y: (n,) of mean 0 and deviation 1, or all 0.
+        owners: (d,) ascending; which parameter each column belongs to, from 0. The columns of a category
+            share one length scale.
+    """
+
+    def __init__(self, x: Array, y: Array, owners: Sequence[int]) -> None:
+        self._y = y
+        self.n_params = owners[-1] + 1
+        self._gaps = np.zeros((self.n_params, len(x), len(x)))
+        for column, owner in zip(x.T, owners, strict=True):
+            self._gaps[owner] += (column[:, None] - column[None, :]) ** 2
+        location = math.sqrt(2) + math.log(self.n_params) / 2
+        self.center = np.array([location] * self.n_params + [_NOISE_PRIOR[0]])
+        self.spread = np.array([math.sqrt(3)] * self.n_params + [_NOISE_PRIOR[1]])
+        self._low, self._high = np.array([_LENGTHS] * self.n_params + [_NOISES]).T
+
+    def log_likelihood(self, theta: Array) -> float:
+        """Of `theta`, (n_params + 1,): logarithms of the length scales and of the noise's share."""
+        try:
+            found = level(self._covariance(self._distances(theta), theta), self._y)
+        except LinAlgError:
+            return -math.inf
+        return _log_likelihood(found)
+
+    def log_density(self, theta: Array) -> tuple[float, Array]:
+        """Likelihood and prior together, and the gradient."""
+        z = (theta - self.center) / self.spread
+        distances = self._distances(theta)
+        try:
+            found = level(self._covariance(distances, theta), self._y)
+        except LinAlgError:
+            return -1e10, np.zeros_like(theta)
+        inverse = cho_solve((found.factor, True), np.eye(len(self._y)), check_finite=False)
+        weights = solve_triangular(found.factor, found.whitened, trans=1, lower=True, check_finite=False)
+        slope = inverse - np.outer(weights, weights) / found.variance
+        roots = _SQRT5 * np.sqrt(distances)
+        by_length = slope * (5 / 3 * (1 + roots) * np.exp(-roots))
+        lengths = np.tensordot(self._gaps, by_length, 2) * np.exp(-2 * theta[:-1])
+        noise = math.exp(theta[-1]) * np.trace(slope)
+        gradient = -0.5 * np.append(lengths, noise) - z / self.spread
+        return _log_likelihood(found) - float(z @ z) / 2, gradient
+
+    def mode(self) -> Array:
+        """The most likely hyperparameters, from the prior's on: no earlier fit may sway a resumed study."""
+
+        def descent(theta: Array) -> tuple[float, Array]:
+            density, gradient = self.log_density(theta)
+            return -density, -gradient
+
+        found = minimize(
+            descent,
+            self.center.clip(self._low, self._high),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(self._low, self._high, strict=True)),
+            options={"maxiter": _N_STEPS},
+        )
+        return np.asarray(found.x)
+
+    def draws(self, start: Array, n: int, rng: np.random.Generator) -> list[Array]:
+        """`n` draws by elliptical slice sampling (Murray, Adams and MacKay 2010), from `start` on.
+
+        It needs no step width and suits a Gaussian prior. What lies beyond the bounds is moved onto them.
+        """
+        place, height, drawn = start - self.center, self.log_likelihood(start), []
+        for i in range(_N_BURNED + n * _N_BETWEEN):
+            place, height = self._next(place, height, rng)
+            if i >= _N_BURNED and (i - _N_BURNED) % _N_BETWEEN == _N_BETWEEN - 1:
+                drawn.append(self._bounded(place))
+        return drawn
+
+    def _next(self, place: Array, height: float, rng: np.random.Generator) -> tuple[Array, float]:
+        other = rng.standard_normal(len(place)) * self.spread
+        threshold = height + math.log1p(-rng.random())
+        angle = rng.uniform(0, 2 * math.pi)
+        low, high = angle - 2 * math.pi, angle
+        for _ in range(_N_SHRINKS):
+            proposed = place * math.cos(angle) + other * math.sin(angle)
+            found = self.log_likelihood(self._bounded(proposed))
+            if found > threshold:
+                return proposed, found
+            low, high = (angle, high) if angle < 0 else (low, angle)
+            angle = rng.uniform(low, high)
+        return place, height  # a slice too thin to be found: stay
+
+    def _bounded(self, place: Array) -> Array:
+        return np.asarray((self.center + place).clip(self._low, self._high))
+
+    def _distances(self, theta: Array) -> Array:
+        return np.asarray(np.tensordot(np.exp(-2 * theta[:-1]), self._gaps, 1))
+
+    def _covariance(self, distances: Array, theta: Array) -> Array:
+        covariance = correlation(distances)
+        covariance[np.diag_indices_from(covariance)] += math.exp(theta[-1]) + JITTER
+        return covariance
+
+
+def _log_likelihood(found: Level) -> float:
+    n = len(found.whitened)
+    return -float(np.log(np.diag(found.factor)).sum()) - (n + 1) / 2 * math.log(found.variance)
