@@ -7,10 +7,12 @@ goes on exactly as an uninterrupted one would.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import ClassVar
 
 import numpy as np
 
+from tuner.errors import UsageError
 from tuner.experiment import Direction, Observation, Params, Suggestion
 from tuner.space import SearchSpace
 
@@ -26,10 +28,17 @@ class Generator(ABC):
         direction: whether smaller or larger values are better.
         baseline: the configuration now in use; `space.defaults()` when not given. Local methods start there.
         n_asked: number of suggestions made before in this study, for a generator that resumes.
+
+    Raises:
+        UsageError: a package that it `needs` cannot be imported.
+        ParamsError: `baseline` is not in the space.
     """
 
     method: ClassVar[str]
     """The name under which users ask for it, and which its suggestions carry."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Packages that must be importable for it, beyond those that every installation has."""
 
     def __init__(
         self,
@@ -40,6 +49,8 @@ class Generator(ABC):
         baseline: Params | None = None,
         n_asked: int = 0,
     ) -> None:
+        for package in self.needs:
+            _check_importable(self.method, package)
         self.space = space
         self.seed = seed
         self.direction = Direction(direction)
@@ -77,3 +88,13 @@ class Generator(ABC):
     def rng(self) -> np.random.Generator:
         """The random stream of the next suggestion. Advance `n_asked` once a suggestion is made."""
         return np.random.default_rng([self.seed, self.n_asked])
+
+
+def _check_importable(method: str, package: str) -> None:
+    try:
+        import_module(package)
+    except ImportError as error:  # not installed, or in parts only
+        raise UsageError(
+            f"The method {method} needs {package}, which cannot be imported: {error}.",
+            f"pip install {package}",
+        ) from None

@@ -1,17 +1,22 @@
 # ruff: noqa: D102 - the contract in `base` holds the docstrings
-"""What a generator knows of its study, and the generator that asks one suggestion at a time from it."""
+"""What a generator knows of its study, and the generators that ask one suggestion at a time from it."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from math import fsum
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tuner.errors import ParamsError, UsageError
 from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
 from tuner.generators.base import Generator
 from tuner.space import SearchSpace, config_key
 
-__all__ = ["History", "RememberingGenerator"]
+__all__ = ["History", "LearningGenerator", "RememberingGenerator"]
+
+Belief = TypeVar("Belief")
 
 
 class History:
@@ -82,17 +87,10 @@ class History:
 class RememberingGenerator(Generator):
     """A generator that makes its suggestions one at a time, so that `ask(n)` equals n times `ask(1)`."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int = 0,
-        direction: Direction | str = Direction.MINIMIZE,
-        baseline: Params | None = None,
-        n_asked: int = 0,
-    ) -> None:
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
-        self.history = History(space)
+    @cached_property
+    def history(self) -> History:
+        """What is known of the study."""
+        return History(self.space)
 
     def ask(self, n: int = 1) -> list[Suggestion]:
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
@@ -113,3 +111,27 @@ class RememberingGenerator(Generator):
     @abstractmethod
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
         """A valid configuration that the history does not hold, and the reason; None when none is left."""
+
+
+class LearningGenerator(RememberingGenerator, Generic[Belief]):
+    """One that makes a model of what it was told, and keeps the model until it is told more."""
+
+    _belief: Belief | None = None
+
+    def ask(self, n: int = 1) -> list[Suggestion]:
+        # Small matrices are slower on many threads, and how many there are must not sway a result.
+        with threadpool_limits(1):
+            return super().ask(n)
+
+    def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
+        super().tell(finished, pending)
+        self._belief = None
+
+    def learned(self) -> Belief | None:
+        """What is believed now; None where too little is known."""
+        self._belief = self._belief or self._learn()
+        return self._belief
+
+    @abstractmethod
+    def _learn(self) -> Belief | None:
+        """Make the model of what is finished; None where too little is known."""

@@ -6,21 +6,22 @@ study resumes exactly. Configurations travel as points of the unit cube (see `cu
 hold; failures, which Optuna ignores, are told as the worst value.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
+from functools import cached_property
 from math import log
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tuner.errors import UsageError
-from tuner.experiment import Direction, Observation, Params, Suggestion
+from tuner.experiment import Observation, Params, Suggestion
 from tuner.generators.cube import Cube
 from tuner.generators.history import RememberingGenerator
 from tuner.generators.random import draw_unseen
-from tuner.space import CategoricalParam, SearchSpace, config_key
+from tuner.space import CategoricalParam, config_key
 
 try:
     import optuna
@@ -49,28 +50,9 @@ _SPARE = "_"
 
 
 class _OptunaGenerator(RememberingGenerator):
-    _needs: ClassVar[tuple[str, ...]] = ()
-    """Packages that this engine needs beside Optuna."""
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int = 0,
-        direction: Direction | str = Direction.MINIMIZE,
-        baseline: Params | None = None,
-        n_asked: int = 0,
-    ) -> None:
-        for package in self._needs:
-            try:
-                import_module(package)
-            except ImportError as error:  # not installed, or in parts only
-                raise UsageError(
-                    f"The method {self.method} needs {package}, which cannot be imported: {error}.",
-                    f"pip install {package}",
-                ) from None
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
-        self._cube = Cube(space)
+    @cached_property
+    def _cube(self) -> Cube:
+        return Cube(self.space)
 
     def ask(self, n: int = 1) -> list[Suggestion]:
         with _quiet():
@@ -83,9 +65,9 @@ class _OptunaGenerator(RememberingGenerator):
         unseen = draw_unseen(self.space, self.history, self.rng())
         return None if unseen is None else (unseen, {"design": "random"})
 
+    @abstractmethod
     def _proposed(self) -> tuple[Params, Mapping[str, Any]] | None:
         """What the engine proposes; None where it finds nothing but what is known."""
-        raise NotImplementedError
 
 
 class _ModelGenerator(_OptunaGenerator):
@@ -94,20 +76,13 @@ class _ModelGenerator(_OptunaGenerator):
     _all_coordinates: ClassVar[bool]
     """Whether the engine is told a place of inactive parameters too."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int = 0,
-        direction: Direction | str = Direction.MINIMIZE,
-        baseline: Params | None = None,
-        n_asked: int = 0,
-    ) -> None:
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
-        self._axes = {name: self._axis(name) for name in self._cube.names}
-
+    @abstractmethod
     def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        raise NotImplementedError
+        """Its own sampler."""
+
+    @cached_property
+    def _axes(self) -> dict[str, BaseDistribution]:
+        return {name: self._axis(name) for name in self._cube.names}
 
     def _proposed(self) -> tuple[Params, Mapping[str, Any]] | None:
         study = optuna.create_study(sampler=self._sampler(int(self.rng().integers(2**31))))
@@ -167,7 +142,7 @@ class OptunaGaussianProcessGenerator(_ModelGenerator):
     """Its Gaussian process, which needs torch."""
 
     method: ClassVar[str] = "gp"
-    _needs = ("torch",)
+    needs = ("torch",)
     _all_coordinates = True
 
     def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
@@ -199,23 +174,23 @@ class CmaEsGenerator(_OptunaGenerator):
     """
 
     method: ClassVar[str] = "cmaes"
-    _needs = ("cmaes",)
+    needs = ("cmaes",)
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int = 0,
-        direction: Direction | str = Direction.MINIMIZE,
-        baseline: Params | None = None,
-        n_asked: int = 0,
-    ) -> None:
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
+    _losses: dict[str, float | None] | None = None
+
+    @cached_property
+    def _axes(self) -> dict[str, BaseDistribution]:
         names = self._cube.names if len(self._cube.names) > 1 else (*self._cube.names, _SPARE)
-        self._axes: dict[str, BaseDistribution] = dict.fromkeys(names, _UNIT)
-        self._size = 4 + int(3 * log(len(names)))  # the population that N. Hansen recommends
-        self._populations: list[_Population] = []
-        self._losses: dict[str, float | None] | None = None
+        return dict.fromkeys(names, _UNIT)
+
+    @cached_property
+    def _size(self) -> int:
+        """Of the population, as N. Hansen recommends."""
+        return 4 + int(3 * log(len(self._axes)))
+
+    @cached_property
+    def _populations(self) -> list[_Population]:
+        return []
 
     def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
         super().tell(finished, pending)

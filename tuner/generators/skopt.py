@@ -19,13 +19,12 @@ from skopt.acquisition import gaussian_ei
 from skopt.learning import GaussianProcessRegressor
 from skopt.learning.gaussian_process.kernels import WhiteKernel
 from skopt.utils import cook_estimator
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
+from tuner.experiment import Params, loss_of
 from tuner.generators.cube import Cube
-from tuner.generators.history import RememberingGenerator
+from tuner.generators.history import LearningGenerator
 from tuner.generators.random import draw_unseen
-from tuner.space import CategoricalParam, SearchSpace, config_key
+from tuner.space import CategoricalParam, config_key
 
 __all__ = ["SkoptExtraTreesGenerator", "SkoptForestGenerator", "SkoptGaussianProcessGenerator"]
 
@@ -59,41 +58,22 @@ class _Belief:
     model: Any
 
 
-class _SkoptGenerator(RememberingGenerator):
+class _SkoptGenerator(LearningGenerator[_Belief]):
     """The first ten of a study are random, as scikit-optimize's are; then the model chooses."""
 
     _estimator: ClassVar[str]
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int = 0,
-        direction: Direction | str = Direction.MINIMIZE,
-        baseline: Params | None = None,
-        n_asked: int = 0,
-    ) -> None:
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
-        self._cube = Cube(space)
-        self._belief: _Belief | None = None
-
-    def ask(self, n: int = 1) -> list[Suggestion]:
-        # How many threads there are must not sway a result.
-        with threadpool_limits(1):
-            return super().ask(n)
-
-    def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
-        super().tell(finished, pending)
-        self._belief = None
+    @cached_property
+    def _cube(self) -> Cube:
+        return Cube(self.space)
 
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
         rng = self.rng()
-        if len(self.history) >= _N_INITIAL:
-            self._belief = self._belief or self._learn()
-        if self._belief is not None and (found := self._most_promising(self._belief, rng)) is not None:
+        belief = self.learned() if len(self.history) >= _N_INITIAL else None
+        if belief is not None and (found := self._most_promising(belief, rng)) is not None:
             return found
         unseen = draw_unseen(self.space, self.history, rng)
-        return None if unseen is None else (unseen, {"design": "random" if self._belief else "initial"})
+        return None if unseen is None else (unseen, {"design": "random" if belief else "initial"})
 
     def _learn(self) -> _Belief | None:
         """Fit the model; None without any success."""

@@ -1,15 +1,15 @@
 """A Sobol design: points that fill the space evenly, however many are asked for."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.stats import qmc
 
-from tuner.experiment import Direction, Params
+from tuner.experiment import Params
 from tuner.generators.cube import Cube, unless_known
 from tuner.generators.history import RememberingGenerator
-from tuner.space import SearchSpace
 
 __all__ = ["SobolGenerator"]
 
@@ -23,18 +23,14 @@ class SobolGenerator(RememberingGenerator):
 
     method: ClassVar[str] = "sobol"
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int = 0,
-        direction: Direction | str = Direction.MINIMIZE,
-        baseline: Params | None = None,
-        n_asked: int = 0,
-    ) -> None:
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
-        self._cube = Cube(space)
-        self._sequence = qmc.Sobol(max(len(self._cube.names), 1), rng=np.random.default_rng([seed, 0, 1]))
+    @cached_property
+    def _cube(self) -> Cube:
+        return Cube(self.space)
+
+    @cached_property
+    def _sequence(self) -> qmc.Sobol:
+        rng = np.random.default_rng([self.seed, 0, 1])
+        return qmc.Sobol(max(len(self._cube.names), 1), rng=rng)
 
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
         params = self._cube.config(self._point()[: len(self._cube.names)])

@@ -3,6 +3,7 @@
 import os
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,7 +72,7 @@ def connect(path: Path, mode: str, *, busy_timeout_s: float = 30.0, immutable: b
     return connection
 
 
-class OpenFile:
+class OpenFile(ABC):
     """A registry file that this process has open, until `close`, and that a forked child must leave alone.
 
     `in_wal_mode` says how the file was found at opening.
@@ -95,13 +96,13 @@ class OpenFile:
             self._closed = True
             self._release(here=os.getpid() == self._pid)
 
+    @abstractmethod
     def _release(self, *, here: bool) -> None:
         """Close what is open; where it is not `here` that it was opened, let go of it without a call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _forget(self) -> list[Any]:
         """Called in a forked child: let go of the parent's connections. Returns what must stay in memory."""
-        raise NotImplementedError
 
     def _check_usable(self) -> None:
         if os.getpid() != self._pid:

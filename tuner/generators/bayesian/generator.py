@@ -1,25 +1,23 @@
-# ruff: noqa: D102 - the contract in `base` holds the docstrings
 """The Bayesian generator: a space-filling start, then whatever the surrogate hopes most of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, isfinite, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
+from tuner.experiment import Params, loss_of
 from tuner.generators.bayesian.acquisition import log_expected_improvement
 from tuner.generators.bayesian.candidates import draws
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.search import best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import Targets, scaled
-from tuner.generators.history import RememberingGenerator
+from tuner.generators.history import LearningGenerator
 from tuner.generators.random import draw_unseen
-from tuner.space import SearchSpace, config_key
+from tuner.space import config_key
 
 __all__ = ["BayesianGenerator"]
 
@@ -39,7 +37,7 @@ class _Belief:
     surrogate: Surrogate
 
 
-class BayesianGenerator(RememberingGenerator):
+class BayesianGenerator(LearningGenerator[_Belief]):
     """Learns from every finished experiment; pending ones are believed to come out as predicted.
 
     Failed experiments count as bad ones, so that a crashing region is left. Suggestions are made one at a
@@ -49,32 +47,10 @@ class BayesianGenerator(RememberingGenerator):
 
     method: ClassVar[str] = "bayesian"
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int = 0,
-        direction: Direction | str = Direction.MINIMIZE,
-        baseline: Params | None = None,
-        n_asked: int = 0,
-    ) -> None:
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
-        self._belief: _Belief | None = None
-
-    def ask(self, n: int = 1) -> list[Suggestion]:
-        # Small matrices are slower on many threads, and how many there are must not sway a result.
-        with threadpool_limits(1):
-            return super().ask(n)
-
-    def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
-        super().tell(finished, pending)
-        self._belief = None
-
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
         rng = self.rng()
-        if len(self.history) >= _N_INITIAL:
-            self._belief = self._belief or self._learn()
-        found = self._most_promising(self._belief, rng) if self._belief else self._most_remote(rng)
+        belief = self.learned() if len(self.history) >= _N_INITIAL else None
+        found = self._most_promising(belief, rng) if belief else self._most_remote(rng)
         if found is None and (unseen := draw_unseen(self.space, self.history, rng)) is not None:
             return unseen, {"design": "random"}
         return found
