@@ -30,6 +30,7 @@ _SETTINGS = {
     "lc_messages": "C",
     "log_min_messages": "warning",
 }
+_DEBIAN = "/usr/lib/postgresql/*/bin"
 _ENVIRONMENT = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
 
 
@@ -37,12 +38,18 @@ def why_not() -> str | None:
     """Why no server can be started here, or None."""
     if find_spec("psycopg") is None:
         return "the driver psycopg is not installed"
-    missing = [name for name in ("postgres", "initdb") if shutil.which(name) is None]
+    missing = [name for name in ("postgres", "initdb") if _program(name) is None]
     if missing:
-        return f"no PostgreSQL server is installed: {' and '.join(missing)} not on the PATH"
+        return f"no PostgreSQL server: {' and '.join(missing)} neither on the PATH nor in {_DEBIAN}"
     if os.geteuid() == 0 and _servant() is None:
         return "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as"
     return None
+
+
+def _program(name: str) -> str | None:
+    """Where a program of the server is: Debian keeps them off the PATH, one folder for each version."""
+    folders = [os.environ["PATH"], *sorted(map(str, Path("/").glob(_DEBIAN[1:])), reverse=True)]
+    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def _servant() -> pwd.struct_passwd | None:
@@ -73,7 +80,7 @@ class PostgresServer:
         rules.write_text(f"local all {GUARDED} scram-sha-256\nlocal all all trust\n")
 
     def _command(self, name: str, *arguments: str) -> list[str]:
-        found = shutil.which(name)
+        found = _program(name)
         assert found is not None
         # A link elsewhere would not find the files that lie beside the program.
         return [str(Path(found).resolve()), "-D", str(self.folder / "data"), *arguments]

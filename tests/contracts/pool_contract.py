@@ -1,5 +1,7 @@
 """What every WorkerPool keeps. An implementation's test file subclasses `PoolContract` and starts the pools.
 
+One that takes tasks ahead subclasses `AheadPoolContract`, which adds what that asks for.
+
 The pool is shared by the tests of a class, so that each also shows that the one before left it whole.
 """
 
@@ -87,6 +89,9 @@ class PoolContract:
         until_free(pool)
         assert pool.n_free == pool.n_workers == 2
         assert pool.wait(0.0) == []
+
+    def test_it_is_held_to_what_it_claims(self, pool: WorkerPool) -> None:
+        assert pool.takes_ahead == isinstance(self, AheadPoolContract)
 
     # ---- results
 
@@ -211,52 +216,6 @@ class PoolContract:
             second = run(pool, "count")
             assert isinstance(second, Evaluation)
             assert second.metrics["pid"] != first.metrics["pid"]
-
-    # ---- tasks ahead of free workers
-
-    def test_tasks_ahead_begin_in_order_each_told_before_its_end(self, pool: WorkerPool) -> None:
-        tasks = [Task(f"t{n}", {"do": "echo", "x": float(n)}, 0) for n in range(8)]
-        if not pool.takes_ahead:
-            with pytest.raises(ValueError, match="no worker is free"):
-                pool.submit_ahead(tasks)
-            return
-        pool.submit_ahead(tasks)
-        events = until_finished(pool, 8)
-        assert [event.key for event in events if isinstance(event, Started)] == [task.key for task in tasks]
-        for task in tasks:
-            began, ended = (event for event in events if event.key == task.key)
-            assert isinstance(began, Started)
-            assert isinstance(ended, Finished)
-            assert isinstance(ended.result, Evaluation)
-            assert ended.result.value == task.params["x"]
-
-    def test_a_dead_worker_gives_back_what_was_ahead(self, pool: WorkerPool, start_pool: StartPool) -> None:
-        if not pool.takes_ahead:
-            pytest.skip("this pool takes no tasks ahead")
-        with start_pool(Scripted(), None, 1) as alone:
-            until_free(alone)
-            kill = Task("kill", {"do": "signal", "signal": "SIGKILL"}, 0)
-            alone.submit_ahead([kill, *(Task(f"t{n}", {"do": "echo", "x": 1.0}, 0) for n in range(3))])
-            events = until_finished(alone, 1)
-            while sum(isinstance(event, Returned) for event in events) < 3:
-                events += alone.wait(PATIENCE_S)
-            assert [event.key for event in events if isinstance(event, Returned)] == ["t0", "t1", "t2"]
-            assert isinstance(run(alone, "echo", x=1.0), Evaluation)
-
-    def test_a_task_ahead_can_be_cancelled(self, pool: WorkerPool, tmp_path: Path) -> None:
-        if not pool.takes_ahead:
-            pytest.skip("this pool takes no tasks ahead")
-        marks = [tmp_path / "first", tmp_path / "second"]
-        meet = [{"do": "meet", "mine": str(mark), "theirs": str(tmp_path / "go")} for mark in marks]
-        tasks = [Task(f"meet{n}", params, 0) for n, params in enumerate(meet)]
-        pool.submit_ahead([*tasks, Task("ahead", {"do": "echo", "x": 1.0}, 0)])
-        until(lambda: all(mark.exists() for mark in marks), "both run")
-        pool.cancel("ahead")
-        [end] = [event for event in until_finished(pool, 1) if isinstance(event, Finished)]
-        assert isinstance(end.result, Failure)
-        assert (end.key, end.result.outcome) == ("ahead", Outcome.CANCELLED)
-        (tmp_path / "go").touch()
-        assert {event.key for event in until_finished(pool, 2)} == {"meet0", "meet1"}
 
     # ---- cancelling
 
@@ -434,3 +393,43 @@ class PoolContract:
             assert not any(map(gone, pids))
             os.kill(program.pid, signal.SIGKILL)
             until_gone(pids)
+
+
+class AheadPoolContract(PoolContract):
+    """The same for a pool that takes more tasks than workers are free (`takes_ahead`)."""
+
+    def test_tasks_ahead_begin_in_order_each_told_before_its_end(self, pool: WorkerPool) -> None:
+        tasks = [Task(f"t{n}", {"do": "echo", "x": float(n)}, 0) for n in range(8)]
+        pool.submit_ahead(tasks)
+        events = until_finished(pool, 8)
+        assert [event.key for event in events if isinstance(event, Started)] == [task.key for task in tasks]
+        for task in tasks:
+            began, ended = (event for event in events if event.key == task.key)
+            assert isinstance(began, Started)
+            assert isinstance(ended, Finished)
+            assert isinstance(ended.result, Evaluation)
+            assert ended.result.value == task.params["x"]
+
+    def test_a_dead_worker_gives_back_what_was_ahead(self, start_pool: StartPool) -> None:
+        with start_pool(Scripted(), None, 1) as alone:
+            until_free(alone)
+            kill = Task("kill", {"do": "signal", "signal": "SIGKILL"}, 0)
+            alone.submit_ahead([kill, *(Task(f"t{n}", {"do": "echo", "x": 1.0}, 0) for n in range(3))])
+            events = until_finished(alone, 1)
+            while sum(isinstance(event, Returned) for event in events) < 3:
+                events += alone.wait(PATIENCE_S)
+            assert [event.key for event in events if isinstance(event, Returned)] == ["t0", "t1", "t2"]
+            assert isinstance(run(alone, "echo", x=1.0), Evaluation)
+
+    def test_a_task_ahead_can_be_cancelled(self, pool: WorkerPool, tmp_path: Path) -> None:
+        marks = [tmp_path / "first", tmp_path / "second"]
+        meet = [{"do": "meet", "mine": str(mark), "theirs": str(tmp_path / "go")} for mark in marks]
+        tasks = [Task(f"meet{n}", params, 0) for n, params in enumerate(meet)]
+        pool.submit_ahead([*tasks, Task("ahead", {"do": "echo", "x": 1.0}, 0)])
+        until(lambda: all(mark.exists() for mark in marks), "both run")
+        pool.cancel("ahead")
+        [end] = [event for event in until_finished(pool, 1) if isinstance(event, Finished)]
+        assert isinstance(end.result, Failure)
+        assert (end.key, end.result.outcome) == ("ahead", Outcome.CANCELLED)
+        (tmp_path / "go").touch()
+        assert {event.key for event in until_finished(pool, 2)} == {"meet0", "meet1"}

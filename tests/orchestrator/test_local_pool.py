@@ -75,6 +75,10 @@ class TestLocalPool(PoolContract):
         assert sorted(event.key for event in events if isinstance(event, Progress)) == ["a", "b"]
         assert sorted(event.key for event in events if isinstance(event, Finished)) == ["a", "b"]
 
+    def test_it_takes_no_tasks_ahead(self, pool: WorkerPool) -> None:
+        with pytest.raises(ValueError, match="no worker is free"):
+            pool.submit_ahead([Task("one", {"do": "echo", "x": 0.0}, 0)])
+
     def test_a_pool_has_at_least_one_worker(self) -> None:
         with pytest.raises(ValueError, match="n_workers"):
             LocalPool(Scripted(), None, 0)

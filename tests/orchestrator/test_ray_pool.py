@@ -12,7 +12,14 @@ from orchestrator import ray_pool
 from orchestrator.pool import Returned, Task, WorkerPool
 from orchestrator.processes import session_members
 from orchestrator.ray_pool import RayPool
-from tests.contracts.pool_contract import PoolContract, StartPool, StartProgram, run, until_free, until_gone
+from tests.contracts.pool_contract import (
+    AheadPoolContract,
+    StartPool,
+    StartProgram,
+    run,
+    until_free,
+    until_gone,
+)
 from tests.contracts.scripted_pipeline import Scripted, until
 from tests.contracts.unguarded_programs import Program
 from tuner.errors import PoolError, UsageError
@@ -42,7 +49,7 @@ def start_program(tmp_path: Path, ray_cluster: Mapping[str, str]) -> StartProgra
     return lambda body: Program(tmp_path, RayPool, body, ray_cluster)
 
 
-class TestRayPool(PoolContract):
+class TestRayPool(AheadPoolContract):
     pass
 
 

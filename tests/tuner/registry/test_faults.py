@@ -16,12 +16,12 @@ import pytest
 from sqlalchemy import event
 
 from tests.contracts.registry_cases import ON, SPEC, Clock, Connect, some
+from tests.tuner.registry.engines import needs_wal
 from tests.tuner.registry.reading import broken, content, database_of
 from tuner.errors import BusyError, ClaimLostError, StorageError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Study
 from tuner.registry import Claim, ModelVersion, Registry, Run, StudySpec, open_registry
 from tuner.registry.engine import connect as raw_connect
-from tuner.registry.sqlite_file import dbapi, is_sound
 
 
 class Scene:
@@ -336,10 +336,9 @@ print(refused)
 """
 
 
+@needs_wal
 def test_a_log_that_cannot_grow_is_begun_anew(connect: Connect, path: Path) -> None:
     """Else a full disk would refuse every write for as long as it is full, though nothing needs more room."""
-    if not is_sound(dbapi().sqlite_version_info):
-        pytest.skip("needs an SQLite that is safe in WAL mode: install pysqlite3")
     registry = connect()
     registry.add(registry.open_study(SPEC), some(1))
     registry.close()

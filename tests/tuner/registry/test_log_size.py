@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.contracts.registry_cases import SPEC, Connect, some
+from tests.tuner.registry.engines import needs_wal
 from tuner.registry import open_registry
 from tuner.registry.engine import connect as raw_connect
-from tuner.registry.engine import dbapi, is_sound
 
 N_COMMITS = 600
 _CHECKPOINT_BYTES = 4000 * 4096  # `wal_autocheckpoint`: after a commit that finds the log this long
@@ -45,7 +43,7 @@ def in_a_loop(read: Callable[[], object]) -> Iterator[None]:
         reader.join()
 
 
-@pytest.mark.skipif(not is_sound(dbapi().sqlite_version_info), reason="without WAL there is no log")
+@needs_wal
 def test_one_who_reads_all_the_time_does_not_make_the_log_grow(connect: Connect, path: Path) -> None:
     """A dashboard that never rests; 20,000 commits in small."""
     registry = connect()
@@ -62,7 +60,7 @@ def test_one_who_reads_all_the_time_does_not_make_the_log_grow(connect: Connect,
             assert largest_log(connect, path) < 2 * _CHECKPOINT_BYTES
 
 
-@pytest.mark.skipif(not is_sound(dbapi().sqlite_version_info), reason="without WAL there is no log")
+@needs_wal
 def test_one_who_held_a_read_open_would(connect: Connect, path: Path) -> None:
     """That the bound above means something."""
     connect().open_study(SPEC)

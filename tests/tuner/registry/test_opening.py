@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, Clock, some
+from tests.tuner.registry.engines import needs_wal
 from tests.tuner.registry.reading import writing
 from tests.tuner.registry.together import in_child
 from tuner.errors import NotARegistryError, NotFoundError, RetrainError, StorageError, UsageError
@@ -22,7 +23,7 @@ from tuner.registry import open_registry
 from tuner.registry.backup import backup
 from tuner.registry.base import writable
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION
-from tuner.registry.sqlite_file import connect, dbapi, is_sound
+from tuner.registry.sqlite_file import connect, is_sound
 from tuner.registry.sqlite_reader import SqliteReader
 
 
@@ -366,9 +367,8 @@ def test_work_cut_short_by_a_crash_is_rolled_back_at_the_next_opening(
     assert crashed.read_bytes() == good
 
 
+@needs_wal
 def test_commits_still_in_the_wal_after_a_crash_are_there(ours: Path) -> None:
-    if not is_sound(dbapi().sqlite_version_info):
-        pytest.skip("needs an SQLite that is safe in WAL mode: install pysqlite3")
     copy = ours.with_name("copy.db")
     with open_registry(ours, create=False) as registry:
         [study] = registry.studies()
@@ -381,13 +381,12 @@ def test_commits_still_in_the_wal_after_a_crash_are_there(ours: Path) -> None:
         assert len(registry.experiments()) == 11
 
 
+@needs_wal
 @pytest.mark.parametrize("gone", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["moved", "emptied"])
 def test_the_log_of_a_registry_that_is_gone_is_not_given_to_another(
     ours: Path, gone: Callable[[Path], object]
 ) -> None:
     """It would damage the new one, and what it holds would be lost to the old one."""
-    if not is_sound(dbapi().sqlite_version_info):
-        pytest.skip("needs an SQLite that is safe in WAL mode: install pysqlite3")
     copy, log = ours.with_name("copy.db"), ours.with_name("copy.db-wal")
     with open_registry(ours, create=False) as registry:
         registry.add(registry.studies()[0], some(1, first=10))
@@ -429,6 +428,12 @@ def test_which_engines_are_sound(version: tuple[int, int, int], sound: bool) -> 
     assert is_sound(version) is sound
 
 
+def judge_engine(monkeypatch: pytest.MonkeyPatch, *, sound: bool) -> None:
+    """From now on any SQLite counts as sound, or none."""
+    for module in ("opening", "sqlite_file", "backup", "doctor"):
+        monkeypatch.setattr(f"tuner.registry.{module}.is_sound", lambda version: sound)
+
+
 def journal_mode(path: Path) -> str:
     with closing(connect(path, "rw")) as connection:
         return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
@@ -436,8 +441,7 @@ def journal_mode(path: Path) -> str:
 
 @pytest.mark.parametrize("sound", [True, False])
 def test_wal_only_on_a_sound_engine(path: Path, monkeypatch: pytest.MonkeyPatch, sound: bool) -> None:
-    for module in ("opening", "sqlite_file", "backup", "doctor"):
-        monkeypatch.setattr(f"tuner.registry.{module}.is_sound", lambda version: sound)
+    judge_engine(monkeypatch, sound=sound)
     with open_registry(path, create=True) as registry:
         assert journal_mode(path) == ("wal" if sound else "delete")
         registry.open_study(SPEC)
@@ -454,19 +458,17 @@ with open_registry(sys.argv[1], create=False) as held:
 """
 
 
+@needs_wal
 def test_an_unsound_engine_takes_a_registry_out_of_wal_mode_or_stays_away(
     ours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not is_sound(dbapi().sqlite_version_info):
-        pytest.skip("needs an SQLite that is safe in WAL mode: install pysqlite3")
     command = [sys.executable, "-c", HOLD, str(ours)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         monkeypatch.setitem(sys.modules, "pysqlite3", None)
         monkeypatch.setitem(sys.modules, "pysqlite3.dbapi2", None)
-        if is_sound(dbapi().sqlite_version_info):
-            pytest.skip("this Python's own SQLite is sound too")
+        judge_engine(monkeypatch, sound=False)  # this Python's own may be sound, too
         with pytest.raises(StorageError, match="is in use in WAL mode"):
             open_registry(ours, create=False, busy_timeout_s=0)
         with open_registry(ours, create=False, read_only=True) as reader:
