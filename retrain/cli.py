@@ -4,11 +4,13 @@ Nothing is decided here. A command parses, calls one function and prints what it
 stdout, everything else to stderr.
 """
 
+import errno
 import os
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,6 +53,7 @@ __all__ = [
 ]
 
 INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -200,6 +203,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
     try:
         with command.make_context(name, line, obj=common) as context:
             code = command.invoke(context)
+        flush(sys.stdout)
         return int(code or 0)
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -213,7 +217,8 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
             traceback.print_exc()
         return _print_error(error, name)
     finally:
-        flush(sys.stdout)
+        with suppress(RetrainError):  # said already, or beside the error that was
+            flush(sys.stdout)
 
 
 def _print_error(error: Exception, program: str) -> int:
@@ -228,6 +233,9 @@ def _print_error(error: Exception, program: str) -> int:
             what, remedy, code = error.format_message(), _usage_remedy(error, program), error.exit_code
         case OSError() if error.filename is not None:
             what, remedy, code = f"{error.strerror}: {str(error.filename)!r}", "", 1
+        case OSError() if error.errno in _NO_ROOM:
+            what, code = f"Something could not be written: {error.strerror}.", 1
+            remedy = "free some space where the output and the project are, then run the same command again"
         case _:
             what, code = f"{type(error).__name__}: {error}".rstrip(": "), 1
             remedy = "run again with --debug to see where it came from"

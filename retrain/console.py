@@ -7,6 +7,7 @@ import sys
 from typing import TextIO
 
 from retrain.tables import printable
+from tuner.errors import RetrainError
 
 __all__ = [
     "emit",
@@ -24,7 +25,11 @@ _CODES = {"red": "31", "cyan": "36"}
 
 
 def emit(text: str, stream: TextIO | None = None) -> None:
-    """Print a report as it is, on stdout by default. A reader who has left (`| head`) is no error."""
+    """Print a report as it is, on stdout by default. A reader who has left (`| head`) is no error.
+
+    Raises:
+        RetrainError: stdout goes to a file that cannot be written, as on a full disk.
+    """
     _write(text, sys.stdout if stream is None else stream)
 
 
@@ -71,7 +76,7 @@ def never_fail_to_encode(stream: TextIO) -> None:
 
 
 def flush(stream: TextIO) -> None:
-    """Flush; nobody reading any more is not an error."""
+    """Flush; nobody reading any more is not an error. Raises as `emit` does."""
     try:
         stream.flush()
     except OSError as error:
@@ -97,10 +102,16 @@ def _write(text: str, stream: TextIO) -> None:
 
 
 def _forgive(error: OSError, stream: TextIO) -> None:
-    """Go on without a reader: one who left a pipe, or a terminal that was closed."""
-    if error.errno not in (errno.EPIPE, errno.EIO):
-        raise error
+    """Go on without a reader: one who left a pipe, or a terminal that was closed.
+
+    And without messages where they cannot be written; but who asked for a result must know that it is lost.
+    """
     _to_nowhere(stream)
+    if stream is not sys.stderr and error.errno not in (errno.EPIPE, errno.EIO):
+        raise RetrainError(
+            f"The output could not be written: {error.strerror}. Only what was to be printed is lost.",
+            "Free some space where it goes, or send it elsewhere, and ask again.",
+        ) from error
 
 
 def _to_nowhere(stream: TextIO) -> None:

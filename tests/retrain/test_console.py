@@ -1,6 +1,8 @@
 """What both commands share: where options may stand, how errors look, and with which code a command ends."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -208,7 +210,7 @@ def tool(common):
 def many(common):
     for _ in range(20000):
         emit("a line of a long result")
-    print("worked to the end", file=sys.stderr)
+    note(Common(), "worked to the end")
 
 @tool.command()
 def symbols():
@@ -226,23 +228,21 @@ sys.exit(run_command(tool, "tool"))
 """
 
 
-def spawn(
-    *arguments: str, environment: dict[str, str] | None = None, piped_to: str = ""
-) -> tuple[int, str, str]:
+def spawn(*arguments: str, environment: dict[str, str] | None = None, then: str = "") -> tuple[int, str, str]:
     root = Path(__file__).parents[2]
     base = {**os.environ, "PYTHONPATH": str(root), **(environment or {})}
     base.pop("PYTHONUNBUFFERED", None)
     command = [sys.executable, "-c", SCRIPT, *arguments]
-    if not piped_to:
+    if not then:
         done = subprocess.run(command, capture_output=True, env=base, timeout=60)
         return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode()
-    script = 'set -o pipefail; "$@" | ' + piped_to
+    script = 'set -o pipefail; "$@" ' + then
     done = subprocess.run(["bash", "-c", script, "x", *command], capture_output=True, env=base, timeout=60)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    assert spawn("many", piped_to="head -1") == (0, "a line of a long result\n", "worked to the end\n")
+    assert spawn("many", then="| head -1") == (0, "a line of a long result\n", "worked to the end\n")
 
 
 def test_a_broken_pipe_inside_the_work_is_an_error() -> None:
@@ -300,6 +300,26 @@ def test_a_terminal_that_was_closed_is_no_error() -> None:
     )
     os.close(terminal)
     assert (done.returncode, done.stderr) == (0, b"worked to the end\n")
+
+
+@pytest.mark.parametrize("arguments", [["many"], ["symbols"], ["--help"], ["--version"]], ids=str)
+def test_a_result_that_cannot_be_written_is_said_in_one_sentence(arguments: list[str]) -> None:
+    code, _, err = spawn(*arguments, then="> /dev/full")
+    assert code == 1
+    what, remedy = err.splitlines()
+    assert re.fullmatch(r"error: \S.* could not be written: No space left on device\..*", what)
+    assert remedy.startswith("try: ")
+
+
+def test_messages_that_cannot_be_written_end_nothing() -> None:
+    code, out, _ = spawn("many", then="2> /dev/full")
+    assert (code, len(out.splitlines())) == (0, 20_000)
+    assert spawn("wrong", then="2> /dev/full")[0] == 2
+
+
+def test_what_the_program_itself_could_not_write_is_said_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(raising(OSError(errno.ENOSPC, "No space left on device"))) == 1
+    assert "error: Something could not be written: No space left on device." in capsys.readouterr().err
 
 
 CLOSED = """
