@@ -1,28 +1,14 @@
 """What a deployment did, or would do, in words: the changed file, figures before and after, verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.page import Page
-from retrain.tables import render, timestamp, to_json
+from retrain.tables import render, to_json
 
-__all__ = ["apply_text", "history_text", "preview_text"]
+__all__ = ["apply_text", "preview_text"]
 
-_LEDGER = [
-    "id",
-    "at",
-    "action",
-    "from",
-    "to",
-    "active",
-    "metric",
-    "value",
-    "who",
-    "experiment",
-    "reason",
-    "gates",
-]
 _FIGURES = ["metric", "before", "after", "change", "which is"]
 
 
@@ -105,24 +91,3 @@ def _next(report: ApplyReport, flags: str) -> Sequence[str]:
         case ApplyOutcome.UNCHANGED if report.action != "rollback":
             return (f"deploy it anew all the same: add --force{flags}",)
     return ()
-
-
-def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, verbose: bool = False) -> str:
-    """Return the ledger, the newest last. CSV and JSON hold every column.
-
-    A table fits into 80 columns: `*` marks the active version, and times are UTC minutes. With `verbose` it
-    also tells by whom and why.
-    """
-    shown = [{**row, "at": timestamp(row["at"])} for row in rows]
-    if output in ("csv", "json"):
-        return render(shown, _LEDGER, output)
-    brief = ["to", "at (UTC)", "action", "from", "value", "experiment"]
-    short = [
-        {
-            **row,
-            "to": f"{row['to']}{row['active']}",
-            "at (UTC)": row["at"].replace("T", " ")[: len("2026-11-21 09:01")],
-        }
-        for row in shown
-    ]
-    return render(short, [*brief, "who", "reason"] if verbose else brief, output, keys=("to",))

@@ -350,13 +350,14 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
     if mode == "tune_report":
         _tune_report(common, overrides, flags)
         return 0
+    if mode == "history":
+        _history(common, overrides)
+        return 0
     config = common.load_config(overrides)
     _say_where(common, config)
     match mode:
         case "tune":
             _tune(common, config, options["tune_method"], options["tune_configs"], flags)
-        case "history":
-            _history(common, config)
         case _:
             return _deploy(common, config, mode, options, flags)
     return 0
@@ -409,11 +410,12 @@ def _tune_report(common: Common, overrides: Mapping[str, Any], flags: str) -> No
     emit(report_on(config, common.output, flags=flags, colour=common.colour))
 
 
-def _history(common: Common, config: "Config") -> None:
-    from retrain.apply_text import history_text
-    from retrain.deploying import ledger
+def _history(common: Common, overrides: Mapping[str, Any]) -> None:
+    from retrain.history import history_on
 
-    emit(history_text(ledger(config), common.output, verbose=common.verbosity > 0))
+    config = common.look_up(overrides)
+    _say_where(common, config)
+    emit(history_on(config, common.output, verbose=common.verbosity > 0))
 
 
 def _deploy(common: Common, config: "Config", mode: str, options: Mapping[str, Any], flags: str) -> int:

@@ -1,4 +1,4 @@
-"""What `retrain`, `--apply-hp`, `--rollback` and `--history` do: from a configuration to a report.
+"""What `retrain`, `--apply-hp` and `--rollback` do: from a configuration to a report.
 
 What can be refused is refused before the data are read, and before anything is written.
 """
@@ -7,21 +7,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from retrain import deploy
 from retrain.config import Config
 from retrain.deploy import ApplyReport, Confirm
-from retrain.opening import open_or_make
+from retrain.opening import open_or_make, open_up_to_date
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.who import who
-from tuner.errors import NotFoundError, StorageError
+from tuner.errors import NotFoundError
 from tuner.experiment import Params
 from tuner.registry import open_registry
 from tuner.registry.base import RegistryReader
 
-__all__ = ["apply_hyperparameters", "ledger", "retrain_deployed", "roll_back"]
+__all__ = ["apply_hyperparameters", "retrain_deployed", "roll_back"]
 
 Tell = Callable[[str], None]
 
@@ -44,7 +43,7 @@ def apply_hyperparameters(
     `tell` hears what is being done, before what takes long.
     """
     pipeline = load_pipeline(config)
-    with _for_reading(config) as registry:
+    with _for_reading(config, changing=not dry_run) as registry:
         given = deploy.parse_params_input(text, config, registry, pipeline.space)
     tell("retraining with what is deployed and with what is asked for ...")
     _use_data(pipeline)
@@ -90,38 +89,20 @@ def roll_back(
         return deploy.rollback(config, registry, version, who=who(), dry_run=dry_run, confirm=confirm)
 
 
-def ledger(config: Config) -> list[dict[str, Any]]:
-    """The rows of `--history`, oldest first; see `retrain.deploy.history`.
-
-    Raises:
-        NotFoundError: nothing was deployed yet, or there is no registry.
-    """
-    with _brought_up_to_date(config) as registry:
-        rows = deploy.history(registry, config.name, config.pipeline.metric)
-    if not rows:
-        raise NotFoundError(
-            f"Nothing was deployed for {config.name!r} yet.", "retrain --apply-hp best --dry-run"
-        )
-    return rows
-
-
-def _brought_up_to_date(config: Config) -> RegistryReader:
-    """The registry for reading, of an older schema no more: errors of other reports point to `--history`."""
-    try:
-        return open_registry(config.db, create=False, read_only=True)
-    except StorageError:
-        return open_registry(config.db, create=False, allow_network_fs=config.allow_network_fs)
-
-
 def _use_data(pipeline: Pipeline) -> None:
     pipeline.use(pipeline.load())
 
 
 @contextmanager
-def _for_reading(config: Config) -> Iterator[RegistryReader]:
-    """The registry as it is; where there is none yet, an empty one that goes away: looking leaves no file."""
+def _for_reading(config: Config, *, changing: bool) -> Iterator[RegistryReader]:
+    """The registry as it is; where there is none yet, an empty one that goes away: looking leaves no file.
+
+    One of an older schema is brought up to date where something is to be `changing` anyway.
+    """
     try:
-        registry = open_registry(config.db, create=False, read_only=True)
+        registry = (
+            open_up_to_date(config) if changing else open_registry(config.db, create=False, read_only=True)
+        )
     except NotFoundError:
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -143,5 +124,5 @@ def _for_deploying(
         wanted = params or deploy.found_in_place(config, pipeline.space).params
         deploy.check_place(config, pipeline.space, wanted)
 
-    with _for_reading(config) if dry_run else open_or_make(config, check) as registry:
+    with _for_reading(config, changing=False) if dry_run else open_or_make(config, check) as registry:
         yield registry

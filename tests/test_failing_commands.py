@@ -89,10 +89,10 @@ def test_one_error_line_and_no_traceback(
 def test_what_is_no_error_of_ours_has_the_same_form(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def defect(*given: object) -> None:
+    def defect(*given: object, **named: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("retrain.deploying.ledger", defect)
+    monkeypatch.setattr("retrain.history.history_on", defect)
     assert run("retrain --history") == 1
     _, err = capsys.readouterr()
     assert err.splitlines()[0] == "error: RuntimeError: a defect"

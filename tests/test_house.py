@@ -241,6 +241,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folds = [Measurement(step, "value", float(step)) for step in (1, 2)]
             registry.complete(claim, Evaluation(1.5, measurements=tuple(folds)), Provenance())
         registry.fail(three, Failure(Outcome.CANCELLED, "stopped"))
+        version = registry.stage_version("light", {"x": 0.5}, manifest={})
+        registry.activate(version, action="apply", who="ann", reason="")
     (folder / "retrain.toml").write_text(
         'name = "light"\n[pipeline]\nkind = "objective:train"\nmetric = "value"\ndirection = "minimize"\n'
     )
@@ -264,6 +266,7 @@ print(code, sorted({{m.split(".")[0] for m in sys.modules}} & set({heavy!r})), f
         ("orchestrator", ["show", "best"]),
         ("orchestrator", ["diff", "best", "random_20231114_221320_002"]),
         ("retrain", ["--tune-report"]),
+        ("retrain", ["--history"]),
     ],
     ids=" ".join,
 )

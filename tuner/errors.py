@@ -11,6 +11,7 @@
     ├── StorageError             exit 4   the registry cannot be used now; the user looks at the file
     │   ├── BusyError                     another process holds the lock; trying again later is right
     │   ├── NotARegistryError             a foreign, damaged, empty or newer file; it was not touched
+    │   ├── OutdatedError                 an older schema, opened for reading; opening for writing mends it
     │   └── PoolError                     the workers cannot be reached
     ├── NotFoundError            exit 6   no such study, experiment or version, or no result yet
     └── ClaimLostError                    a fenced write came too late: drop the result, go on
@@ -31,6 +32,7 @@ __all__ = [
     "MismatchError",
     "NotARegistryError",
     "NotFoundError",
+    "OutdatedError",
     "ParamsError",
     "PoolError",
     "RetrainError",
@@ -111,6 +113,10 @@ class BusyError(StorageError):
 
 class NotARegistryError(StorageError):
     """The file is not a registry of ours, is damaged, or was made by a newer version. It was not touched."""
+
+
+class OutdatedError(StorageError):
+    """A registry of an older schema was opened for reading only, which brings nothing up to date."""
 
 
 class PoolError(StorageError):

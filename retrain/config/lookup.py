@@ -54,6 +54,7 @@ class Lookup:
         name: of the pipeline.
         study_name: of the study.
         db: URL of the registry, a relative SQLite path made absolute.
+        allow_network_fs: whether it may be written on a network file system.
         is_tabular: whether the pipeline is one over a table, with folds and a holdout of the configuration.
         folds: of one repeat of cross-validation; None for a pipeline that has its own.
         source: the file.
@@ -62,6 +63,7 @@ class Lookup:
     name: str
     study_name: str
     db: str
+    allow_network_fs: bool
     is_tabular: bool
     folds: int | None
     source: Path
@@ -71,7 +73,15 @@ class Lookup:
         """The same of a configuration that was loaded whole."""
         is_tabular = config.pipeline.kind == "tabular"
         folds = config.splits.folds if is_tabular else None
-        return Lookup(config.name, config.study_name, config.db, is_tabular, folds, config.source)
+        return Lookup(
+            name=config.name,
+            study_name=config.study_name,
+            db=config.db,
+            allow_network_fs=config.allow_network_fs,
+            is_tabular=is_tabular,
+            folds=folds,
+            source=config.source,
+        )
 
 
 def look_up(
@@ -113,13 +123,15 @@ def _look_up(path: Path | None, overrides: Mapping[str, Any], environ: Mapping[s
     name = document["name"] if "name" in document else _default_name(tables["pipeline"])
     study = given.get("study.name", tables["study"].get("name"))
     kind, folds = tables["pipeline"].get("kind", "tabular"), tables["splits"].get("folds", 5)
-    _insist(type(db) is str and "\0" not in db)
+    allow_network_fs = document.get("allow_network_fs", False)
+    _insist(type(db) is str and "\0" not in db and type(allow_network_fs) is bool)
     _insist(_is_kind(kind) and type(folds) is int and 2 <= folds <= 1000)
     is_tabular = kind == "tabular"
     return Lookup(
         name=_name(name),
         study_name=_name(name if study is None else study),
         db=absolute_url(db, Path.cwd() if "db" in given else source.resolve().parent),
+        allow_network_fs=allow_network_fs,
         is_tabular=is_tabular,
         folds=folds if is_tabular else None,
         source=source,

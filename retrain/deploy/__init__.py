@@ -5,7 +5,7 @@ from retrain.deploy.deployed import Deployed, check_place, find_deployed, found_
 from retrain.deploy.gate import Figures, Verdict, judge
 from retrain.deploy.params_input import ParamsInput, parse_params_input
 from retrain.deploy.pending import finish_pending
-from retrain.deploy.report import ApplyOutcome, ApplyReport, history
+from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.deploy.rollback import rollback
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "find_deployed",
     "finish_pending",
     "found_in_place",
-    "history",
     "judge",
     "parse_params_input",
     "retrain",

@@ -8,9 +8,8 @@ from typing import Any
 from retrain.deploy.gate import Verdict, gate_error
 from retrain.deploy.scoring import direction_of
 from tuner.experiment import Direction, Params, loss_of
-from tuner.registry.base import RegistryReader
 
-__all__ = ["ApplyOutcome", "ApplyReport", "history"]
+__all__ = ["ApplyOutcome", "ApplyReport"]
 
 
 _NEGLIGIBLE = 1e-3
@@ -121,34 +120,3 @@ class ApplyReport:
             "warnings": list(self.warnings),
             "message": self.message,
         }
-
-
-def history(registry: RegistryReader, pipeline: str, metric: str | None = None) -> list[dict[str, Any]]:
-    """The ledger of a pipeline as rows for a table, oldest first.
-
-    `at`: Unix seconds, UTC. `active`: "*" where the active version became it. `metric` and `value`: the
-    study's metric, as recorded for the version in `to`; the argument names it for versions that do not tell.
-    """
-    manifests = {version.number: version.manifest for version in registry.versions(pipeline)}
-    entries = list(registry.deployments(pipeline))
-    return [
-        {
-            "id": entry.id,
-            "at": entry.at,
-            "action": entry.action,
-            "from": entry.from_version,
-            "to": entry.to_version,
-            "active": "*" if entry is entries[-1] else "",
-            **_recorded(manifests.get(entry.to_version, {}), metric),
-            "who": entry.who,
-            "reason": entry.reason,
-            "experiment": entry.experiment,
-            "gates": "; ".join(str(gate.get("why", "")) for gate in entry.gates),
-        }
-        for entry in entries
-    ]
-
-
-def _recorded(manifest: Mapping[str, Any], metric: str | None) -> dict[str, Any]:
-    name = manifest.get("metric") or metric
-    return {"metric": name, "value": (manifest.get("metrics") or {}).get(name)}

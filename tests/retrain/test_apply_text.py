@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from retrain.apply_text import apply_text, history_text, preview_text
+from retrain.apply_text import apply_text, preview_text
 from retrain.deploy import ApplyOutcome, ApplyReport, Verdict
 from tuner.experiment import Direction
 
@@ -181,42 +181,3 @@ def test_what_stands_in_the_users_file_cannot_steer_the_terminal(colour: bool) -
     text = apply_text(replace(REPORT, diff="-X = 1  # \x1b]0;owned\x07\n"), colour=colour)
     assert "\x1b]" not in text
     assert r"\x1b]0;owned\x07" in text
-
-
-def test_history() -> None:
-    row = {
-        "id": 2,
-        "at": 1_795_251_672.0,
-        "action": "apply",
-        "from": 1,
-        "to": 2,
-        "active": "*",
-        "metric": "auc",
-        "value": 0.98765432,
-        "who": "ann@host",
-        "reason": "=1+1",
-        "experiment": None,
-        "gates": "met",
-    }
-    assert history_text([row]) == (
-        "to  at (UTC)          action  from    value  experiment\n"
-        "--  ----------------  ------  ----  -------  ----------\n"
-        "2*  2026-11-21 09:01  apply      1  0.98765"
-    )
-    assert "ann@host" not in history_text([row])
-    assert "ann@host" in history_text([row], verbose=True)
-    assert (
-        history_text([row], "csv").splitlines()[1]
-        == "2,2026-11-21T09:01:12Z,apply,1,2,*,auc,0.98765432,ann@host,,'=1+1,met"
-    )
-    assert json.loads(history_text([row], "json"))[0]["reason"] == "=1+1"
-    long = {
-        **row,
-        "to": 1234,
-        "from": 1233,
-        "action": "rollback",
-        "experiment": "bayesian_20261121_090131_001",
-    }
-    lines = history_text([row, long]).splitlines()
-    assert len(lines) == 4, "one table, not two beneath each other"
-    assert max(map(len, lines)) <= 80

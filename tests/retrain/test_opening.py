@@ -67,14 +67,41 @@ def test_what_is_sound_makes_one(project: Path) -> None:
     assert "experiments.db" in files(project)
 
 
-def test_an_older_registry_is_brought_up_to_date_as_its_error_says(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def outdated(project: Path) -> Path:
+    """A registry of schema 1."""
     golden = Path(__file__).resolve().parents[1] / "tuner" / "registry" / "golden" / "v1.db.gz"
-    (project / "experiments.db").write_bytes(gzip.decompress(golden.read_bytes()))
+    path = project / "experiments.db"
+    path.write_bytes(gzip.decompress(golden.read_bytes()))
+    return path
+
+
+def backups(path: Path) -> list[str]:
+    return [each.name for each in path.parent.glob("experiments.db.*.backup")]
+
+
+def test_an_older_registry_is_brought_up_to_date_as_its_error_says(
+    outdated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command(orchestrator_cli, "orchestrator", ["--summary"]) == 4
     assert "Run `retrain --history` once" in capsys.readouterr().err
     run_command(cli, "retrain", ["--history"])
-    assert len(files(project) & {path.name for path in project.glob("experiments.db.*")}) == 1, "its backup"
+    assert backups(outdated) == ["experiments.db.schema1.backup"]
     assert run_command(orchestrator_cli, "orchestrator", ["--summary"]) == 6
     assert "schema" not in capsys.readouterr().err, "there is no such study in it, and that is all"
+
+
+@pytest.mark.parametrize("arguments", [["--apply-hp", '{"x": 0.5}'], []], ids=str)
+def test_what_deploys_brings_an_older_registry_up_to_date(outdated: Path, arguments: list[str]) -> None:
+    assert run_command(cli, "retrain", arguments) == 0
+    assert backups(outdated) == ["experiments.db.schema1.backup"]
+    assert run_command(cli, "retrain", ["--history"]) == 0
+
+
+def test_a_dry_run_leaves_an_older_registry_as_it_is(
+    outdated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = outdated.read_bytes()
+    assert run_command(cli, "retrain", ["--apply-hp", '{"x": 0.5}', "--dry-run"]) == 4
+    assert "Run `retrain --history` once" in capsys.readouterr().err
+    assert (outdated.read_bytes(), backups(outdated)) == (before, [])

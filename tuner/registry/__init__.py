@@ -89,6 +89,7 @@ def open_registry(
     Raises:
         NotFoundError: there is no registry, and none was to be made.
         NotARegistryError: a foreign, damaged or newer file or database. It was not touched.
+        OutdatedError: an older schema, opened with `read_only`. Otherwise it is brought up to date.
         StorageError: it cannot be reached, written or read, or is on a network file system; BusyError:
             another process is at it.
         UsageError: the URL names no file, a folder, or a folder that does not exist; no database; or the

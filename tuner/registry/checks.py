@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from tuner.errors import NotARegistryError, NotFoundError, StorageError, UsageError
+from tuner.errors import NotARegistryError, NotFoundError, OutdatedError, StorageError, UsageError
 from tuner.registry.signature import APPLICATION_ID, SCHEMA_VERSION, TABLES
 from tuner.registry.sqlite_file import connect
 from tuner.registry.trouble import damaged
@@ -108,11 +108,11 @@ def nothing_at(path: Path) -> NotFoundError:
     )
 
 
-def outdated(path: Path, version: int) -> StorageError:
+def outdated(path: Path, version: int) -> OutdatedError:
     """The error for a registry of an older schema that was opened for reading only."""
-    return StorageError(
+    return OutdatedError(
         f"{path} has schema {version}, and can be read once it was brought to schema {SCHEMA_VERSION}.",
-        "Run `retrain --history` once, which opens it for writing and keeps a backup.",
+        "Run `retrain --history` once, which brings it there and keeps a backup.",
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from retrain.deploy import ApplyOutcome, ApplyReport, find_deployed, finish_pending, history
+from retrain.deploy import ApplyOutcome, ApplyReport, find_deployed, finish_pending
 from retrain.deploy.files import sha256_hex
 from retrain.deploy.report import ApplyReport as Report
+from retrain.history import history
 from retrain.pipeline import Scores
 from tests.retrain.deploy.project import (
     BAD,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from retrain.deploy import history
 from retrain.deploy.lock import deploy_lock
+from retrain.history import history
 from tests.retrain.deploy.project import GOOD, Project, assert_consistent, in_process
 from tuner.errors import BusyError
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from retrain.deploy import ApplyOutcome, history
+from retrain.deploy import ApplyOutcome
+from retrain.history import history
 from tests.retrain.deploy.project import BETTER, GOOD, MODULE, Project, Ridge, assert_consistent
 from tuner.errors import ConfigError, MismatchError, NotFoundError, StorageError
 

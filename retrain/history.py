@@ -1,0 +1,96 @@
+"""`retrain --history`: the ledger of what was deployed, when and by whom."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from retrain.config import Lookup
+from retrain.opening import open_up_to_date
+from retrain.tables import render, timestamp
+from tuner.errors import NotFoundError
+from tuner.registry.base import RegistryReader
+
+__all__ = ["history", "history_on", "history_text"]
+
+_LEDGER = [
+    "id",
+    "at",
+    "action",
+    "from",
+    "to",
+    "active",
+    "metric",
+    "value",
+    "who",
+    "experiment",
+    "reason",
+    "gates",
+]
+
+
+def history_on(config: Lookup, output: str = "table", *, verbose: bool = False) -> str:
+    """Return the ledger of the configured pipeline as text.
+
+    A registry of an older schema is brought up to date: errors of other reports point here.
+
+    Raises:
+        NotFoundError: nothing was deployed yet, or there is no registry.
+    """
+    with open_up_to_date(config) as registry:
+        rows = history(registry, config.name)
+    if not rows:
+        raise NotFoundError(
+            f"Nothing was deployed for {config.name!r} yet.", "retrain --apply-hp best --dry-run"
+        )
+    return history_text(rows, output, verbose=verbose)
+
+
+def history(registry: RegistryReader, pipeline: str) -> list[dict[str, Any]]:
+    """The ledger of a pipeline as rows for a table, oldest first.
+
+    `at`: Unix seconds, UTC. `active`: "*" where the active version became it. `metric` and `value`: the
+    study's metric, as recorded for the version in `to`.
+    """
+    manifests = {version.number: version.manifest for version in registry.versions(pipeline)}
+    entries = list(registry.deployments(pipeline))
+    return [
+        {
+            "id": entry.id,
+            "at": entry.at,
+            "action": entry.action,
+            "from": entry.from_version,
+            "to": entry.to_version,
+            "active": "*" if entry is entries[-1] else "",
+            **_recorded(manifests.get(entry.to_version, {})),
+            "who": entry.who,
+            "reason": entry.reason,
+            "experiment": entry.experiment,
+            "gates": "; ".join(str(gate.get("why", "")) for gate in entry.gates),
+        }
+        for entry in entries
+    ]
+
+
+def _recorded(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    name = manifest.get("metric")
+    return {"metric": name, "value": (manifest.get("metrics") or {}).get(name)}
+
+
+def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, verbose: bool = False) -> str:
+    """Return the ledger, the newest last. CSV and JSON hold every column.
+
+    A table fits into 80 columns: `*` marks the active version, and times are UTC minutes. With `verbose` it
+    also tells by whom and why.
+    """
+    shown = [{**row, "at": timestamp(row["at"])} for row in rows]
+    if output in ("csv", "json"):
+        return render(shown, _LEDGER, output)
+    brief = ["to", "at (UTC)", "action", "from", "value", "experiment"]
+    short = [
+        {
+            **row,
+            "to": f"{row['to']}{row['active']}",
+            "at (UTC)": row["at"].replace("T", " ")[: len("2026-11-21 09:01")],
+        }
+        for row in shown
+    ]
+    return render(short, [*brief, "who", "reason"] if verbose else brief, output, keys=("to",))
