@@ -28,6 +28,10 @@ class IncreasingGroup(Group):
     else by a plain draw that happens to increase; else by a chain of draws of one member between its
     neighbours, each of which leaves that distribution unchanged.
 
+    Attributes:
+        alike: whether all members have the same bounds, step and scale.
+        highs: the most that each member can be with all later ones still to be placed.
+
     Raises:
         SpaceError: the bounds and steps allow no increasing choice.
     """
@@ -37,9 +41,9 @@ class IncreasingGroup(Group):
     def __init__(self, constraint: Increasing, params: Sequence[NumericParam]) -> None:
         super().__init__(params)
         self.constraint = constraint
-        self._lows, self._highs = self._narrowed()
+        self._lows, self.highs = self._narrowed()
         first = self.params[0]
-        self._alike = all(
+        self.alike = all(
             (p.kind, p.low, p.high, p.step, p.log)
             == (first.kind, first.low, first.high, first.step, first.log)
             for p in self.params
@@ -72,11 +76,11 @@ class IncreasingGroup(Group):
     def draw(self, rng: "np.random.Generator") -> list[float]:
         """Draw by sorting where that is exact, else by `_chain`."""
         n, first = len(self.params), self.params[0]
-        if self._alike and first.step is not None and not first.log:
+        if self.alike and first.step is not None and not first.log:
             indices = rng.choice(first.n_values or 1, n, replace=False)
             return [first.at(index) for index in sorted(indices.tolist())]
         values = [param.from_unit(u) for param, u in zip(self.params, rng.random(n).tolist(), strict=True)]
-        if self._alike:
+        if self.alike:
             values.sort()
         return values if _increases(values) else self._chain(rng)
 
@@ -84,7 +88,7 @@ class IncreasingGroup(Group):
         """Place one member after the other, then draw each anew between its neighbours, many times over."""
         n = len(self.params)
         values: list[float] = []
-        for param, high, u in zip(self.params, self._highs, rng.random(n).tolist(), strict=True):
+        for param, high, u in zip(self.params, self.highs, rng.random(n).tolist(), strict=True):
             values.append(param.from_unit(u, param.above(values[-1]) if values else param.low, high))
         for sweep in rng.random((2 * n + 6, n)).tolist():
             for i, (param, u) in enumerate(zip(self.params, sweep, strict=True)):
@@ -105,14 +109,14 @@ class IncreasingGroup(Group):
         highs = list(accumulate((param.high - shift for param, _, shift in reversed(shifted)), min))[::-1]
         level = _isotonic([value - shift for _, value, shift in shifted], lows, highs)
         values: list[float] = []
-        for (param, _, shift), most, height in zip(shifted, self._highs, level, strict=True):
+        for (param, _, shift), most, height in zip(shifted, self.highs, level, strict=True):
             low = param.above(values[-1]) if values else param.low
             values.append(min(max(param.shortened(param.clip(height + shift)), low), most))
         return values
 
     def domain(self, prefix: Sequence[float]) -> Domain:
         """Return what lies above the last of `prefix` and leaves room for the later members."""
-        param, high = self.params[len(prefix)], self._highs[len(prefix)]
+        param, high = self.params[len(prefix)], self.highs[len(prefix)]
         low = param.above(prefix[-1]) if prefix else param.low
         if param.n_values is None:
             return Domain(None, low, high)

@@ -9,17 +9,14 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from tests.contracts.generator_contract import MIXED
 from tests.tuner.spaces import is_valid, search_spaces, seeds
-from tuner.experiment import Params
 from tuner.generators.bayesian.acquisition import log_expected_improvement, log_h
-from tuner.generators.bayesian.candidates import draws, variations
 from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
 from tuner.generators.bayesian.posterior import Posterior
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.targets import scaled
-from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, config_key
+from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
 
 
 def some_points(n: int, d: int, seed: int = 0) -> Array:
@@ -276,66 +273,11 @@ def test_any_losses_give_finite_targets_in_their_order(losses: list[float | None
     assert all(y[i] == max(ordered) for i, loss in enumerate(losses) if loss is None)
 
 
-# ---- candidates
-
-
-@settings(max_examples=60, deadline=None)
-@given(space=search_spaces(), seed=seeds)
-def test_variations_are_valid(space: SearchSpace, seed: int) -> None:
-    if space.size() == 1 or all(param.n_values == 1 for param in space.params.values()):
-        return
-    rng = np.random.default_rng(seed)
-    assert all(is_valid(space, one) for one in variations(space, draws(space, 3, rng), 20, rng))
-
-
-def test_variations_stay_near_and_reach_every_parameter() -> None:
-    parent = MIXED.defaults()
-    found = variations(MIXED, [parent], 300, np.random.default_rng(0))
-    at = MIXED.encode([parent])
-    numbers = [MIXED.columns[name].start for name in ("rate", "depth", "w0", "low")]
-    moved = np.abs(MIXED.encode(found) - at)[:, numbers]
-    assert (moved > 0).any(axis=0).all()
-    assert np.median(moved[moved > 0]) < 0.15
-    # In the median half of the parameters rest, so that what is good is kept.
-    assert 1 <= np.median((moved > 1e-12).sum(axis=1)) <= 3
-    drops = {one["drop"] for one in found if "drop" in one}
-    assert len(drops) > 10
-
-
-def test_variations_move_what_has_steps_by_one_at_least() -> None:
-    space = SearchSpace(
-        [IntParam("n", 1, 3), CategoricalParam("kind", ["a"]), FloatParam("x", 0.0, 1.0, step=1.0)]
-    )
-    parent: Params = {"n": 2, "kind": "a", "x": 0.0}
-    found = variations(space, [parent], 200, np.random.default_rng(0))
-    assert {one["n"] for one in found} == {1, 2, 3}
-    assert {one["x"] for one in found} == {0.0, 1.0}
-
-
-def test_variations_have_no_more_digits_than_draws() -> None:
-    space = SearchSpace([FloatParam("rate", 1e-4, 1.0, log=True), FloatParam("x", 0.0, 1.0)])
-    found = variations(space, draws(space, 3, np.random.default_rng(1)), 100, np.random.default_rng(0))
-    assert all(len(f"{one['x']!r}") <= 11 for one in found)
-    assert all(float(f"{one['rate']:.9g}") == one["rate"] for one in found)
-
-
-def test_better_parents_have_more_children() -> None:
-    space = SearchSpace([FloatParam("x", 0.0, 1.0), FloatParam("y", 0.0, 1.0)])
-    parents = [{"x": 0.0, "y": 0.2}, {"x": 0.0, "y": 0.8}]
-    rng = np.random.default_rng(0)
-    found = [one for one in variations(space, parents, 600, rng) if one["y"] in (0.2, 0.8)]
-    first = sum(one["y"] == 0.2 for one in found)
-    # About 180 children, of which sqrt(1/2) = 71 % are the first's: half lies 6 standard deviations off.
-    assert len(found) > 150
-    assert first > len(found) / 2
-    assert len({config_key(one) for one in found}) == len(found)
-
-
 # ---- many at once
 
 
 @settings(max_examples=60, deadline=None)
-@given(space=search_spaces(constraints=False), seed=seeds)
+@given(space=search_spaces(), seed=seeds)
 def test_rows_stand_for_valid_configurations(space: SearchSpace, seed: int) -> None:
     if all(param.n_values == 1 for param in space.params.values()):
         return
@@ -344,8 +286,9 @@ def test_rows_stand_for_valid_configurations(space: SearchSpace, seed: int) -> N
     rows = np.vstack([drawn, made.variations(drawn[:3], 10, 0.5, rng)])
     configs = [made.config(row) for row in rows]
     assert all(is_valid(space, config) for config in configs)
-    np.testing.assert_allclose(made.encode(rows), space.encode(configs), atol=1e-6)
-    np.testing.assert_allclose(made.rows(configs), rows, atol=1e-6)
+    # Members of a sum share one number of decimals, and equal ones of an order are set a thousandth apart.
+    np.testing.assert_allclose(made.encode(rows), space.encode(configs), atol=2e-3)
+    np.testing.assert_allclose(made.rows(configs), rows, atol=2e-3)
 
 
 def test_rows_are_drawn_as_configurations_are() -> None:

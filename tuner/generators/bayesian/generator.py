@@ -10,8 +10,8 @@ import numpy as np
 
 from tuner.experiment import Params, loss_of
 from tuner.generators.bayesian.acquisition import log_expected_improvement
-from tuner.generators.bayesian.candidates import draws
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
+from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.search import best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import Targets, scaled
@@ -68,9 +68,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
 
     def _most_remote(self, rng: np.random.Generator) -> tuple[Params, Mapping[str, Any]] | None:
         """The draw that is furthest from everything known (Mitchell 1991, best-candidate sampling)."""
-        drawn = [
-            params for params in draws(self.space, _N_REMOTE, rng) if config_key(params) not in self.history
-        ]
+        samples = (self.space.sample(rng) for _ in range(_N_REMOTE))
+        drawn = [params for params in samples if config_key(params) not in self.history]
         if not drawn:
             return None
         known = self.space.encode(self.history.known())
@@ -89,7 +88,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
             return log_expected_improvement(surrogate, known, x * self._weights)
 
         found = (
-            best_first(self.space, belief.finished[:_N_PARENTS], score, rng)
+            best_first(self._rows, belief.finished[:_N_PARENTS], score, rng)
             if self._listed is None
             else best_of_listed(self.space, self._listed, score)
         )
@@ -114,15 +113,24 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         return self.space.encode(configs) * self._weights
 
     @cached_property
+    def _rows(self) -> Rows:
+        return Rows(self.space, self.seed)
+
+    @cached_property
     def _owners(self) -> list[int]:
         """Which parameter each column of the encoding belongs to."""
         return [i for i, param in enumerate(self.space.params.values()) for _ in range(param.n_dims)]
 
     @cached_property
     def _weights(self) -> Array:
-        """Of each column: two categories are as far apart as the two ends of a number's range."""
+        """Of each column: two categories are as far apart as the two ends of a number's range.
+
+        What a sum leaves of that range counts as the whole: of twenty weights that add up to 1, each is
+        rarely above a fifth.
+        """
         counts = [param.n_dims for param in self.space.params.values()]
-        return np.array([1.0 if n == 1 else sqrt(0.5) for n in counts for _ in range(n)])
+        categories = np.array([1.0 if n == 1 else sqrt(0.5) for n in counts for _ in range(n)])
+        return categories / self._rows.spreads
 
     @cached_property
     def _listed(self) -> list[Params] | None:

@@ -1,52 +1,68 @@
-"""Many configurations at once, as rows of an array: for spaces without constraints between parameters.
+"""Many configurations at once, as rows of an array: making them one by one takes longer than judging them.
 
-Making configurations one by one takes far longer than judging them. Here a row has one number for each
-parameter: the position on its scale in [0, 1], or the index of its choice.
+A row has one number for each parameter: the position on its scale in [0, 1], or the index of its choice.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from tuner.experiment import Params, Value
+from tuner.generators.bayesian.columns import SAME, config_value, drawn, moved, row_value
 from tuner.generators.bayesian.surrogate import Array
-from tuner.space import CategoricalParam, Param, SearchSpace
-from tuner.space.params import NumericParam
-from tuner.space.values import typed
+from tuner.generators.bayesian.ties import Tie, tie_of
+from tuner.space import CategoricalParam, SearchSpace
+from tuner.space.conditions import Key
 
 __all__ = ["Rows"]
 
 _WIDTHS = (0.005, 0.3)
-_SAME = 1e-12
 _LEAST_REDRAW = 0.3
+_N_REDRAWS = 4
+_N_MENDED = 32
+
+_Held = tuple[int, Array]
+"""The place of a parameter and the numbers of its values that something asks for."""
 
 
 class Rows:
-    """The rows of one space. Every row it returns stands for a valid configuration; see `config`."""
+    """The rows of one space. Every row it returns stands for a valid configuration; see `config`.
 
-    def __init__(self, space: SearchSpace) -> None:
+    Args:
+        space: not all of its parameters are constant.
+        seed: of the draws that the members of its sums and orders are taken from.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int = 0) -> None:
         self._space = space
         self._params = list(space.params.values())
         self._place = {name: j for j, name in enumerate(space.names)}
-        self._resting = np.array([_row_value(param, param.default) for param in self._params])
+        self._resting = np.array([row_value(param, param.default) for param in self._params])
         self._conditions = [
-            (
-                self._place[name],
-                [
-                    (self._place[parent], [_row_value(space.params[parent], value) for _, value in keys])
-                    for parent, keys in space.conditions[name].parents
-                ],
-            )
+            (self._place[name], self._held(dict(space.conditions[name].parents)))
             for name in space.order
             if name in space.conditions
         ]
+        self._forbids = [self._held(dict(f.keys)) for f in (space.forbids.forbids if space.forbids else ())]
         self._movable = [j for j, param in enumerate(self._params) if param.n_values != 1]
+        self._seed = seed
 
     def draws(self, n: int, rng: np.random.Generator) -> Array:
-        """`n` random rows, each parameter uniform on its scale."""
-        u = rng.random((n, len(self._params)))
-        return self._rested(np.column_stack([_drawn(param, u[:, j]) for j, param in enumerate(self._params)]))
+        """`n` random rows, as `SearchSpace.sample` draws."""
+        rows = self._drawn(n, rng)
+        for _ in range(_N_REDRAWS):
+            bad = self._forbidden(rows)
+            if not bad.any():
+                return rows
+            rows[bad] = self._drawn(int(bad.sum()), rng)
+        bad = np.flatnonzero(self._forbidden(rows))
+        if len(bad):
+            # Hardly anything is allowed here: that is found one at a time, so some have to do for all.
+            found = self.rows([self._space.sample(rng) for _ in bad[:_N_MENDED]])
+            rows[bad] = found[np.arange(len(bad)) % len(found)]
+        return rows
 
     def variations(self, parents: Array, n: int, reach: float, rng: np.random.Generator) -> Array:
         """`n` rows near `parents` (best first; the earlier, the more children).
@@ -60,26 +76,32 @@ class Rows:
         moves = rng.random((n, n_params)) < rng.random((n, 1))
         moves[np.arange(n), rng.choice(self._movable, n)] = True
         widths = reach * np.exp(rng.uniform(math.log(_WIDTHS[0]), math.log(_WIDTHS[1]), (n, 1)))
-        steps, fresh = rng.standard_normal((n, n_params)) * widths, self.draws(n, rng)
+        steps, fresh = rng.standard_normal((n, n_params)) * widths, self._drawn(n, rng, rest=False)
         redrawn = rng.random((n, n_params)) < max(reach, _LEAST_REDRAW)
         child = parent.copy()
         for j, param in enumerate(self._params):
             if isinstance(param, CategoricalParam):
                 child[:, j] = np.where(moves[:, j] & redrawn[:, j], fresh[:, j], child[:, j])
-            else:
-                child[:, j] = np.where(moves[:, j], _moved(param, child[:, j], steps[:, j]), child[:, j])
+            elif j not in self._tied:
+                child[:, j] = np.where(moves[:, j], moved(param, child[:, j], steps[:, j]), child[:, j])
+        for tie, members in self._ties:
+            child[:, members] = tie.moved(child[:, members], moves[:, members], steps[:, members], rng)
         awoken = self._active(child) & ~self._active(parent)
-        if awoken.any():
-            u = rng.random((n, n_params))
-            for j in np.flatnonzero(awoken.any(axis=0)).tolist():
-                child[:, j] = np.where(awoken[:, j], _drawn(self._params[j], u[:, j]), child[:, j])
-        return self._rested(child)
+        child = self._rested(np.where(awoken, fresh, child))
+        return self._mended(child, parent)
+
+    def _mended(self, child: Array, parent: Array) -> Array:
+        """Forbidden children leave for the nearest that is allowed; too many of them stay with the parent."""
+        bad = np.flatnonzero(self._forbidden(child))
+        if len(bad):
+            child[bad] = parent[bad]
+        return child
 
     def rows(self, configs: Sequence[Params]) -> Array:
         """The rows of valid configurations."""
         return np.array(
             [
-                [_row_value(param, config.get(param.name, param.default)) for param in self._params]
+                [row_value(param, config.get(param.name, param.default)) for param in self._params]
                 for config in configs
             ]
         )
@@ -98,15 +120,60 @@ class Rows:
         """The configuration of one row."""
         active = self._active(row[None, :])[0]
         return self._space.repair(
-            {param.name: _config_value(param, row[j]) for j, param in enumerate(self._params) if active[j]}
+            {param.name: config_value(param, row[j]) for j, param in enumerate(self._params) if active[j]}
         )
+
+    @cached_property
+    def spreads(self) -> Array:
+        """(n_dims,): the share of its range that each column of the encoding is spread over."""
+        spreads = np.ones(self._space.n_dims)
+        for tie, members in self._ties:
+            columns = list(self._space.columns.values())
+            spreads[[columns[j].start for j in members]] = tie.spread
+        return spreads
+
+    @cached_property
+    def _ties(self) -> list[tuple[Tie, list[int]]]:
+        """Each Sum and Increasing, with the places of its members."""
+        rng = np.random.default_rng(self._seed)
+        groups = [unit.group for unit in self._space.units if unit.group is not None]
+        return [(tie_of(group, rng), [self._place[name] for name in group.names]) for group in groups]
+
+    @cached_property
+    def _tied(self) -> set[int]:
+        return {j for _, members in self._ties for j in members}
+
+    def _drawn(self, n: int, rng: np.random.Generator, *, rest: bool = True) -> Array:
+        """Random rows, forbidden ones among them."""
+        u = rng.random((n, len(self._params)))
+        rows = np.empty_like(u)
+        for j, param in enumerate(self._params):
+            if j not in self._tied:
+                rows[:, j] = drawn(param, u[:, j])
+        for tie, members in self._ties:
+            rows[:, members] = tie.drawn(n, rng)
+        return self._rested(rows) if rest else rows
+
+    def _held(self, keys: Mapping[str, frozenset[Key]]) -> list[_Held]:
+        return [
+            (self._place[name], np.array([row_value(self._space.params[name], value) for _, value in values]))
+            for name, values in keys.items()
+        ]
+
+    def _forbidden(self, rows: Array) -> "np.ndarray":
+        """Which rows a Forbid matches, (n,)."""
+        forbidden = np.zeros(len(rows), dtype=bool)
+        if self._forbids:
+            active = self._active(rows)
+            for held in self._forbids:
+                forbidden |= np.logical_and.reduce([active[:, j] & _holds(rows[:, j], v) for j, v in held])
+        return forbidden
 
     def _active(self, rows: Array) -> "np.ndarray":
         active = np.ones(rows.shape, dtype=bool)
-        for j, parents in self._conditions:
-            for parent, values in parents:
-                held = np.abs(rows[:, parent, None] - np.array(values)[None, :]).min(axis=1) < _SAME
-                active[:, j] &= active[:, parent] & held
+        for j, held in self._conditions:
+            for parent, values in held:
+                active[:, j] &= active[:, parent] & _holds(rows[:, parent], values)
         return active
 
     def _rested(self, rows: Array) -> Array:
@@ -114,57 +181,5 @@ class Rows:
         return np.where(self._active(rows), rows, self._resting)
 
 
-def _row_value(param: Param, value: Value) -> float:
-    if isinstance(param, CategoricalParam):
-        return float(param.index_by_key[typed(value)])
-    return float(param.encode([value])[0, 0])
-
-
-def _config_value(param: Param, number: float) -> Value:
-    if isinstance(param, CategoricalParam):
-        return param.choices[int(number)]
-    return param.shortened(param.clip(_on_scale(param, np.array([number]))[0]))
-
-
-def _on_scale(param: NumericParam, u: Array) -> Array:
-    """The values at these positions, steps not yet kept."""
-    low, high = float(param.low), float(param.high)
-    if param.log:
-        return np.clip(np.exp(math.log(low) + u * (math.log(high) - math.log(low))), low, high)
-    return np.clip(low + u * (high - low), low, high)
-
-
-def _snapped(param: NumericParam, values: Array) -> Array:
-    """The positions of the nearest values that the steps allow."""
-    n_values = param.n_values
-    if n_values is not None and param.step is not None:
-        low, step = float(param.low), float(param.step)
-        values = low + np.clip(np.floor((values - low) / step + 0.5), 0, n_values - 1) * step
-    return np.asarray(param.encode(values.tolist()))[:, 0]
-
-
-def _drawn(param: Param, u: Array) -> Array:
-    """Rows' values for numbers uniform in [0, 1)."""
-    if isinstance(param, CategoricalParam):
-        return np.minimum(np.floor(u * len(param.choices)), len(param.choices) - 1)
-    if param.n_values is None or param.step is None:
-        return u if param.n_values is None else np.zeros(len(u))
-    if param.log:
-        start, end = param.log_range(param.low, param.high)
-        return _snapped(param, np.exp(start + u * (end - start)))
-    index = np.minimum(np.floor(u * param.n_values), param.n_values - 1)
-    return _snapped(param, float(param.low) + index * float(param.step))
-
-
-def _moved(param: NumericParam, at: Array, by: Array) -> Array:
-    """Positions `by` further, reflected at the bounds; by one value at least where values have steps."""
-    moved = np.abs(at + by)
-    moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0.0, 1.0)
-    if param.n_values is None or param.n_values == 1 or param.step is None:
-        return moved if param.n_values is None else at
-    snapped = _snapped(param, _on_scale(param, moved))
-    stuck = np.abs(snapped - at) < _SAME
-    values = _on_scale(param, at)
-    up = np.where(by > 0, 1.0, -1.0)
-    up = np.where((values + up * param.step > param.high) | (values + up * param.step < param.low), -up, up)
-    return np.where(stuck, _snapped(param, values + up * float(param.step)), snapped)
+def _holds(column: Array, values: Array) -> "np.ndarray":
+    return np.asarray(np.abs(column[:, None] - values[None, :]).min(axis=1) < SAME)

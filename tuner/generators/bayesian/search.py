@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tuner.experiment import Params
-from tuner.generators.bayesian.candidates import draws, variations
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
 from tuner.space import SearchSpace
@@ -17,23 +16,17 @@ Score = Callable[[Array], Array]
 
 _REACHES = (1.0, 0.5, 0.25, 0.1)
 _N_DRAWS, _N_VARIATIONS, _N_REFINED, _N_LEADERS = 600, 300, 150, 8
-_N_DRAWS_SINGLY, _N_VARIATIONS_SINGLY, _N_ROUNDS_SINGLY = 100, 100, 4
 _DIGITS = 9
 
 
 def best_first(
-    space: SearchSpace, parents: Sequence[Params], score: Score, rng: np.random.Generator
+    made: Rows, parents: Sequence[Params], score: Score, rng: np.random.Generator
 ) -> Iterator[tuple[Params, float]]:
     """Yield valid configurations with their scores, the most promising of those looked at first.
 
     The first are drawn from the whole space and around `parents` (best first). Each further round looks
-    around the leaders, ever closer. Where constraints tie parameters together, configurations have to be made
-    one at a time, and fewer are looked at.
+    around the leaders, ever closer.
     """
-    if space.constraints or not parents:
-        yield from _singly(space, parents, score, rng)
-        return
-    made = Rows(space)
     rows = np.vstack(
         [made.draws(_N_DRAWS, rng), made.variations(made.rows(parents), _N_VARIATIONS, 1.0, rng)]
     )
@@ -50,19 +43,6 @@ def best_of_listed(
 ) -> Iterator[tuple[Params, float]]:
     """Yield all of these configurations with their scores, the most promising first."""
     scores = score(space.encode(configs))
-    for index in _order(scores):
-        yield configs[index], float(scores[index])
-
-
-def _singly(
-    space: SearchSpace, parents: Sequence[Params], score: Score, rng: np.random.Generator
-) -> Iterator[tuple[Params, float]]:
-    configs = draws(space, _N_DRAWS_SINGLY, rng) + variations(space, parents, _N_VARIATIONS_SINGLY, rng)
-    scores = score(space.encode(configs))
-    for _ in range(_N_ROUNDS_SINGLY):
-        leaders = [configs[index] for index in _order(scores)[:_N_LEADERS]]
-        near = variations(space, leaders, _N_VARIATIONS_SINGLY, rng)
-        configs, scores = configs + near, np.concatenate([scores, score(space.encode(near))])
     for index in _order(scores):
         yield configs[index], float(scores[index])
 

@@ -1,0 +1,82 @@
+"""One parameter in many rows: numbers that say where on its scale it stands, or which choice it holds.
+
+A number's place is in [0, 1], as in the encoding of the space; a category's is the index of its choice.
+"""
+
+import math
+
+import numpy as np
+
+from tuner.experiment import Value
+from tuner.generators.bayesian.surrogate import Array
+from tuner.space import CategoricalParam, Param
+from tuner.space.params import NumericParam
+from tuner.space.values import typed
+
+__all__ = ["SAME", "config_value", "drawn", "moved", "on_scale", "places_of", "row_value"]
+
+SAME = 1e-12
+"""Places that are closer than this are the same."""
+
+
+def row_value(param: Param, value: Value) -> float:
+    """The place of a value."""
+    if isinstance(param, CategoricalParam):
+        return float(param.index_by_key[typed(value)])
+    return float(param.encode([value])[0, 0])
+
+
+def config_value(param: Param, place: float) -> Value:
+    """The value at a place."""
+    if isinstance(param, CategoricalParam):
+        return param.choices[int(place)]
+    return param.shortened(param.clip(on_scale(param, np.array([place]))[0]))
+
+
+def on_scale(param: NumericParam, places: Array) -> Array:
+    """The values at these places, steps not yet kept."""
+    low, high = float(param.low), float(param.high)
+    if param.log:
+        return np.clip(np.exp(math.log(low) + places * (math.log(high) - math.log(low))), low, high)
+    return np.clip(low + places * (high - low), low, high)
+
+
+def places_of(param: NumericParam, values: Array) -> Array:
+    """The places of values within the bounds."""
+    return np.asarray(param.encode(values.tolist()))[:, 0]
+
+
+def drawn(param: Param, u: Array) -> Array:
+    """Places for numbers uniform in [0, 1), as `Param.from_unit` draws."""
+    if isinstance(param, CategoricalParam):
+        return np.minimum(np.floor(u * len(param.choices)), len(param.choices) - 1)
+    if param.n_values is None or param.step is None:
+        return u if param.n_values is None else np.zeros(len(u))
+    if param.log:
+        start, end = param.log_range(param.low, param.high)
+        return _snapped(param, np.exp(start + u * (end - start)))
+    index = np.minimum(np.floor(u * param.n_values), param.n_values - 1)
+    return _snapped(param, float(param.low) + index * float(param.step))
+
+
+def moved(param: NumericParam, at: Array, by: Array) -> Array:
+    """Places `by` further, reflected at the bounds; by one value at least where values have steps."""
+    there = np.abs(at + by)
+    there = np.clip(np.where(there > 1, 2 - there, there), 0.0, 1.0)
+    if param.n_values is None or param.n_values == 1 or param.step is None:
+        return there if param.n_values is None else at
+    snapped = _snapped(param, on_scale(param, there))
+    stuck = np.abs(snapped - at) < SAME
+    values = on_scale(param, at)
+    up = np.where(by > 0, 1.0, -1.0)
+    up = np.where((values + up * param.step > param.high) | (values + up * param.step < param.low), -up, up)
+    return np.where(stuck, _snapped(param, values + up * float(param.step)), snapped)
+
+
+def _snapped(param: NumericParam, values: Array) -> Array:
+    """The places of the nearest values that the steps allow."""
+    n_values = param.n_values
+    if n_values is not None and param.step is not None:
+        low, step = float(param.low), float(param.step)
+        values = low + np.clip(np.floor((values - low) / step + 0.5), 0, n_values - 1) * step
+    return places_of(param, values)
