@@ -63,7 +63,7 @@ class TuneResult:
 
 def tune(
     objective: Callable[..., Any],
-    space: SearchSpace,
+    space: Any,
     *,
     method: str = "bayesian",
     configs: int | None = 30,
@@ -87,7 +87,7 @@ def tune(
     Args:
         objective: `objective(params) -> float | dict`, or `objective(params, report)`. Any function will do,
             lambdas and closures included: it travels by value to worker processes.
-        space: where to search.
+        space: where to search: a SearchSpace, or whatever `SearchSpace.of` takes, such as {"depth": (2, 12)}.
         method: a generator's name: one of `tuner.generators.METHODS`.
         configs: how many candidates; None for grid's whole design.
         direction: "minimize" or "maximize".
@@ -124,6 +124,7 @@ def tune(
             f"Unknown direction {direction!r}.{did_you_mean(str(direction), list(Direction))}",
             f"There are: {', '.join(Direction)}.",
         )
+    space = SearchSpace.of(space)
     pipeline = ObjectivePipeline(objective, space, metric, direction)
     defaults = space.defaults()
     spec = StudySpec(study, space.to_dict(), metric, pipeline.direction, defaults, seed)

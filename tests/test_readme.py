@@ -58,7 +58,7 @@ FUNCTION = (
 
 def test_the_snippets_of_configuration_are_accepted(tmp_path: Path) -> None:
     snippets = toml_snippets()
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     for number, text in enumerate(snippets):
         document: dict[str, Any] = tomllib.loads(text)
         path = tmp_path / f"{number}.toml"
@@ -74,6 +74,10 @@ def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     assert "{'lr':" in capsys.readouterr().out
+    spaces = next(block for block in INDENTED if "SearchSpace.of(" in block)
+    exec("\n".join(line[4:] for line in spaces.splitlines()), names)
+    assert names["space"].params["alpha"].log
+    assert len(names["space"]) == 7
     parts = next(block for block in INDENTED if "make_generator(" in block)
     exec("\n".join(line[4:] for line in parts.splitlines()), names)
     assert len(names["s"]) == 4

@@ -13,7 +13,7 @@ import orchestrator
 from orchestrator import TuneResult, tune
 from orchestrator.pool import Event
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
-from tuner.errors import MismatchError, UsageError
+from tuner.errors import MismatchError, SpaceError, UsageError
 from tuner.experiment import Direction, Outcome, State
 from tuner.registry import open_registry
 from tuner.space import CategoricalParam, FloatParam, SearchSpace
@@ -142,6 +142,17 @@ def test_nothing_is_left_without_a_registry(tmp_path: Path, monkeypatch: pytest.
 def test_bad_arguments_are_usage_errors(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         quiet(lambda params: 0.0, **given)
+
+
+def test_a_space_may_be_given_as_other_tools_do() -> None:
+    space = {"x": {"type": "uniform", "lower": 0, "upper": 10}, "kind": ["a", "b"], "group": {"one": 1}}
+    result = tune(
+        lambda params: params["x"] + params["group.one"], space, configs=2, workers=1, progress=False
+    )
+    assert len(result.experiments) == 3
+    assert not result.failed
+    with pytest.raises(SpaceError, match="'x' must be declared in a way that is known"):
+        tune(lambda params: 0.0, {"x": object()}, progress=False)
 
 
 def test_progress_is_shown_where_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from retrain.config.space import settle
 from tests.retrain.projects import SPACE, config_in, tabular
 from tuner.errors import ConfigError, SpaceError
 from tuner.experiment import Direction
+from tuner.space import FloatParam, SearchSpace
 
 COMMAND = "[pipeline]\nkind = 'command'\ncommand = './train.sh'\nmetric = 'auc'\ndirection = 'maximize'\n"
 PYTHON = "[pipeline]\nkind = 'train:objective'\ndirection = 'minimize'\n"
@@ -321,6 +323,30 @@ def test_an_unknown_phase_names_the_closest(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="Did you mean 'second'"):
         config.search_space("secnd")
+
+
+def test_the_words_of_other_tools_make_the_same_study(tmp_path: Path) -> None:
+    ours = """
+        [space.params]
+        lr = { type = "float", low = 0.01, high = 0.3, log = true, when = { kind = ["a"] } }
+        kind = { type = "categorical", choices = ["a", "b"] }
+        """
+    theirs = """
+        [space.params]
+        lr = { type = "loguniform", lower = 0.01, upper = 0.3, when = { kind = ["a"] } }
+        kind = { values = ["a", "b"] }
+        """
+    spaces = [config_in(tmp_path, PYTHON + dedent(text)).search_space() for text in (ours, theirs)]
+    assert spaces[0].to_dict() == spaces[1].to_dict()
+    section = config_in(tmp_path, PYTHON + dedent(theirs)).space
+    settled, _ = settle(section.params, [], {"kind": "a"})
+    assert SearchSpace.of(settled).params["lr"] == FloatParam("lr", 0.01, 0.3, log=True)
+
+
+def test_a_misspelt_word_of_another_tool_is_told_as_ours_are(tmp_path: Path) -> None:
+    text = PYTHON + "[space.params]\nx = { type = 'loguniform', lower = 0.1, uper = 1.0 }\n"
+    with pytest.raises(SpaceError, match=r"Unknown key 'uper' in .* parameter 'x'\. Did you mean 'upper'"):
+        config_in(tmp_path, text).search_space()
 
 
 def test_what_is_fixed_leaves_the_space_with_all_that_hangs_on_it(tmp_path: Path) -> None:

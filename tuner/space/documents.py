@@ -11,6 +11,7 @@ from typing import Any
 
 from tuner.errors import SpaceError, did_you_mean
 from tuner.space.constraints import Constraint, Forbid, Increasing, Sum
+from tuner.space.foreign.dialect import in_our_words
 from tuner.space.params import CategoricalParam, FloatParam, IntParam, Param
 
 __all__ = [
@@ -21,8 +22,6 @@ __all__ = [
     "parts_from_dict",
 ]
 
-_NUMERIC = ("low", "high", "log", "step", "default", "when")
-_KEYS = {"float": _NUMERIC, "int": _NUMERIC, "categorical": ("choices", "default", "when")}
 _NEEDED = {"float": ("low", "high"), "int": ("low", "high"), "categorical": ("choices",)}
 _CLASSES: dict[str, type[Param]] = {"float": FloatParam, "int": IntParam, "categorical": CategoricalParam}
 
@@ -58,18 +57,21 @@ def _params(declared: object) -> list[Param]:
 def param_from_dict(name: Any, table: object) -> Param:
     """Build one parameter from its table, such as {type = "float", low = 0.01, high = 0.3, log = true}.
 
+    Other tools' words for it are understood, too (see `tuner.space.foreign.dialect`).
+
     Raises:
         SpaceError: an unknown type or key, a missing one, or values that contradict each other.
     """
     where = f"parameter {name!r}"
-    given = _table(where, table)
-    kind = given.get("type")
-    if not isinstance(kind, str) or kind not in _CLASSES:
-        hint = did_you_mean(kind, _CLASSES) if isinstance(kind, str) else ""
-        raise SpaceError(f"`type` of {where} must be one of {', '.join(_CLASSES)}, but got {kind!r}.{hint}")
-    _check_keys(where, given, ("type", *_KEYS[kind]), _NEEDED[kind])
-    settings = {key: _without_null_tables(value) for key, value in given.items() if key != "type"}
-    return _CLASSES[kind](name, **settings)
+    declared = _table(where, table)
+    given = in_our_words(name, declared)
+    kind = given.pop("type")
+    for key in _NEEDED[kind]:
+        if key not in given:
+            raise SpaceError(
+                f"The declaration of {where} needs `{key}`, but got only {', '.join(map(str, declared))}."
+            )
+    return _CLASSES[kind](name, **{key: _without_null_tables(value) for key, value in given.items()})
 
 
 def param_to_dict(param: Param) -> dict[str, Any]:

@@ -253,3 +253,27 @@ class SearchSpace:
             SpaceError: it declares no space; says which key.
         """
         return cls(*parts_from_dict(document))
+
+    @classmethod
+    def of(cls, given: Any, constraints: Iterable[Constraint] = ()) -> Self:
+        """Build a space from whatever declares one, in our words or in another tool's.
+
+        Args:
+            given: a SearchSpace; its document; or parameters by name, each a parameter of ours, a dictionary
+                such as {"type": "loguniform", "lower": 0.01, "upper": 0.3}, a domain of Ray Tune, a
+                distribution of Optuna or scipy, a dimension of scikit-optimize, a list of choices, a
+                (low, high) tuple, or a constant (see `tuner.space.foreign`).
+            constraints: further ones, over its parameters.
+
+        Raises:
+            SpaceError: something in it declares no parameter; says which.
+        """
+        from tuner.space.foreign.mixed import params_of
+
+        more = list(constraints)
+        if isinstance(given, SearchSpace):
+            return cls(given.params.values(), [*given.constraints, *more])
+        if isinstance(given, Mapping) and "params" in given and given.keys() <= {"params", "constraints"}:
+            params, stored = parts_from_dict(given)
+            return cls(params, [*stored, *more])
+        return cls(params_of(given), more)
