@@ -227,7 +227,7 @@ class Memory(Silent):
     def __init__(self) -> None:
         self.at: dict[int, float] = {}
 
-    def show(self, status: Status) -> None:  # noqa: D102 - the contract says it
+    def show(self, status: Status) -> None:
         self.at.setdefault(status.n_done // 1000 * 1000, resident_mb())
 
 
@@ -296,14 +296,14 @@ class PretendedPool(WorkerPool):
         self._due: list[tuple[float, str, float]] = []
 
     @property
-    def n_free(self) -> int:  # noqa: D102 - the contract says it
+    def n_free(self) -> int:
         return self.n_workers - len(self._due)
 
-    def submit(self, task: Task) -> None:  # noqa: D102
+    def submit(self, task: Task) -> None:
         takes_s = self._rng.uniform(0.5, 1.5) * self._mean_s
         heapq.heappush(self._due, (time.monotonic() + takes_s, task.key, takes_s))
 
-    def wait(self, timeout_s: float) -> list[Event]:  # noqa: D102
+    def wait(self, timeout_s: float) -> list[Event]:
         first_s = self._due[0][0] - time.monotonic() if self._due else timeout_s
         time.sleep(max(0.0, min(timeout_s, first_s)))
         now, events = time.monotonic(), list[Event]()
@@ -312,10 +312,10 @@ class PretendedPool(WorkerPool):
             events.append(Finished(key, Evaluation(self._rng.random(), duration_s=took_s)))
         return events
 
-    def cancel(self, key: str) -> None:  # noqa: D102
+    def cancel(self, key: str) -> None:
         raise AssertionError(f"nothing takes that long here, but {key} does")
 
-    def close(self) -> None:  # noqa: D102
+    def close(self) -> None:
         self._due.clear()
 
 
@@ -345,7 +345,7 @@ class Timed:
 
         return timed
 
-    def finish(self, results: Sequence[Any], *given: Any) -> Any:  # noqa: D102
+    def finish(self, results: Sequence[Any], *given: Any) -> Any:
         ended = self.__getattr__("finish")(results, *given)
         self.stored.append((time.monotonic() - self._began, len(results)))
         return ended
