@@ -108,11 +108,13 @@ class Observation:
         params: the configuration that ran.
         value: the study's metric in the study's own direction; None for an experiment that failed.
         std_error: standard error of `value` (>= 0), where known.
+        partial: the evaluation was stopped early, and `value` is where it stood.
     """
 
     params: Params
     value: float | None
     std_error: float | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
@@ -129,7 +131,7 @@ class Observation:
             object.__setattr__(self, name, number)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Observation, (dict(self.params), self.value, self.std_error))
+        return (Observation, (dict(self.params), self.value, self.std_error, self.partial))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from math import fsum
+from math import fsum, hypot
+from statistics import median_low
 from typing import Any, Generic, TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -14,9 +16,28 @@ from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
 from tuner.generators.base import Generator
 from tuner.space import SearchSpace, config_key
 
-__all__ = ["History", "LearningGenerator", "RememberingGenerator"]
+__all__ = ["History", "LearningGenerator", "RememberingGenerator", "Result"]
 
 Belief = TypeVar("Belief")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known of one finished configuration, its repeats merged.
+
+    Attributes:
+        loss: the mean of the runs that succeeded; of those stopped early only where no other did. None where
+            every run failed.
+        std_error: of `loss`, where that of every run is known.
+        n: how many runs it is the mean of.
+        partial: `loss` is where runs stood that were stopped early.
+    """
+
+    params: Params
+    loss: float | None
+    std_error: float | None
+    n: int
+    partial: bool
 
 
 class History:
@@ -27,7 +48,7 @@ class History:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        self._values: dict[str, list[float | None]] = {}
+        self._runs: dict[str, list[Observation]] = {}
         self._params: dict[str, Params] = {}
         self._pending: set[str] = set()
         self._asked: set[str] = set()
@@ -36,7 +57,7 @@ class History:
         """Add finished observations and replace what is pending; what the space does not hold is left out."""
         for observation in finished:
             if (key := self._enter(observation.params)) is not None:
-                self._values.setdefault(key, []).append(observation.value)
+                self._runs.setdefault(key, []).append(observation)
                 self._asked.discard(key)
         keys = (self._enter(params) for params in pending)
         self._pending = {key for key in keys if key is not None}
@@ -48,31 +69,40 @@ class History:
         self._asked.add(key)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._values or key in self._pending or key in self._asked
+        return key in self._runs or key in self._pending or key in self._asked
 
     def __len__(self) -> int:
         """How many distinct configurations are finished, pending or asked."""
-        return len(self._values.keys() | self._pending | self._asked)
+        return len(self._runs.keys() | self._pending | self._asked)
 
     def known(self) -> list[Params]:
         """All configurations that are finished, pending or asked."""
-        return [self._params[key] for key in sorted(self._values.keys() | self._pending | self._asked)]
+        return [self._params[key] for key in sorted(self._runs.keys() | self._pending | self._asked)]
 
     def pending(self) -> list[Params]:
         """What was asked or is pending elsewhere, and has no result yet."""
-        return [self._params[key] for key in sorted((self._pending | self._asked) - self._values.keys())]
+        return [self._params[key] for key in sorted((self._pending | self._asked) - self._runs.keys())]
+
+    def results(self, direction: Direction) -> list[Result]:
+        """Finished configurations.
+
+        Where one was stopped early, it was not among the best: its loss is the middle of the complete ones at
+        least, however it stood.
+        """
+        merged = [_merged(self._params[key], self._runs[key], direction) for key in sorted(self._runs)]
+        complete = [each.loss for each in merged if each.loss is not None and not each.partial]
+        if not complete:
+            return merged
+        middle = median_low(complete)
+        return [
+            replace(each, loss=max(each.loss, middle)) if each.partial and each.loss is not None else each
+            for each in merged
+        ]
 
     def losses(self, direction: Direction) -> tuple[list[Params], list[float | None]]:
-        """Finished configurations and their losses; None where every run of it failed.
-
-        Repeats of one configuration are merged into the mean of those that succeeded.
-        """
-        keys = sorted(self._values)
-        return [self._params[key] for key in keys], [self._loss(key, direction) for key in keys]
-
-    def _loss(self, key: str, direction: Direction) -> float | None:
-        values = [value for value in self._values[key] if value is not None]
-        return loss_of(fsum(values) / len(values), direction) if values else None
+        """Finished configurations and their losses as in `results`."""
+        results = self.results(direction)
+        return [each.params for each in results], [each.loss for each in results]
 
     def _enter(self, params: Params) -> str | None:
         try:
@@ -82,6 +112,18 @@ class History:
         key = config_key(valid)
         self._params[key] = valid
         return key
+
+
+def _merged(params: Params, runs: Sequence[Observation], direction: Direction) -> Result:
+    succeeded = [run for run in runs if run.value is not None]
+    used = [run for run in succeeded if not run.partial] or succeeded
+    values = [run.value for run in used if run.value is not None]
+    if not values:
+        return Result(params, None, None, len(runs), partial=False)
+    errors = [run.std_error for run in used if run.std_error is not None]
+    std_error = hypot(*sorted(errors)) / len(errors) if len(errors) == len(used) else None
+    loss = loss_of(fsum(values) / len(values), direction)
+    return Result(params, loss, std_error, len(values), partial=used[0].partial)
 
 
 class RememberingGenerator(Generator):

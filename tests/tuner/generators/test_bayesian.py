@@ -179,7 +179,7 @@ def test_what_is_pending_elsewhere_is_believed() -> None:
 def test_one_fit_serves_a_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     fits = []
     fit = GaussianProcess.fit
-    monkeypatch.setattr(GaussianProcess, "fit", lambda x, y, owners: fits.append(len(x)) or fit(x, y, owners))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(GaussianProcess, "fit", lambda x, *rest: fits.append(len(x)) or fit(x, *rest))  # type: ignore[func-returns-value]
     generator = make_generator("bayesian", CUBE, seed=0)
     generator.tell(told(30))
     generator.ask(3)
@@ -222,12 +222,26 @@ def test_its_reasons_are_in_the_unit_and_direction_of_the_metric(direction: str)
     assert 0 < one.reason["expected_improvement"] < 50
 
 
-def test_repeats_of_a_configuration_are_merged() -> None:
-    repeated, merged = (make_generator("bayesian", CUBE, seed=0) for _ in range(2))
+def test_repeats_are_one_observation_that_is_surer(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    fit = GaussianProcess.fit
+
+    def spied(x: Array, y: Array, owners: list[int], noises: Array) -> GaussianProcess:
+        seen.append((y, noises))
+        return fit(x, y, owners, noises)
+
+    monkeypatch.setattr(GaussianProcess, "fit", spied)
     at = CUBE.defaults()
-    repeated.tell([*told(), Observation(at, 0.2), Observation(at, None), Observation(at, 0.4)])
-    merged.tell([*told(), Observation(at, 0.3)])
-    assert keys(repeated.ask(3)) == keys(merged.ask(3))
+    runs = [Observation(at, 0.25), Observation(at, None), Observation(at, 0.5)]
+    suggestions = []
+    for repeats in (runs, runs[::-1], [Observation(at, 0.375)]):
+        generator = make_generator("bayesian", CUBE, seed=0)
+        generator.tell([*told(), *repeats])
+        suggestions.append(keys(generator.ask(3)))
+    assert suggestions[0] == suggestions[1]
+    (twice, twice_noises), _, (once, once_noises) = seen
+    assert twice.tolist() == once.tolist()
+    assert sorted(twice_noises - once_noises) == [-0.5] + [0.0] * (len(once) - 1)
 
 
 def test_a_small_space_is_looked_at_as_a_whole() -> None:

@@ -46,3 +46,36 @@ def test_what_has_a_result_is_not_pending() -> None:
     history.tell([Observation(EVERY[0], 1.0)], pending=[EVERY[0], EVERY[2]])
     assert sorted(keys(history.pending())) == sorted(keys(EVERY[1:3]))
     assert len(history) == 3
+
+
+def test_what_was_stopped_early_is_no_better_than_the_middle_of_what_was_not() -> None:
+    history = History(SMALL)
+    complete = [Observation(params, value) for params, value in zip(EVERY, (1.0, 2.0, 3.0), strict=False)]
+    good, bad, both = EVERY[3:6]
+    stopped = [Observation(good, 0.5, partial=True), Observation(bad, 9.0, partial=True)]
+    again = [Observation(both, 0.25, partial=True), Observation(both, 4.0)]
+    history.tell([*complete, *stopped, *again], [])
+    found = {config_key(each.params): each for each in history.results(Direction.MINIMIZE)}
+    assert found[config_key(good)].loss == 2.0
+    assert found[config_key(bad)].loss == 9.0
+    assert found[config_key(good)].partial
+    assert found[config_key(both)].loss == 4.0
+    assert not found[config_key(both)].partial
+
+
+def test_with_nothing_complete_what_was_stopped_counts_as_it_stood() -> None:
+    history = History(SMALL)
+    history.tell([Observation(EVERY[0], 0.5, partial=True), Observation(EVERY[1], None)], [])
+    losses = dict(zip(keys(history.known()), history.losses(Direction.MAXIMIZE)[1], strict=True))
+    assert losses == {config_key(EVERY[0]): -0.5, config_key(EVERY[1]): None}
+
+
+def test_the_standard_error_of_repeats_is_that_of_their_mean() -> None:
+    history = History(SMALL)
+    one, other = EVERY[:2]
+    history.tell([Observation(one, 1.0, 3.0), Observation(one, 2.0, 4.0)], [])
+    history.tell([Observation(other, 1.0, 3.0), Observation(other, 2.0)], [])
+    found = {config_key(each.params): each for each in history.results(Direction.MINIMIZE)}
+    assert found[config_key(one)].std_error == 2.5
+    assert found[config_key(other)].std_error is None
+    assert found[config_key(other)].n == 2

@@ -12,10 +12,11 @@ from scipy.stats import norm
 from tests.tuner.spaces import is_valid, search_spaces, seeds
 from tuner.generators.bayesian.acquisition import log_expected_improvement, log_h
 from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
-from tuner.generators.bayesian.posterior import Posterior
+from tuner.generators.bayesian.posterior import JITTER, Posterior
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
-from tuner.generators.bayesian.targets import scaled
+from tuner.generators.bayesian.targets import noises_of, scaled
+from tuner.generators.history import Result
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
 
 
@@ -39,7 +40,7 @@ def dense(member: _Member, x: Array, y: Array, at: Array) -> tuple[Array, Array]
     x, at = x * member.scales, at * member.scales
     cross = matern(at, x)
     solved = np.linalg.solve(
-        matern(x, x) + member.noise * np.eye(len(x)), np.column_stack([y - member.mean, cross.T])
+        matern(x, x) + (member.noise + JITTER) * np.eye(len(x)), np.column_stack([y - member.mean, cross.T])
     )
     share = 1 - np.einsum("ij,ji->i", cross, solved[:, 1:])
     return member.mean + cross @ solved[:, 0], np.sqrt(share * member.variance)
@@ -67,7 +68,8 @@ def test_predictions_equal_the_closed_form(n: int, d: int) -> None:
 def test_a_mean_and_a_variance_are_the_likeliest() -> None:
     x, y = some_points(25, 2), smooth(some_points(25, 2)) + 3.0
     for member in GaussianProcess.fit(x, y)._members:
-        inverse = np.linalg.inv(matern(x * member.scales, x * member.scales) + member.noise * np.eye(25))
+        noise = (member.noise + JITTER) * np.eye(25)
+        inverse = np.linalg.inv(matern(x * member.scales, x * member.scales) + noise)
         assert member.mean == pytest.approx(inverse.sum(axis=0) @ y / inverse.sum())
         rest = y - member.mean
         assert member.variance == pytest.approx((rest @ inverse @ rest + 1) / 26)
@@ -85,7 +87,7 @@ def test_the_columns_of_a_category_share_one_length_scale() -> None:
 
 def test_the_gradient_of_the_posterior_equals_finite_differences() -> None:
     x = some_points(15, 4)
-    posterior = Posterior(x, smooth(x), [0, 1, 1, 2])
+    posterior = Posterior(x, smooth(x), [0, 1, 1, 2], np.linspace(0.5, 2, len(x)))
     rng = np.random.default_rng(0)
     for _ in range(5):
         theta = posterior.center + rng.standard_normal(4) * [1.0, 1.0, 1.0, 0.5]
@@ -97,7 +99,7 @@ def test_the_gradient_of_the_posterior_equals_finite_differences() -> None:
 
 def test_the_mode_is_the_top() -> None:
     x = some_points(25, 3)
-    posterior = Posterior(x, smooth(x), range(3))
+    posterior = Posterior(x, smooth(x), range(3), np.ones(len(x)))
     mode = posterior.mode()
     rng = np.random.default_rng(0)
     around = [posterior.log_density(mode + 0.3 * rng.standard_normal(4))[0] for _ in range(50)]
@@ -106,7 +108,7 @@ def test_the_mode_is_the_top() -> None:
 
 def test_draws_without_data_are_those_of_the_prior() -> None:
     # One observation says nothing of length scales: its likelihood is nearly the same for all.
-    posterior = Posterior(np.full((1, 2), 0.5), np.zeros(1), [0, 1])
+    posterior = Posterior(np.full((1, 2), 0.5), np.zeros(1), [0, 1], np.ones(1))
     drawn = np.array(posterior.draws(posterior.center, 600, np.random.default_rng(0)))
     # Standard errors of independent draws: 0.04 and 0.03. These depend a little on each other.
     z = (drawn[:, :2] - posterior.center[:2]) / posterior.spread[:2]
@@ -118,7 +120,7 @@ def test_draws_follow_the_posterior() -> None:
     # One parameter, so that the posterior can be integrated on a grid.
     x = some_points(8, 1, 3)
     y = np.sin(6 * x[:, 0])
-    posterior = Posterior(x, (y - y.mean()) / y.std(), [0])
+    posterior = Posterior(x, (y - y.mean()) / y.std(), [0], np.ones(len(x)))
     lengths, noises = np.linspace(-3.9, 6.9, 160), np.linspace(-16.0, 0.0, 80)
     logs = np.array([[posterior.log_density(np.array([a, b]))[0] for b in noises] for a in lengths])
     weights = np.exp(logs - logs.max()).sum(axis=1)
@@ -328,3 +330,28 @@ def test_what_a_move_makes_active_is_drawn() -> None:
     assert len(set(drops)) > 50
     assert max(drops) > 0.9
     assert min(drops) < 0.1
+
+
+def test_a_noisy_observation_moves_the_mean_less_than_an_exact_one() -> None:
+    x = np.linspace(0, 1, 12)[:, None]
+    y = np.sin(6 * x[:, 0])
+    y[5] -= 1.5
+    y = (y - y.mean()) / y.std()
+
+    def at_outlier(noise: float) -> float:
+        noises = np.ones(12)
+        noises[5] = noise
+        return float(GaussianProcess.fit(x, y, noises=noises).predict(x[5:6])[0][0])
+
+    assert at_outlier(0.01) < at_outlier(1.0) < at_outlier(100.0)
+
+
+def test_how_noisy_results_are_is_told_by_their_standard_errors_and_repeats() -> None:
+    def result(std_error: float | None = None, n: int = 1, *, partial: bool = False) -> Result:
+        return Result({}, 1.0, std_error, n, partial)
+
+    assert noises_of([result(), result(n=4), result(partial=True)]).tolist() == [1.0, 0.25, 4.0]
+    assert noises_of([result(0.1), result(0.2), result(0.2), result()]).tolist() == [0.25, 1.0, 1.0, 1.0]
+    assert noises_of([result(0.0), result(1e300), result(1.0), result(1.0)]).tolist() == pytest.approx(
+        [0.01, 100.0, 1.0, 1.0]
+    )

@@ -27,7 +27,7 @@ class _Member:
 
     Attributes:
         scales: (d,), one over the length scale of each column.
-        noise: its variance in shares of the signal's.
+        noise: its variance in shares of the signal's, for an observation as noisy as most.
         x: (n, d), in length scales.
         factor: lower Cholesky factor of the correlation of `x` with noise.
         weights: factor^-1 (y - mean).
@@ -42,17 +42,17 @@ class _Member:
     weights: Array
 
     @classmethod
-    def of(cls, theta: Array, owners: Sequence[int], x: Array, y: Array) -> Self:
+    def of(cls, theta: Array, owners: Sequence[int], x: Array, y: Array, noises: Array) -> Self:
         scales = np.exp(-theta[:-1])[list(owners)]
-        noise = math.exp(theta[-1]) + JITTER
+        noise = math.exp(theta[-1])
         scaled = x * scales
-        found = level(_correlations(scaled, scaled) + noise * np.eye(len(x)), y)
+        found = level(_correlations(scaled, scaled) + np.diag(noise * noises + JITTER), y)
         return cls(scales, noise, found.mean, found.variance, scaled, found.factor, found.whitened)
 
     def condition(self, x: Array) -> Self:
         scaled = x * self.scales
         cross = solve_triangular(self.factor, _correlations(self.x, scaled), lower=True, check_finite=False)
-        rest = _correlations(scaled, scaled) - cross.T @ cross + self.noise * np.eye(len(x))
+        rest = _correlations(scaled, scaled) - cross.T @ cross + (self.noise + JITTER) * np.eye(len(x))
         n = len(self.x)
         factor = np.zeros((n + len(x), n + len(x)))
         factor[:n, :n], factor[n:, :n] = self.factor, cross.T
@@ -82,15 +82,20 @@ class GaussianProcess(Surrogate):
         self._members = tuple(members)
 
     @classmethod
-    def fit(cls, x: Array, y: Array, owners: Sequence[int] | None = None) -> Self:
+    def fit(
+        cls, x: Array, y: Array, owners: Sequence[int] | None = None, noises: Array | None = None
+    ) -> Self:
         owners = range(x.shape[1]) if owners is None else owners
-        x, y = _thinned(x, y, _N_FOR_MODEL)
-        posterior = Posterior(*_thinned(x, y, _N_FOR_POSTERIOR), owners)
+        noises = np.ones(len(x)) if noises is None else noises
+        kept = _kept(y, _N_FOR_MODEL)
+        x, y, noises = x[kept], y[kept], noises[kept]
+        few = _kept(y, _N_FOR_POSTERIOR)
+        posterior = Posterior(x[few], y[few], owners, noises[few])
         mode = posterior.mode()
         n_members = _N_MEMBERS if len(x) <= 100 else _N_MEMBERS // 2 if len(x) <= 300 else 1
         # Always the same stream: equal data must give an equal model in every process.
         thetas = [mode] if n_members == 1 else posterior.draws(mode, n_members, np.random.default_rng(0))
-        return cls([_Member.of(theta, owners, x, y) for theta in thetas])
+        return cls([_Member.of(theta, owners, x, y, noises) for theta in thetas])
 
     @property
     def members(self) -> Sequence[Surrogate]:
@@ -111,12 +116,11 @@ def _correlations(a: Array, b: Array) -> Array:
     return correlation(np.maximum(squares, 0.0))
 
 
-def _thinned(x: Array, y: Array, most: int) -> tuple[Array, Array]:
-    """At most `most` observations in their given order: the best, and as many spread over the rest."""
-    if len(x) <= most:
-        return x, y
+def _kept(y: Array, most: int) -> "np.ndarray":
+    """Indices of at most `most` observations, ascending: the best, and as many spread over the rest."""
+    if len(y) <= most:
+        return np.arange(len(y))
     order = np.argsort(y, kind="stable")
     n_best = most // 2
     even = np.linspace(n_best, len(y) - 1, most - n_best).round().astype(int)
-    kept = np.sort(np.concatenate([order[:n_best], order[even]]))
-    return x[kept], y[kept]
+    return np.sort(np.concatenate([order[:n_best], order[even]]))

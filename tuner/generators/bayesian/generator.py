@@ -14,7 +14,7 @@ from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.search import best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
-from tuner.generators.bayesian.targets import Targets, scaled
+from tuner.generators.bayesian.targets import Targets, noises_of, scaled
 from tuner.generators.history import LearningGenerator
 from tuner.generators.random import draw_unseen
 from tuner.space import config_key
@@ -57,13 +57,16 @@ class BayesianGenerator(LearningGenerator[_Belief]):
 
     def _learn(self) -> _Belief | None:
         """Fit the surrogate; None with too few successes to tell good from bad."""
-        finished, losses = self.history.losses(self.direction)
+        results = self.history.results(self.direction)
+        finished, losses = [each.params for each in results], [each.loss for each in results]
         if sum(loss is not None for loss in losses) < _N_SUCCESSES:
             return None
         targets = scaled(losses)
         best_first = [finished[i] for i in np.argsort(targets.y, kind="stable")]
         return _Belief(
-            best_first, targets, GaussianProcess.fit(self._encode(finished), targets.y, self._owners)
+            best_first,
+            targets,
+            GaussianProcess.fit(self._encode(finished), targets.y, self._owners, noises_of(results)),
         )
 
     def _most_remote(self, rng: np.random.Generator) -> tuple[Params, Mapping[str, Any]] | None:

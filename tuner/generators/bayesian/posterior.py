@@ -78,10 +78,11 @@ class Posterior:
         y: (n,) of mean 0 and deviation 1, or all 0.
         owners: (d,) ascending; which parameter each column belongs to, from 0. The columns of a category
             share one length scale.
+        noises: (n,) > 0; how noisy each of `y` is, as a multiple of the noise variance that is learned.
     """
 
-    def __init__(self, x: Array, y: Array, owners: Sequence[int]) -> None:
-        self._y = y
+    def __init__(self, x: Array, y: Array, owners: Sequence[int], noises: Array) -> None:
+        self._y, self._noises = y, noises
         self.n_params = owners[-1] + 1
         self._gaps = np.zeros((self.n_params, len(x), len(x)))
         for column, owner in zip(x.T, owners, strict=True):
@@ -113,7 +114,7 @@ class Posterior:
         roots = _SQRT5 * np.sqrt(distances)
         by_length = slope * (5 / 3 * (1 + roots) * np.exp(-roots))
         lengths = np.tensordot(self._gaps, by_length, 2) * np.exp(-2 * theta[:-1])
-        noise = math.exp(theta[-1]) * np.trace(slope)
+        noise = math.exp(theta[-1]) * float(slope.diagonal() @ self._noises)
         gradient = -0.5 * np.append(lengths, noise) - z / self.spread
         return _log_likelihood(found) - float(z @ z) / 2, gradient
 
@@ -168,7 +169,7 @@ class Posterior:
 
     def _covariance(self, distances: Array, theta: Array) -> Array:
         covariance = correlation(distances)
-        covariance[np.diag_indices_from(covariance)] += math.exp(theta[-1]) + JITTER
+        covariance[np.diag_indices_from(covariance)] += math.exp(theta[-1]) * self._noises + JITTER
         return covariance
 
 

@@ -20,10 +20,16 @@ class Surrogate(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, x: Array, y: Array, owners: Sequence[int] | None = None) -> Self:
+    def fit(
+        cls, x: Array, y: Array, owners: Sequence[int] | None = None, noises: Array | None = None
+    ) -> Self:
         """Learn from `x`, (n, d) in the unit cube, and `y`, (n,) of mean 0 and deviation 1 or all 0.
 
-        `owners`, (d,) ascending from 0, says which parameter each column belongs to; one each if not given.
+        Args:
+            x: as above.
+            y: as above.
+            owners: (d,) ascending from 0; which parameter each column belongs to. One each if not given.
+            noises: (n,) > 0; how noisy each of `y` is, as a multiple of what is learned. 1 if not given.
         """
 
     @property

@@ -1,5 +1,6 @@
 """From losses to what the surrogate learns: outliers drawn in, failures bad but finite, all on one scale."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from sys import float_info
@@ -7,12 +8,15 @@ from sys import float_info
 import numpy as np
 
 from tuner.generators.bayesian.surrogate import Array
+from tuner.generators.history import Result
 
-__all__ = ["Targets", "scaled"]
+__all__ = ["Targets", "noises_of", "scaled"]
 
 _N_FOR_LIMIT = 4
 _N_SPREADS = 2.0
 _ROUNDING = 1e-14
+_RATIOS = (0.1, 10.0)
+_PARTIAL = 4.0
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,17 @@ def _limit(known: Array) -> float:
     best, quarter, median = np.quantile(known, [0.0, 0.25, 0.5])
     spread = max(median - quarter, (median - best) / 2)
     return float(median + _N_SPREADS * spread) if spread > 0 else float("inf")
+
+
+def noises_of(results: Sequence[Result]) -> Array:
+    """How noisy each is, (n,) > 0, in multiples of the usual: its squared standard error, where known.
+
+    The usual itself is left to the surrogate to learn. A standard error over folds is no good measure of it:
+    folds that are hard for all configurations make it large and change no comparison.
+    """
+    errors = np.array([math.nan if each.std_error is None else each.std_error for each in results])
+    known = errors[errors > 0]
+    ratios = np.clip(errors / (float(np.median(known)) if len(known) else 1.0), *_RATIOS)
+    runs = np.array([each.n for each in results], dtype=float)
+    noises = np.where(np.isnan(ratios), 1.0 / runs, ratios**2)
+    return np.asarray(noises * np.array([_PARTIAL if each.partial else 1.0 for each in results]))
