@@ -1,0 +1,306 @@
+"""Our generators as a searcher of Ray Tune.
+
+tune.Tuner(trainable, param_space={"lr": tune.loguniform(1e-4, 1e-1)}, tune_config=tune.TuneConfig(
+    search_alg=RetrainSearcher(), metric="loss", mode="min", num_samples=50))
+"""
+
+import copy
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import SpaceError, UsageError, did_you_mean
+from tuner.experiment import Observation, Params, Value
+from tuner.generators import Generator, make_generator
+from tuner.space import CategoricalParam, FloatParam, Param, SearchSpace
+from tuner.space.values import is_number, plain
+
+try:
+    from ray import cloudpickle
+    from ray.tune.result import DEFAULT_METRIC
+    from ray.tune.search import Searcher
+    from ray.tune.search.sample import Categorical
+    from ray.tune.search.variant_generator import assign_value, parse_spec_vars
+except ImportError as error:  # Ray comes without what its Tune needs
+    raise UsageError(
+        f"A searcher for Ray Tune needs ray[tune], which cannot be imported: {error}.",
+        "pip install 'retrain[ray-tune]'",
+    ) from None
+
+__all__ = ["RetrainSearcher"]
+
+_DIRECTIONS = {"min": "minimize", "max": "maximize"}
+
+
+class RetrainSearcher(Searcher):
+    """Proposes the configuration of each trial by one of our generators.
+
+    What is told of a trial is the last value of its metric, also where a scheduler stopped it early. Trials
+    that end by an error, or whose metric is missing or no finite number, count as failed, and teach that.
+    A finite space is tried without repeats, and then said to be finished.
+
+    Args:
+        space: a SearchSpace or whatever `SearchSpace.of` takes, whose conditions and constraints hold in
+            every trial; or a dictionary with Ray Tune's domains. None to take Tune's `param_space`.
+        metric: the reported number to optimize; None to take Tune's. Where it has none, `_metric`.
+        mode: "min" or "max"; None to take Tune's.
+        method: of `tuner.generators.METHODS`.
+        seed: a whole number >= 0.
+        points_to_evaluate: configurations to try first; what one leaves out is at its default.
+        options: further options of the method.
+
+    Raises:
+        UsageError: unknown method, option or mode, or several metrics.
+        SpaceError: `space` declares none.
+    """
+
+    def __init__(
+        self,
+        space: Any = None,
+        metric: str | None = None,
+        mode: str | None = None,
+        *,
+        method: str = "bayesian",
+        seed: int = 0,
+        points_to_evaluate: Sequence[Mapping[str, Any]] = (),
+        **options: Any,
+    ) -> None:
+        _check_objective(metric, mode)
+        super().__init__(metric=metric, mode=mode)
+        self._settings = {"seed": seed, **options}
+        self._method = method
+        self._points = list(points_to_evaluate)
+        self._guesses: list[Params] = []
+        self._finished: list[Observation] = []
+        self._live: dict[str, Params] = {}
+        self._latest: dict[str, Any] = {}
+        self._n_asked = 0
+        self._generator: Generator | None = None
+        self._layout = None if space is None else _layout_of(space)
+        # Whatever is wrong is told now, and not when Tune runs.
+        probe = self._layout.space if self._layout else SearchSpace([FloatParam("x", 0.0, 1.0)])
+        make_generator(method, probe, direction="minimize", n_asked=0, **self._settings)
+        if self._layout is not None:
+            self._take_points(self._layout)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_generator": None}  # it is made anew of what it was told
+
+    def set_search_properties(
+        self,
+        metric: str | None,
+        mode: str | None,
+        config: dict[str, Any],
+        **spec: Any,  # noqa: ARG002 - Ray's signature
+    ) -> bool:
+        """See Ray Tune: take the metric, mode and space of a run.
+
+        Raises:
+            UsageError: several metrics, or an unknown mode.
+            SpaceError: `config` holds nothing to search, or a domain that is not known in advance.
+        """
+        _check_objective(metric, mode)
+        _, domains, grids = parse_spec_vars(config)
+        if self._layout is not None and (domains or grids):
+            return False  # two spaces: Tune says so
+        self._metric = metric or self._metric
+        self._mode = mode or self._mode
+        if self._layout is None:
+            searched = {path[0] for path, _ in [*domains, *grids]}
+            self._layout = _layout_of_domains({key: config[key] for key in config if key in searched})
+            self._take_points(self._layout)
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """See Ray Tune: the configuration of a new trial, or FINISHED where none is left.
+
+        Raises:
+            UsageError: Tune has named no mode, or no space.
+        """
+        layout = self._known_layout()
+        if self._guesses:
+            params = self._guesses.pop(0)
+        elif suggestions := self._known_generator().ask(1):
+            params = suggestions[0].params
+            self._n_asked += 1
+        else:
+            return Searcher.FINISHED
+        self._live[trial_id] = params
+        return layout.config(params)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """See Ray Tune: a number on the way, which counts where none comes after it."""
+        self._latest[trial_id] = result.get(self._metric or DEFAULT_METRIC)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """See Ray Tune: learn from a trial that ended."""
+        params, latest = self._live.pop(trial_id, None), self._latest.pop(trial_id, None)
+        if params is None:
+            return
+        if result:
+            latest = result.get(self._metric or DEFAULT_METRIC)
+        elif not error and latest is None:
+            return  # stopped before it had run: nothing is known of it
+        self._tell(Observation(params, None if error else _finite(latest)))
+
+    def add_evaluated_point(
+        self,
+        parameters: dict[str, Any],
+        value: float,
+        error: bool = False,
+        pruned: bool = False,  # noqa: ARG002 - Ray's signature
+        intermediate_values: list[float] | None = None,  # noqa: ARG002
+    ) -> None:
+        """See Ray Tune: learn from what was evaluated elsewhere.
+
+        Raises:
+            UsageError: no space is known yet.
+            ParamsError: `parameters` are not in the space.
+        """
+        params = self._known_layout().params(parameters)
+        self._tell(Observation(params, None if error else _finite(value)))
+
+    def save(self, checkpoint_path: str) -> None:
+        """See Ray Tune: write what a searcher made anew needs to go on."""
+        Path(checkpoint_path).write_bytes(cloudpickle.dumps(self.__getstate__()))  # type: ignore[no-untyped-call]
+
+    def restore(self, checkpoint_path: str) -> None:
+        """See Ray Tune: go on from what `save` wrote."""
+        self.__dict__.update(pickle.loads(Path(checkpoint_path).read_bytes()))  # noqa: S301 - Tune's own way
+
+    def _take_points(self, layout: "_Layout") -> None:
+        self._guesses, self._points = [layout.params(point) for point in self._points], []
+
+    def _tell(self, observation: Observation) -> None:
+        self._finished.append(observation)
+        if self._generator is not None:
+            self._generator.tell([observation], list(self._live.values()))
+
+    def _known_layout(self) -> "_Layout":
+        if self._layout is None:
+            raise UsageError(
+                "A RetrainSearcher must know the space, but neither it nor Ray Tune was given one.",
+                "Pass tune.Tuner(param_space=...) or RetrainSearcher(space=...).",
+            )
+        return self._layout
+
+    def _known_generator(self) -> Generator:
+        if self._generator is None:
+            if self._mode is None:
+                raise UsageError(
+                    "A RetrainSearcher must know whether less is better, but it was given no mode.",
+                    "Pass RetrainSearcher(metric=..., mode='min'), which Ray Tune does by itself only where "
+                    "there is a param_space.",
+                )
+            self._generator = make_generator(
+                self._method,
+                self._known_layout().space,
+                direction=_DIRECTIONS[self._mode],
+                n_asked=self._n_asked,
+                **self._settings,
+            )
+            self._generator.tell(self._finished, list(self._live.values()))
+        return self._generator
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A space of ours, and how a configuration of Ray Tune's is made from one of its own.
+
+    Attributes:
+        template: Tune's configuration with domains in it; None for a space of ours, which is flat.
+        paths: where the value of each parameter goes.
+        choices: of parameters that are known by the index of a choice, which may be anything.
+    """
+
+    space: SearchSpace
+    template: Mapping[str, Any] | None
+    paths: Mapping[str, tuple[Any, ...]]
+    choices: Mapping[str, Sequence[Any]]
+
+    def config(self, params: Params) -> dict[str, Any]:
+        """The configuration that a trial gets."""
+        if self.template is None:
+            return dict(params)
+        made: dict[str, Any] = copy.deepcopy(dict(self.template))
+        for name, value in params.items():
+            chosen = self.choices[name][_index(value)] if name in self.choices else value
+            assign_value(made, self.paths[name], chosen)
+        return made
+
+    def params(self, config: Mapping[str, Any]) -> Params:
+        """The parameters of a configuration; what it leaves out is at its default.
+
+        Raises:
+            ParamsError: a value is not in the space.
+        """
+        if self.template is None:
+            return self.space.complete(config)
+        given: dict[str, Any] = {}
+        for name, path in self.paths.items():
+            found: Any = config
+            try:
+                for key in path:
+                    found = found[key]
+            except (KeyError, IndexError, TypeError):
+                continue
+            choices = list(self.choices.get(name, ()))
+            given[name] = choices.index(found) if found in choices else found
+        return self.space.complete(given)
+
+
+def _layout_of(space: Any) -> _Layout:
+    if isinstance(space, Mapping):
+        _, domains, grids = parse_spec_vars(dict(space))
+        if domains or grids:
+            return _layout_of_domains(space)
+    return _Layout(SearchSpace.of(space), None, {}, {})
+
+
+def _layout_of_domains(config: Mapping[str, Any]) -> _Layout:
+    _, domains, grids = parse_spec_vars(dict(config))
+    if not domains and not grids:
+        raise SpaceError(
+            "The param_space of Ray Tune must hold something to search, but all of it is constant.",
+            "Give it a domain such as tune.uniform(0, 1), or give RetrainSearcher a space.",
+        )
+    paths = {"/".join(map(str, path)): path for path, _ in [*domains, *grids]}
+    choices: dict[str, Sequence[Any]] = {}
+    others: dict[str, Any] = {}
+    for name, (_, domain) in zip(paths, [*domains, *grids], strict=True):
+        if isinstance(domain, Categorical):
+            choices[name] = list(domain.categories)
+        else:
+            others[name] = domain
+    params: list[Param] = [CategoricalParam(name, range(len(values))) for name, values in choices.items()]
+    if others:
+        params += SearchSpace.of(others).params.values()
+    return _Layout(SearchSpace(params), config, paths, choices)
+
+
+def _check_objective(metric: object, mode: object) -> None:
+    if isinstance(metric, list | tuple) or isinstance(mode, list | tuple):
+        raise UsageError(
+            f"A RetrainSearcher needs one metric, but got {metric!r} with mode {mode!r}.",
+            "Name the one that matters most, or report a weighted sum of them.",
+        )
+    if mode is not None and mode not in _DIRECTIONS:
+        raise UsageError(
+            f"`mode` must be 'min' or 'max', but got {mode!r}.{did_you_mean(str(mode), _DIRECTIONS)}",
+            "Pass mode='min' where less is better.",
+        )
+
+
+def _index(value: Value) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _finite(value: Any) -> float | None:
+    number = plain(value)
+    return float(number) if is_number(number) and isfinite(number) else None
