@@ -4,13 +4,16 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import click
+import optuna
 import pytest
 
 from orchestrator.cli import cli as orchestrator_cli
 from retrain.cli import cli as retrain_cli
 from retrain.config import load_config
+from tuner.space import FloatParam, SearchSpace
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text("utf-8")
 INDENTED = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
@@ -81,3 +84,22 @@ def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
     parts = next(block for block in INDENTED if "make_generator(" in block)
     exec("\n".join(line[4:] for line in parts.splitlines()), names)
     assert len(names["s"]) == 4
+
+
+def test_the_snippets_for_other_tools_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    names: dict[str, Any] = {"space": SearchSpace([FloatParam("lr", 0.0, 1.0)])}
+    for start in ("import RetrainSampler", "RetrainSampler(space=space)"):
+        block = next(block for block in INDENTED if start in block)
+        code = "\n".join(line[4:] for line in block.splitlines())
+        exec(code.replace("n_trials=30", "n_trials=3"), names)
+        assert len(names["study"].trials) == 3
+    block = next(block for block in INDENTED if "import RetrainSearcher" in block)
+    begin = MagicMock()
+    monkeypatch.setattr("ray.tune.Tuner", begin)
+    exec("\n".join(line[4:] for line in block.splitlines()), names)
+    given = begin.call_args.kwargs  # test_ray_tune.py has a real run
+    settings = given["tune_config"]
+    searcher = settings.search_alg
+    assert searcher.set_search_properties(settings.metric, settings.mode, given["param_space"])
+    assert set(searcher.suggest("trial")) == {"net", "layers"}

@@ -69,7 +69,7 @@ class RetrainSampler(optuna.samplers.BaseSampler):
 
     Args:
         method: of `tuner.generators.METHODS`.
-        space: a SearchSpace, or its document; None to read it off the trials.
+        space: a SearchSpace, or whatever `SearchSpace.of` takes; None to read it off the trials.
         seed: a whole number >= 0; drawn when not given.
         options: further options of the method.
 
@@ -82,17 +82,15 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         self,
         method: str = "bayesian",
         *,
-        space: SearchSpace | Mapping[str, Any] | None = None,
+        space: Any = None,
         seed: int | None = None,
         **options: Any,
     ) -> None:
-        if isinstance(space, Mapping):
-            space = SearchSpace.from_dict(space)
-        self._given = None if space is None else _known_to_optuna(space)
+        self._given = None if space is None else _known_to_optuna(SearchSpace.of(space))
         self._method, self._options = method, options
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         # Whatever is wrong is told now, and not in the first trial.
-        probe = space or SearchSpace([FloatParam("x", 0.0, 1.0)])
+        probe = self._given.space if self._given else SearchSpace([FloatParam("x", 0.0, 1.0)])
         make_generator(method, probe, seed=self._seed, direction="minimize", n_asked=0, **options)
         self._lock = threading.Lock()
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from math import inf, nan
+from math import cos, inf, nan, pi
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ def searcher(config: Mapping[str, Any] = LR, mode: str = "min", **options: Any) 
 
 def loss_of(config: Mapping[str, Any]) -> float:
     return float((config["lr"] - 0.05) ** 2 + abs(config["depth"] - 5) / 10)
+
+
+def branin(x: float, y: float) -> float:
+    return (y - 5.1 / (4 * pi**2) * x * x + 5 / pi * x - 6) ** 2 + 10 * (1 - 1 / (8 * pi)) * cos(x) + 10
 
 
 def finish(one: Searcher, trial: str, loss: Any) -> None:
@@ -186,15 +190,21 @@ def test_a_restored_searcher_goes_on_as_if_nothing_had_been(tmp_path: Path) -> N
 
 
 def test_it_finds_at_least_what_the_default_search_finds() -> None:
-    """Deterministic: two seeds of each, Ray Tune's own being random."""
+    """Deterministic: two seeds of each, Ray Tune's own being random. The minimum of Branin's is 0.3979."""
+    space = {"x": tune.uniform(-5, 10), "y": tune.uniform(0, 15)}
 
-    def random_best(seed: int) -> float:
+    def ours(seed: int) -> float:
+        one, losses = searcher(space, seed=seed), []
+        for trial in map(str, range(18)):
+            losses.append(branin(**one.suggest(trial)))
+            finish(one, trial, losses[-1])
+        return min(losses)
+
+    def theirs(seed: int) -> float:
         draws = np.random.RandomState(seed)
-        return min(loss_of(next(generate_variants(LR, random_state=draws))[1]) for _ in range(18))
+        return min(branin(**next(generate_variants(space, random_state=draws))[1]) for _ in range(18))
 
-    ours = [min(map(loss_of, run(searcher(seed=seed), 18))) for seed in range(2)]
-    assert max(ours) <= min(map(random_best, range(2)))
-    assert max(ours) < 1e-3
+    assert max(map(ours, range(2))) <= min(map(theirs, range(2)))
 
 
 # ---- refusals
