@@ -1,28 +1,35 @@
 """The acquisition function: how much a configuration promises, judged by the surrogate."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import erfcx, logsumexp, ndtr
 
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
-__all__ = ["log_expected_improvement", "log_h"]
+__all__ = ["incumbents", "log_expected_improvement", "log_h"]
 
 _FAR = -1e6
 
 
-def log_expected_improvement(surrogate: Surrogate, known: Array, x: Array) -> Array:
+def incumbents(surrogate: Surrogate, known: Array) -> list[float]:
+    """The least mean at the `known` rows, finished and pending, as each member of the surrogate sees it.
+
+    The mean, since a lucky measurement is not to be taken at its word.
+    """
+    return [float(member.predict(known)[0].min()) for member in surrogate.members]
+
+
+def log_expected_improvement(surrogate: Surrogate, bests: Sequence[float], x: Array) -> Array:
     """Log E[max(best - loss, 0)] at each row of `x`, (m, d) -> (m,). Most is best.
 
     Its logarithm, since far from the best the improvement itself is too small for a float, and flat (Ament
-    et al. 2023, "Unexpected improvements to expected improvement for Bayesian optimization"). `best` is the
-    least mean at the `known` rows, finished and pending, as each member of the surrogate sees it: a lucky
-    measurement is not taken at its word. The expectation is over the members, too.
+    et al. 2023, "Unexpected improvements to expected improvement for Bayesian optimization"). The expectation
+    is over the members of the surrogate, too, each with a best of its own: see `incumbents`.
     """
     logs = []
-    for member in surrogate.members:
-        best = float(member.predict(known)[0].min())
+    for member, best in zip(surrogate.members, bests, strict=True):
         mean, deviation = member.predict(x)
         logs.append(log_h((best - mean) / deviation) + np.log(deviation))
     return np.asarray(logsumexp(logs, axis=0) - math.log(len(logs)))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tuner.experiment import Params, loss_of
-from tuner.generators.bayesian.acquisition import log_expected_improvement
+from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.search import best_first, best_of_listed
@@ -25,6 +25,7 @@ _N_INITIAL = 5
 _N_SUCCESSES = 2
 _N_REMOTE = 16
 _N_PARENTS = 6
+_N_INCUMBENTS = 100
 _N_LISTED = 500
 
 
@@ -85,10 +86,10 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     ) -> tuple[Params, Mapping[str, Any]] | None:
         pending = self._encode(self.history.pending())
         surrogate = belief.surrogate.condition(pending)
-        known = np.vstack([self._encode(belief.finished), pending])
+        bests = incumbents(surrogate, np.vstack([self._encode(belief.finished[:_N_INCUMBENTS]), pending]))
 
         def score(x: Array) -> Array:
-            return log_expected_improvement(surrogate, known, x * self._weights)
+            return log_expected_improvement(surrogate, bests, x * self._weights)
 
         found = (
             best_first(self._rows, belief.finished[:_N_PARENTS], score, rng)
