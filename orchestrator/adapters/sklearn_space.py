@@ -1,0 +1,321 @@
+"""Spaces as scikit-learn's searches take them: lists of any objects, distributions, several dictionaries."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from tuner.errors import SpaceError
+from tuner.experiment import Params, Value
+from tuner.space import CategoricalParam, FloatParam, IntParam, Param, SearchSpace, param_from_dict
+from tuner.space.values import brief, is_number, plain, typed
+
+__all__ = ["EstimatorSpace", "read_space"]
+
+_SELECTOR = "which::dictionary"
+"""The parameter that chooses among several dictionaries."""
+
+_TAIL = 1e-3
+"""The share of an unbounded distribution that is left out on either side."""
+
+_MOST_LISTED = 1000
+"""A discrete distribution over a wider range is taken to have no gaps."""
+
+_N_DRAWN = 100
+"""How many values stand for a distribution that can only be drawn from."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One parameter of an estimator that is searched in its own values."""
+
+    param: Param
+
+    def outward(self, value: Value) -> Any:
+        """What the estimator is given for a value of `param`."""
+        return value
+
+    def inward(self, value: Any) -> Any:
+        """The value of `param` that stands for what an estimator has; anything else where there is none."""
+        return plain(value)
+
+    def place(self, value: Value) -> int:  # noqa: ARG002 - there is no list
+        """Where a value of `param` stands in the user's list; 0 where there is none."""
+        return 0
+
+    def alike(self, other: "_Entry") -> bool:
+        """Whether both mean the same, their names and conditions aside."""
+        return type(self) is type(other) and self.param == replace(other.param, name=self.param.name)
+
+
+@dataclass(frozen=True)
+class _Listed(_Entry):
+    """One that takes any of a few objects: `param` holds indices of `order`, and that places in `objects`."""
+
+    objects: tuple[Any, ...]
+    order: tuple[int, ...]
+
+    def outward(self, value: Value) -> Any:
+        return self.objects[self.place(value)]
+
+    def inward(self, value: Any) -> Any:
+        return next((i for i, at in enumerate(self.order) if _same(self.objects[at], value)), None)
+
+    def place(self, value: Value) -> int:
+        assert isinstance(value, int)
+        return self.order[value]
+
+    def alike(self, other: _Entry) -> bool:
+        return (
+            super().alike(other)
+            and isinstance(other, _Listed)
+            and all(_same(one, two) for one, two in zip(self.objects, other.objects, strict=True))
+        )
+
+
+@dataclass(frozen=True)
+class _Quantiles(_Entry):
+    """One drawn from a continuous distribution: `param` holds the probability of a smaller value."""
+
+    distribution: Any
+
+    def outward(self, value: Value) -> Any:
+        return float(self.distribution.ppf(value))
+
+    def inward(self, value: Any) -> Any:
+        return float(self.distribution.cdf(value)) if is_number(plain(value)) else None
+
+    def alike(self, other: _Entry) -> bool:
+        return isinstance(other, _Quantiles) and self.distribution is other.distribution
+
+
+class EstimatorSpace:
+    """A SearchSpace, and what its configurations mean to an estimator.
+
+    Args:
+        space: where to search.
+        dictionaries: for each of the user's dictionaries the entries by the estimator's name of them. With
+            more than one, `_SELECTOR` is a parameter of the space and holds the index of the one in use.
+    """
+
+    def __init__(self, space: SearchSpace, dictionaries: Sequence[Mapping[str, _Entry]]) -> None:
+        self.space = space
+        self._dictionaries = dictionaries
+
+    def params_of(self, config: Params) -> dict[str, Any]:
+        """What `set_params` of the estimator takes for a configuration."""
+        return {
+            name: entry.outward(config[entry.param.name])
+            for name, entry in self._dictionaries[self._which(config)].items()
+            if entry.param.name in config
+        }
+
+    def whole(self, most: int) -> list[Params] | None:
+        """Every configuration, in the order of scikit-learn's ParameterGrid; None where there are more."""
+        size = self.space.size()
+        return sorted(self.space.enumerate(), key=self._place) if size is not None and size <= most else None
+
+    def _place(self, config: Params) -> tuple[int, ...]:
+        which = self._which(config)
+        entries = (entry for _, entry in sorted(self._dictionaries[which].items()))
+        return which, *(
+            entry.place(config[entry.param.name]) for entry in entries if entry.param.name in config
+        )
+
+    def _which(self, config: Params) -> int:
+        """The index of the dictionary that a configuration belongs to."""
+        which = config.get(_SELECTOR, 0)
+        assert isinstance(which, int)
+        return which
+
+    def config_of(self, params: Mapping[str, Any], *, whole: bool) -> Params | None:
+        """The configuration that stands for an estimator's parameters; None where the space has none.
+
+        Args:
+            params: by the estimator's names.
+            whole: whether `params` must be what `params_of` gives; else it may hold more.
+        """
+        for which, entries in enumerate(self._dictionaries):
+            config = {
+                entry.param.name: entry.inward(params[name])
+                for name, entry in entries.items()
+                if name in params
+            }
+            if _SELECTOR in self.space.params:
+                config[_SELECTOR] = which
+            config = self.space.active(config)
+            if self.space.contains(config) and not (whole and len(self.params_of(config)) < len(params)):
+                return self.space.validate(config)
+        return None
+
+
+def read_space(given: Any, rng: np.random.RandomState) -> EstimatorSpace:
+    """Read a space in any of its forms.
+
+    Args:
+        given: a SearchSpace; its document; a dictionary of the parameters' names with lists, distributions
+            (scipy's, or anything with `rvs`) or tables such as {"type": "int", "low": 1, "high": 9}; or a
+            list of such dictionaries, of which each candidate takes one.
+        rng: draws from those distributions that have no quantiles.
+
+    Raises:
+        SpaceError: it is none of these; says which part.
+    """
+    if isinstance(given, Mapping) and _is_document(given):
+        given = SearchSpace.from_dict(given)
+    if isinstance(given, SearchSpace):
+        return EstimatorSpace(given, [{name: _Entry(param) for name, param in given.params.items()}])
+    dictionaries = [given] if isinstance(given, Mapping) else given
+    if (
+        not isinstance(dictionaries, list | tuple)
+        or not dictionaries
+        or not all(isinstance(one, Mapping) for one in dictionaries)
+    ):
+        raise SpaceError(
+            "A space must be a dictionary of parameters, a list of such dictionaries or a SearchSpace, "
+            f"but got {brief(given)}.",
+            'Write it as {"C": loguniform(0.01, 100), "kernel": ["rbf", "linear"]}.',
+        )
+    return _of_dictionaries(dictionaries, rng)
+
+
+def _is_document(given: Mapping[Any, Any]) -> bool:
+    """Whether it is the document of a SearchSpace, and no dictionary of a parameter called "params"."""
+    params = given.get("params")
+    if isinstance(params, list | tuple):
+        tables = bool(params) and all(isinstance(one, Mapping) and "type" in one for one in params)
+    else:
+        tables = isinstance(params, Mapping) and all(isinstance(one, Mapping) for one in params.values())
+    return tables and set(given) <= {"params", "constraints"}
+
+
+def _of_dictionaries(given: Sequence[Mapping[str, Any]], rng: np.random.RandomState) -> EstimatorSpace:
+    """What several dictionaries say of a parameter in the same words is one parameter, learned as one."""
+    users: dict[str, list[int]] = {}
+    entries: dict[str, _Entry] = {}
+    named: list[dict[str, str]] = []
+    for which, dictionary in enumerate(given):
+        named.append({})
+        for name, values in dictionary.items():
+            entry = _entry(name, values, rng)
+            for inner in _inner_names(name):
+                if inner == _SELECTOR:
+                    continue
+                if inner not in entries:
+                    entries[inner] = replace(entry, param=replace(entry.param, name=inner))
+                elif not entries[inner].alike(entry):
+                    continue
+                users.setdefault(inner, []).append(which)
+                named[-1][name] = inner
+                break
+    selected = len(given) > 1 or not entries
+    if selected:
+        for inner, users_of_it in users.items():
+            param = replace(entries[inner].param, when={_SELECTOR: users_of_it})
+            entries[inner] = replace(entries[inner], param=param)
+    selector = [CategoricalParam(_SELECTOR, list(range(len(given))))] if selected else []
+    space = SearchSpace([*selector, *(entry.param for entry in entries.values())])
+    return EstimatorSpace(space, [{name: entries[n] for name, n in names.items()} for names in named])
+
+
+def _inner_names(name: str) -> Any:
+    """Names for a parameter in the space, where not all of an estimator's names can stand: the first fits."""
+    written = re.sub(r"[^\w.\-:/]", "_", name)
+    first = written if re.match(r"[^\W\d]", written) and written == name else f"p:{written}"
+    return (first if n == 1 else f"{first}:{n}" for n in count(1))
+
+
+def _entry(name: Any, values: Any, rng: np.random.RandomState) -> _Entry:
+    if not isinstance(name, str):
+        raise SpaceError(
+            f"The name of a parameter must be a string, but got {brief(name)}.", "Write it in quotes."
+        )
+    if isinstance(values, Mapping):
+        return _Entry(param_from_dict("p", values))
+    if hasattr(values, "rvs"):
+        return _of_distribution(name, values, rng)
+    if isinstance(values, str | bytes) or not (hasattr(values, "__len__") and hasattr(values, "__getitem__")):
+        raise SpaceError(
+            f"{name!r} must have a list of values or a distribution, but got {brief(values)}.",
+            f"Write a single value as a list of one: [{brief(values)}].",
+        )
+    return _of_list(name, values)
+
+
+def _of_list(name: str, values: Sequence[Any]) -> _Entry:
+    """A list of numbers is known by their ranks, so that what lies between two good ones looks good."""
+    objects = _distinct([values[at] for at in range(len(values))])
+    if not objects:
+        raise SpaceError(
+            f"{name!r} must have at least one value, but the list is empty.", "Name one, or leave it out."
+        )
+    places = range(len(objects))
+    if len(objects) > 1 and all(is_number(plain(one)) and isfinite(one) for one in objects):
+        ranked = sorted(places, key=objects.__getitem__)
+        return _Listed(IntParam("p", 0, len(objects) - 1), tuple(objects), tuple(ranked))
+    return _Listed(CategoricalParam("p", list(places)), tuple(objects), tuple(places))
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    """Each value once; objects that are no plain values are told apart by their identity."""
+    found: dict[Any, Any] = {}
+    for value in values:
+        scalar = plain(value)
+        plainly = scalar is None or isinstance(scalar, str | int | float)
+        found.setdefault(typed(scalar) if plainly else id(value), value)
+    return list(found.values())
+
+
+def _of_distribution(name: str, distribution: Any, rng: np.random.RandomState) -> _Entry:
+    if not (hasattr(distribution, "ppf") and hasattr(distribution, "support")):
+        return _of_list(name, [distribution.rvs(random_state=rng) for _ in range(_N_DRAWN)])
+    low, high = (float(end) for end in distribution.support())
+    if not low <= high:
+        raise SpaceError(
+            f"The distribution of {name!r} must have a range, but it is from {low!r} to {high!r}.",
+            "Check its loc and scale, which must be positive.",
+        )
+    if hasattr(distribution, "pmf"):
+        return _of_discrete(name, distribution, low, high)
+    kind = getattr(getattr(distribution, "dist", distribution), "name", None)
+    if kind == "uniform":
+        return _Entry(FloatParam("p", low, high))
+    if kind in ("loguniform", "reciprocal") and _starts_at_zero(distribution):
+        return _Entry(FloatParam("p", low, high, log=True))
+    ends = (0.0 if isfinite(low) else _TAIL, 1.0 if isfinite(high) else 1 - _TAIL)
+    return _Quantiles(FloatParam("p", *ends), distribution)
+
+
+def _starts_at_zero(loguniform: Any) -> bool:
+    """Whether a log-uniform distribution is not shifted: its median is the middle of its ends' logarithms."""
+    low, high = loguniform.support()
+    return bool(np.isclose(loguniform.ppf(0.5), np.sqrt(low) * np.sqrt(high), rtol=1e-9))
+
+
+def _of_discrete(name: str, distribution: Any, low: float, high: float) -> _Entry:
+    if hasattr(distribution, "xk"):  # given as a list of values
+        return _of_list(name, [plain(value) for value in distribution.xk])
+    first = int(low if isfinite(low) else distribution.ppf(_TAIL))
+    last = int(high if isfinite(high) else distribution.ppf(1 - _TAIL))
+    if last - first < _MOST_LISTED:
+        values = [k for k in range(first, last + 1) if distribution.pmf(k) > 0]
+        if len(values) <= last - first:
+            return _of_list(name, values)
+    return _Entry(IntParam("p", first, last))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values mean the same to an estimator: 1 and 1.0 do, 1 and True do not."""
+    if one is other:
+        return True
+    one, other = plain(one), plain(other)
+    if not (is_number(one) and is_number(other)) and type(one) is not type(other):
+        return False
+    try:
+        return bool(one == other)
+    except ValueError:  # arrays
+        return False
