@@ -11,19 +11,15 @@ import numpy as np
 
 from tuner.errors import SpaceError
 from tuner.experiment import Params, Value
-from tuner.space import CategoricalParam, FloatParam, IntParam, Param, SearchSpace, param_from_dict
+from tuner.space import CategoricalParam, IntParam, Param, SearchSpace
+from tuner.space.foreign import scipy, skopt
+from tuner.space.foreign.mixed import params_of
 from tuner.space.values import brief, is_number, plain, typed
 
 __all__ = ["EstimatorSpace", "read_space"]
 
 _SELECTOR = "which::dictionary"
 """The parameter that chooses among several dictionaries."""
-
-_TAIL = 1e-3
-"""The share of an unbounded distribution that is left out on either side."""
-
-_MOST_LISTED = 1000
-"""A discrete distribution over a wider range is taken to have no gaps."""
 
 _N_DRAWN = 100
 """How many values stand for a distribution that can only be drawn from."""
@@ -48,8 +44,9 @@ class _Entry:
         return 0
 
     def alike(self, other: "_Entry") -> bool:
-        """Whether both mean the same, their names and conditions aside."""
-        return type(self) is type(other) and self.param == replace(other.param, name=self.param.name)
+        """Whether both mean the same, their names aside, and under no condition."""
+        same = type(self) is type(other) and self.param == replace(other.param, name=self.param.name)
+        return same and self.param.when is None
 
 
 @dataclass(frozen=True)
@@ -75,22 +72,6 @@ class _Listed(_Entry):
             and isinstance(other, _Listed)
             and all(_same(one, two) for one, two in zip(self.objects, other.objects, strict=True))
         )
-
-
-@dataclass(frozen=True)
-class _Quantiles(_Entry):
-    """One drawn from a continuous distribution: `param` holds the probability of a smaller value."""
-
-    distribution: Any
-
-    def outward(self, value: Value) -> Any:
-        return float(self.distribution.ppf(value))
-
-    def inward(self, value: Any) -> Any:
-        return float(self.distribution.cdf(value)) if is_number(plain(value)) else None
-
-    def alike(self, other: _Entry) -> bool:
-        return isinstance(other, _Quantiles) and self.distribution is other.distribution
 
 
 class EstimatorSpace:
@@ -166,7 +147,7 @@ def read_space(given: Any, rng: np.random.RandomState) -> EstimatorSpace:
         SpaceError: it is none of these; says which part.
     """
     if isinstance(given, Mapping) and _is_document(given):
-        given = SearchSpace.from_dict(given)
+        given = SearchSpace.of(given)
     if isinstance(given, SearchSpace):
         return EstimatorSpace(given, [{name: _Entry(param) for name, param in given.params.items()}])
     dictionaries = [given] if isinstance(given, Mapping) else given
@@ -201,54 +182,76 @@ def _of_dictionaries(given: Sequence[Mapping[str, Any]], rng: np.random.RandomSt
     for which, dictionary in enumerate(given):
         named.append({})
         for name, values in dictionary.items():
-            entry = _entry(name, values, rng)
-            for inner in _inner_names(name):
-                if inner == _SELECTOR:
-                    continue
-                if inner not in entries:
-                    entries[inner] = replace(entry, param=replace(entry.param, name=inner))
-                elif not entries[inner].alike(entry):
-                    continue
-                users.setdefault(inner, []).append(which)
-                named[-1][name] = inner
-                break
+            inner = _place(entries, name, values, rng)
+            users.setdefault(inner, []).append(which)
+            named[-1][name] = inner
     selected = len(given) > 1 or not entries
-    if selected:
-        for inner, users_of_it in users.items():
-            param = replace(entries[inner].param, when={_SELECTOR: users_of_it})
-            entries[inner] = replace(entries[inner], param=param)
+    for inner, users_of_it in users.items():
+        when = _translated(entries[inner].param.when or {}, named[users_of_it[0]], entries)
+        when |= {_SELECTOR: users_of_it} if selected else {}
+        entries[inner] = replace(entries[inner], param=replace(entries[inner].param, when=when))
     selector = [CategoricalParam(_SELECTOR, list(range(len(given))))] if selected else []
     space = SearchSpace([*selector, *(entry.param for entry in entries.values())])
     return EstimatorSpace(space, [{name: entries[n] for name, n in names.items()} for names in named])
 
 
-def _inner_names(name: str) -> Any:
-    """Names for a parameter in the space, where not all of an estimator's names can stand: the first fits."""
-    written = re.sub(r"[^\w.\-:/]", "_", name)
-    first = written if re.match(r"[^\W\d]", written) and written == name else f"p:{written}"
-    return (first if n == 1 else f"{first}:{n}" for n in count(1))
+def _translated(
+    when: Mapping[str, Sequence[Any]], named: Mapping[str, str], entries: Mapping[str, _Entry]
+) -> dict[str, list[Any]]:
+    """A condition in the names and values of the space, as far as these are known."""
+    found = {}
+    for name, values in when.items():
+        inner = named.get(name, name)
+        inward = [entries[inner].inward(value) if inner in entries else None for value in values]
+        found[inner] = [value if at is None else at for at, value in zip(inward, values, strict=True)]
+    return found
 
 
-def _entry(name: Any, values: Any, rng: np.random.RandomState) -> _Entry:
+def _place(entries: dict[str, _Entry], name: Any, values: Any, rng: np.random.RandomState) -> str:
+    """Add what is said of a parameter, unless the same is there; return its name in the space."""
     if not isinstance(name, str):
         raise SpaceError(
             f"The name of a parameter must be a string, but got {brief(name)}.", "Write it in quotes."
         )
-    if isinstance(values, Mapping):
-        return _Entry(param_from_dict("p", values))
-    if hasattr(values, "rvs"):
-        return _of_distribution(name, values, rng)
-    if isinstance(values, str | bytes) or not (hasattr(values, "__len__") and hasattr(values, "__getitem__")):
+    # Not all of an estimator's names may stand in a space.
+    first = name if re.fullmatch(r"[^\W\d][\w.\-:/]*", name) else "p:" + re.sub(r"[^\w.\-:/]", "_", name)
+    entry = _entry(first, values, rng)
+    inner = next(
+        inner
+        for inner in (first if n == 1 else f"{first}:{n}" for n in count(1))
+        if inner != _SELECTOR and (inner not in entries or entries[inner].alike(entry))
+    )
+    entries.setdefault(inner, replace(entry, param=replace(entry.param, name=inner)))
+    return inner
+
+
+def _entry(name: str, given: Any, rng: np.random.RandomState) -> _Entry:
+    """What one of the user's dictionaries says of a parameter: what scikit-learn takes in its own meaning."""
+    if _is_list(given):
+        return _of_list(name, given)
+    if hasattr(given, "rvs") and not scipy.recognises(given) and not skopt.recognises(given):
+        return _of_list(name, [given.rvs(random_state=rng) for _ in range(_N_DRAWN)])
+    params = params_of({name: given})
+    if [param.name for param in params] != [name]:
         raise SpaceError(
-            f"{name!r} must have a list of values or a distribution, but got {brief(values)}.",
-            f"Write a single value as a list of one: [{brief(values)}].",
+            f"{name!r} must be one parameter, but got {brief(given)}.",
+            "Name those of a step as the estimator does, such as step__parameter.",
         )
-    return _of_list(name, values)
+    return _Entry(params[0])
+
+
+def _is_list(given: Any) -> bool:
+    """Whether it is choices, as a tuple is in scikit-learn, but for a range with the prior of skopt's."""
+    if isinstance(given, tuple) and len(given) > 2 and all(is_number(plain(end)) for end in given[:2]):
+        return given[2] not in ("uniform", "log-uniform") if isinstance(given[2], str) else True
+    return not isinstance(given, str | bytes | Mapping) and all(
+        hasattr(given, needed) for needed in ("__len__", "__getitem__")
+    )
 
 
 def _of_list(name: str, values: Sequence[Any]) -> _Entry:
     """A list of numbers is known by their ranks, so that what lies between two good ones looks good."""
-    objects = _distinct([values[at] for at in range(len(values))])
+    objects = _distinct(list(values))
     if not objects:
         raise SpaceError(
             f"{name!r} must have at least one value, but the list is empty.", "Name one, or leave it out."
@@ -256,8 +259,8 @@ def _of_list(name: str, values: Sequence[Any]) -> _Entry:
     places = range(len(objects))
     if len(objects) > 1 and all(is_number(plain(one)) and isfinite(one) for one in objects):
         ranked = sorted(places, key=objects.__getitem__)
-        return _Listed(IntParam("p", 0, len(objects) - 1), tuple(objects), tuple(ranked))
-    return _Listed(CategoricalParam("p", list(places)), tuple(objects), tuple(places))
+        return _Listed(IntParam(name, 0, len(objects) - 1), tuple(objects), tuple(ranked))
+    return _Listed(CategoricalParam(name, list(places)), tuple(objects), tuple(places))
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:
@@ -268,44 +271,6 @@ def _distinct(values: Sequence[Any]) -> list[Any]:
         plainly = scalar is None or isinstance(scalar, str | int | float)
         found.setdefault(typed(scalar) if plainly else id(value), value)
     return list(found.values())
-
-
-def _of_distribution(name: str, distribution: Any, rng: np.random.RandomState) -> _Entry:
-    if not (hasattr(distribution, "ppf") and hasattr(distribution, "support")):
-        return _of_list(name, [distribution.rvs(random_state=rng) for _ in range(_N_DRAWN)])
-    low, high = (float(end) for end in distribution.support())
-    if not low <= high:
-        raise SpaceError(
-            f"The distribution of {name!r} must have a range, but it is from {low!r} to {high!r}.",
-            "Check its loc and scale, which must be positive.",
-        )
-    if hasattr(distribution, "pmf"):
-        return _of_discrete(name, distribution, low, high)
-    kind = getattr(getattr(distribution, "dist", distribution), "name", None)
-    if kind == "uniform":
-        return _Entry(FloatParam("p", low, high))
-    if kind in ("loguniform", "reciprocal") and _starts_at_zero(distribution):
-        return _Entry(FloatParam("p", low, high, log=True))
-    ends = (0.0 if isfinite(low) else _TAIL, 1.0 if isfinite(high) else 1 - _TAIL)
-    return _Quantiles(FloatParam("p", *ends), distribution)
-
-
-def _starts_at_zero(loguniform: Any) -> bool:
-    """Whether a log-uniform distribution is not shifted: its median is the middle of its ends' logarithms."""
-    low, high = loguniform.support()
-    return bool(np.isclose(loguniform.ppf(0.5), np.sqrt(low) * np.sqrt(high), rtol=1e-9))
-
-
-def _of_discrete(name: str, distribution: Any, low: float, high: float) -> _Entry:
-    if hasattr(distribution, "xk"):  # given as a list of values
-        return _of_list(name, [plain(value) for value in distribution.xk])
-    first = int(low if isfinite(low) else distribution.ppf(_TAIL))
-    last = int(high if isfinite(high) else distribution.ppf(1 - _TAIL))
-    if last - first < _MOST_LISTED:
-        values = [k for k in range(first, last + 1) if distribution.pmf(k) > 0]
-        if len(values) <= last - first:
-            return _of_list(name, values)
-    return _Entry(IntParam("p", first, last))
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+import skopt.space
 from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import ParameterGrid
@@ -36,6 +38,11 @@ def values(distribution: Any, n: int = 2000) -> np.ndarray:
         (stats.randint(1, 10, loc=-3), IntParam("a", -2, 6)),
         (stats.bernoulli(0.5), IntParam("a", 0, 1)),
         ({"type": "int", "low": 1, "high": 9, "log": True}, IntParam("a", 1, 9, log=True)),
+        ({"type": "loguniform", "lower": 1, "upper": 9}, FloatParam("a", 1, 9, log=True)),
+        (IntParam("a", 1, 9), IntParam("a", 1, 9)),
+        (skopt.space.Real(1, 9, prior="log-uniform"), FloatParam("a", 1.0, 9.0, log=True)),
+        ((1.0, 9.0, "log-uniform"), FloatParam("a", 1.0, 9.0, log=True)),
+        (optuna.distributions.IntDistribution(1, 9), IntParam("a", 1, 9)),
     ],
 )
 def test_what_has_our_form_is_read_as_such(distribution: Any, param: Any) -> None:
@@ -44,35 +51,9 @@ def test_what_has_our_form_is_read_as_such(distribution: Any, param: Any) -> Non
     assert space.params_of({"a": 3}) == {"a": 3}
 
 
-@pytest.mark.parametrize(
-    "distribution",
-    [
-        stats.norm(3, 2),
-        stats.expon(scale=10),
-        stats.beta(2, 5),
-        stats.lognorm(1.0),
-        stats.truncnorm(-1, 2),
-        stats.loguniform(1, 10, loc=4),
-        stats.gamma(2.0),
-    ],
-    ids=lambda one: one.dist.name,
-)
-def test_any_distribution_is_followed(distribution: Any) -> None:
-    found = values(distribution)
-    # A right reading fails this for 1 seed in 10,000; a tail of 0.1 % on either side moves it by 0.001.
-    assert stats.kstest(found, distribution.cdf).statistic < 2.23 / np.sqrt(len(found)) + 0.001
-    space = read({"a": distribution})
-    median = float(distribution.median())
-    config = space.config_of({"a": median}, whole=True)
-    assert config is not None
-    assert space.params_of(config)["a"] == pytest.approx(median)
-
-
-def test_discrete_distributions_are_taken_between_their_tails() -> None:
-    poisson = values(stats.poisson(4))
-    assert set(poisson) == set(range(12))
-    assert {type(one) for one in drawn({"a": stats.poisson(4)})[0].values()} == {int}
-    assert set(values(stats.rv_discrete(values=([1, 10, 100], [0.2, 0.3, 0.5])))) == {1, 10, 100}
+@pytest.mark.parametrize("distribution", [stats.norm(3, 2), stats.expon(scale=10), stats.poisson(4)])
+def test_other_distributions_are_read_as_everywhere(distribution: Any) -> None:
+    assert read({"a": distribution}).space == SearchSpace.of({"a": distribution})
 
 
 def test_what_can_only_be_drawn_from_is_drawn() -> None:
@@ -161,6 +142,13 @@ def test_what_several_dictionaries_say_alike_is_one_parameter() -> None:
     assert space.params["g"].when == {"which::dictionary": (0,)}
 
 
+def test_conditions_may_stand_in_a_dictionary() -> None:
+    degree = {"type": "int", "low": 2, "high": 5, "when": {"kernel": ["poly"], "C": [10, 100]}}
+    for params in drawn([{"kernel": ["rbf", "poly"], "C": [100, 1, 10], "degree": degree}, {"C": [7]}]):
+        needed = params.get("kernel") == "poly" and params["C"] >= 10
+        assert ("degree" in params) == needed
+
+
 def test_our_own_spaces_and_their_documents_are_taken_with_conditions_and_constraints() -> None:
     ours = SearchSpace(
         [
@@ -206,12 +194,11 @@ def test_what_an_estimator_has_is_found_among_equals() -> None:
         (0, "must be a dictionary of parameters"),
         ([], "must be a dictionary of parameters"),
         ([{"a": [1]}, 0], "must be a dictionary of parameters"),
-        ({"a": 0}, "'a' must have a list of values or a distribution, but got 0"),
-        ({"a": "rbf"}, "'a' must have a list of values or a distribution, but got 'rbf'"),
-        ({"a": {1, 2}}, "'a' must have a list of values"),
+        ({"a": {1, 2}}, "'a' must be declared in a way that is known"),
+        ({"a": {"b": [1, 2]}}, "'a' must be one parameter"),
         ({"a": []}, "'a' must have at least one value"),
         ({3: [1]}, "name of a parameter must be a string"),
-        ({"a": stats.uniform(0, 0)}, "'a' must have a range"),
+        ({"a": stats.uniform(0, -1)}, "'a' must have a range"),
         ({"a": {"type": "flot", "low": 0, "high": 1}}, "Did you mean 'float'"),
     ],
 )
