@@ -18,13 +18,14 @@ if not __package__:  # it is run, and not imported
     # A neighbour of this file has the name of a package, and Python looks in this folder first.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.arena.ablations import Ablations
 from benchmarks.arena.job import Options, Results, Section
 from benchmarks.arena.problems import selected
 from benchmarks.arena.running import missing_methods, run_all
 from benchmarks.arena.sequential import Search
 from benchmarks.peers import METHODS, method_named
 
-SECTIONS: dict[str, Section] = {section.name: section for section in (Search(),)}
+SECTIONS: dict[str, Section] = {section.name: section for section in (Search(), Ablations())}
 
 
 def parsed(argv: list[str] | None) -> argparse.Namespace:

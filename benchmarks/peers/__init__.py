@@ -77,11 +77,16 @@ METHODS: dict[str, Method] = {"ours": _OURS, **PEERS}
 
 
 def method_named(name: str) -> Method:
-    """A method of the table, or `ours:NAME` for any other method of `tuner.generators`.
+    """A method of the table, `ours:NAME` for any other method of `tuner.generators`, or `without:NAME`.
+
+    The last is ours without one of the ingredients in `ablated.py`.
 
     Raises:
         KeyError: there is no such method.
     """
     if name.startswith("ours:"):
         return replace(_OURS, settings={"method": name.removeprefix("ours:")})
+    if name.startswith("without:"):
+        adapter = "benchmarks.peers.ablated:Ablated"
+        return replace(_OURS, adapter=adapter, settings={"without": name.removeprefix("without:")})
     return METHODS[name]

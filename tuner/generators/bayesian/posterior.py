@@ -23,6 +23,7 @@ JITTER = 1e-8
 _SQRT5 = math.sqrt(5)
 _LENGTHS = (math.log(0.02), math.log(1e3))
 _NOISES = (math.log(1e-7), 0.0)
+_GROWTH = 0.5
 _NOISE_PRIOR = (-6.0, 1.5)
 _N_STEPS = 40
 _N_BURNED = 5
@@ -87,7 +88,7 @@ class Posterior:
         self._gaps = np.zeros((self.n_params, len(x), len(x)))
         for column, owner in zip(x.T, owners, strict=True):
             self._gaps[owner] += (column[:, None] - column[None, :]) ** 2
-        location = math.sqrt(2) + math.log(self.n_params) / 2
+        location = math.sqrt(2) + _GROWTH * math.log(self.n_params)
         self.center = np.array([location] * self.n_params + [_NOISE_PRIOR[0]])
         self.spread = np.array([math.sqrt(3)] * self.n_params + [_NOISE_PRIOR[1]])
         self._low, self._high = np.array([_LENGTHS] * self.n_params + [_NOISES]).T
