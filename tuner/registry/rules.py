@@ -1,70 +1,25 @@
 """What tables cannot say: triggers that refuse to rewrite history or keep count, and views for people."""
 
+import re
+
 from sqlalchemy import Connection
 
+from tuner.registry.portable import EXPERIMENTS, HISTORY, REFUSALS, Refusal
 from tuner.registry.schema import APPLICATION_ID, SCHEMA_VERSION, metadata
 
 __all__ = ["ALEMBIC", "TRIGGERS", "VIEWS", "create_schema"]
 
 
-def _refuse(name: str, event: str, message: str, when: str = "") -> str:
-    condition = f" WHEN {when}" if when else ""
-    return f"CREATE TRIGGER {name} BEFORE {event}{condition} BEGIN SELECT RAISE(ABORT, '{message}'); END"
+def _refuse(refusal: Refusal) -> str:
+    condition = f" WHEN {refusal.when.replace('<int>', '')}" if refusal.when else ""
+    return (
+        f"CREATE TRIGGER {refusal.name} BEFORE {refusal.event}{condition}"
+        f" BEGIN SELECT RAISE(ABORT, '{refusal.message}'); END"
+    )
 
 
 TRIGGERS: tuple[str, ...] = (
-    _refuse(
-        "experiments_start_waiting",
-        "INSERT ON experiments",
-        "an experiment is written as waiting",
-        "NEW.state <> 'waiting'",
-    ),
-    _refuse(
-        "experiments_finished_stay",
-        "UPDATE ON experiments",
-        "this experiment is already finished",
-        "OLD.state IN ('complete', 'pruned', 'failed')",
-    ),
-    _refuse(
-        "experiments_finish_from_running",
-        "UPDATE ON experiments",
-        "only a running experiment can finish",
-        "NEW.state IN ('complete', 'pruned', 'failed') AND OLD.state = 'waiting'",
-    ),
-    _refuse(
-        "experiments_attempt_rises",
-        "UPDATE ON experiments",
-        "the attempt of an experiment rises by one with each claim, and only then",
-        "NEW.attempt <> OLD.attempt + (NEW.state = 'running' AND OLD.state = 'waiting')",
-    ),
-    _refuse(
-        "experiments_keep_identity",
-        "UPDATE OF id, public_id, study_id, run_id, method, shape_id, params, config_hash, repeat, seed,"
-        " created_at ON experiments",
-        "what an experiment is never changes",
-    ),
-    _refuse(
-        "experiments_are_kept",
-        "DELETE ON experiments",
-        "experiments are never deleted",
-    ),
-    _refuse(
-        "attempts_closed_stay",
-        "UPDATE ON attempts",
-        "this attempt is already closed",
-        "OLD.ended_at IS NOT NULL",
-    ),
-    _refuse("attempts_are_kept", "DELETE ON attempts", "attempts are never deleted"),
-    _refuse("deployments_stay", "UPDATE ON deployments", "the ledger is append-only"),
-    _refuse("deployments_are_kept", "DELETE ON deployments", "the ledger is append-only"),
-    _refuse("events_stay", "UPDATE ON events", "events are append-only"),
-    _refuse("events_are_kept", "DELETE ON events", "events are append-only"),
-    _refuse(
-        "model_versions_are_kept",
-        "DELETE ON model_versions",
-        "only a staged version can be discarded",
-        "OLD.state <> 'staged'",
-    ),
+    *map(_refuse, REFUSALS),
     """CREATE TRIGGER experiments_count_new AFTER INSERT ON experiments BEGIN
     INSERT INTO counts (study_id, run_id, first_id, last_id, waiting)
         VALUES (NEW.study_id, ifnull(NEW.run_id, 0), NEW.id, NEW.id, 1)
@@ -106,29 +61,6 @@ TRIGGERS: tuple[str, ...] = (
 _PARAMS = """(SELECT json_group_object(n.value, json(e.params -> ('$[' || n.key || ']')))
               FROM json_each(s.names) AS n)"""
 
-_EXPERIMENTS = """CREATE VIEW hp_experiments AS
-    SELECT e.public_id, t.name AS study, e.method, e.state, e.outcome, e.value, e.std_error, t.metric,
-           <params> AS params, e.metrics, e.attempt, e.error,
-           datetime(e.created_at, 'unixepoch') AS created_utc,
-           datetime(e.started_at, 'unixepoch') AS started_utc,
-           datetime(e.finished_at, 'unixepoch') AS finished_utc,
-           e.duration_s, v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition
-    FROM experiments AS e
-    JOIN studies AS t ON t.id = e.study_id
-    JOIN shapes AS s ON s.id = e.shape_id
-    LEFT JOIN provenances AS v ON v.id = e.provenance_id"""
-
-_HISTORY = """CREATE VIEW hp_tuning_history AS
-    SELECT t.name AS study, e.provenance_id, row_number() OVER earlier AS iteration,
-           e.public_id, e.method, e.value,
-           CASE t.direction WHEN 'minimize' THEN min(e.value) OVER earlier ELSE max(e.value) OVER earlier END
-               AS best_value,
-           datetime(e.finished_at, 'unixepoch') AS finished_utc
-    FROM experiments AS e
-    JOIN studies AS t ON t.id = e.study_id
-    WHERE e.state = 'complete'
-    WINDOW earlier AS (PARTITION BY e.study_id, e.provenance_id ORDER BY e.id)"""
-
 _BEST = """CREATE VIEW v_best AS
     SELECT t.name AS study, t.metric, e.public_id, e.method, e.value, e.std_error, <params> AS params,
            v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition,
@@ -145,7 +77,13 @@ _BEST = """CREATE VIEW v_best AS
             END)
     JOIN shapes AS s ON s.id = e.shape_id"""
 
-VIEWS: tuple[str, ...] = tuple(view.replace("<params>", _PARAMS) for view in (_EXPERIMENTS, _HISTORY, _BEST))
+
+def _spelled(view: str) -> str:
+    view = re.sub(r"<utc (\w+)>", r"datetime(e.\1, 'unixepoch')", view)
+    return view.replace("<params>", _PARAMS).replace("<metrics>", "e.metrics")
+
+
+VIEWS: tuple[str, ...] = tuple(map(_spelled, (EXPERIMENTS, HISTORY, _BEST)))
 
 # What Alembic itself would write, had it come all the way from an empty database.
 ALEMBIC = (

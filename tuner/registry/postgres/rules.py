@@ -3,8 +3,11 @@
 The tables themselves are those of `schema`, which names the two functions that SQLite brings along.
 """
 
+import re
+
 from sqlalchemy import Connection, Table, Text
 
+from tuner.registry.portable import EXPERIMENTS, HISTORY, REFUSALS, Refusal
 from tuner.registry.rules import ALEMBIC
 from tuner.registry.schema import SCHEMA_VERSION, metadata
 
@@ -20,10 +23,11 @@ _FUNCTIONS = (
 )
 
 
-def _refuse(name: str, event: str, message: str, when: str = "") -> str:
-    condition = f" WHEN ({when})" if when else ""
+def _refuse(refusal: Refusal) -> str:
+    condition = f" WHEN ({refusal.when.replace('<int>', '::int')})" if refusal.when else ""
     return (
-        f"CREATE TRIGGER {name} BEFORE {event} FOR EACH ROW{condition} EXECUTE FUNCTION refuse('{message}')"
+        f"CREATE TRIGGER {refusal.name} BEFORE {refusal.event} FOR EACH ROW{condition}"
+        f" EXECUTE FUNCTION refuse('{refusal.message}')"
     )
 
 
@@ -34,57 +38,8 @@ def _refuse_truncate(table: str) -> str:
     )
 
 
-_FINISHED = "('complete', 'pruned', 'failed')"
-
 TRIGGERS: tuple[str, ...] = (
-    _refuse(
-        "experiments_start_waiting",
-        "INSERT ON experiments",
-        "an experiment is written as waiting",
-        "NEW.state <> 'waiting'",
-    ),
-    _refuse(
-        "experiments_finished_stay",
-        "UPDATE ON experiments",
-        "this experiment is already finished",
-        f"OLD.state IN {_FINISHED}",
-    ),
-    _refuse(
-        "experiments_finish_from_running",
-        "UPDATE ON experiments",
-        "only a running experiment can finish",
-        f"NEW.state IN {_FINISHED} AND OLD.state = 'waiting'",
-    ),
-    _refuse(
-        "experiments_attempt_rises",
-        "UPDATE ON experiments",
-        "the attempt of an experiment rises by one with each claim, and only then",
-        "NEW.attempt <> OLD.attempt + (NEW.state = 'running' AND OLD.state = 'waiting')::int",
-    ),
-    _refuse(
-        "experiments_keep_identity",
-        "UPDATE OF id, public_id, study_id, run_id, method, shape_id, params, config_hash, repeat, seed,"
-        " created_at ON experiments",
-        "what an experiment is never changes",
-    ),
-    _refuse("experiments_are_kept", "DELETE ON experiments", "experiments are never deleted"),
-    _refuse(
-        "attempts_closed_stay",
-        "UPDATE ON attempts",
-        "this attempt is already closed",
-        "OLD.ended_at IS NOT NULL",
-    ),
-    _refuse("attempts_are_kept", "DELETE ON attempts", "attempts are never deleted"),
-    _refuse("deployments_stay", "UPDATE ON deployments", "the ledger is append-only"),
-    _refuse("deployments_are_kept", "DELETE ON deployments", "the ledger is append-only"),
-    _refuse("events_stay", "UPDATE ON events", "events are append-only"),
-    _refuse("events_are_kept", "DELETE ON events", "events are append-only"),
-    _refuse(
-        "model_versions_are_kept",
-        "DELETE ON model_versions",
-        "only a staged version can be discarded",
-        "OLD.state <> 'staged'",
-    ),
+    *map(_refuse, REFUSALS),
     *map(_refuse_truncate, ("experiments", "attempts", "deployments", "events", "model_versions")),
 )
 
@@ -92,28 +47,6 @@ TRIGGERS: tuple[str, ...] = (
 _PARAMS = """(SELECT json_object_agg(n.name, v.value ORDER BY n.place)
               FROM json_array_elements_text(s.names::json) WITH ORDINALITY AS n(name, place)
               JOIN json_array_elements(e.params::json) WITH ORDINALITY AS v(value, place) USING (place))"""
-
-_EXPERIMENTS = """CREATE VIEW hp_experiments AS
-    SELECT e.public_id, t.name AS study, e.method, e.state, e.outcome, e.value, e.std_error, t.metric,
-           <params> AS params, e.metrics::json AS metrics, e.attempt, e.error,
-           <utc created_at> AS created_utc, <utc started_at> AS started_utc,
-           <utc finished_at> AS finished_utc,
-           e.duration_s, v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition
-    FROM experiments AS e
-    JOIN studies AS t ON t.id = e.study_id
-    JOIN shapes AS s ON s.id = e.shape_id
-    LEFT JOIN provenances AS v ON v.id = e.provenance_id"""
-
-_HISTORY = """CREATE VIEW hp_tuning_history AS
-    SELECT t.name AS study, e.provenance_id, row_number() OVER earlier AS iteration,
-           e.public_id, e.method, e.value,
-           CASE t.direction WHEN 'minimize' THEN min(e.value) OVER earlier ELSE max(e.value) OVER earlier END
-               AS best_value,
-           <utc finished_at> AS finished_utc
-    FROM experiments AS e
-    JOIN studies AS t ON t.id = e.study_id
-    WHERE e.state = 'complete'
-    WINDOW earlier AS (PARTITION BY e.study_id, e.provenance_id ORDER BY e.id)"""
 
 _BEST = """CREATE VIEW v_best AS
     SELECT t.name AS study, t.metric, e.public_id, e.method, e.value, e.std_error, <params> AS params,
@@ -156,14 +89,11 @@ _WAITING = """CREATE INDEX ix_experiments_waiting ON experiments (study_id, id)
 
 
 def _spelled(view: str) -> str:
-    for column in ("created_at", "started_at", "finished_at"):
-        view = view.replace(
-            f"<utc {column}>", f"date_trunc('second', to_timestamp(e.{column}) AT TIME ZONE 'UTC')"
-        )
-    return view.replace("<params>", _PARAMS)
+    view = re.sub(r"<utc (\w+)>", r"date_trunc('second', to_timestamp(e.\1) AT TIME ZONE 'UTC')", view)
+    return view.replace("<params>", _PARAMS).replace("<metrics>", "e.metrics::json AS metrics")
 
 
-VIEWS: tuple[str, ...] = (*COUNTED.values(), *map(_spelled, (_EXPERIMENTS, _HISTORY, _BEST)))
+VIEWS: tuple[str, ...] = (*COUNTED.values(), *map(_spelled, (EXPERIMENTS, HISTORY, _BEST)))
 
 
 def create_schema(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Schema 2: states and efforts are counted as they change; fewer indexes; heartbeats that no clock moves.
 
 And rules that are quicker to check: `a = 'x' OR a = 'y'` for `a IN ('x', 'y')`, which says the same.
+What `rules` and `schema` said on the day of schema 2 is spelled out, so that it never changes again.
 """
 
 import re
