@@ -12,19 +12,10 @@ from orchestrator import cli as cli_module
 from orchestrator.cli import cli
 from retrain.cli import run_command
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
+from tests.orchestrator.toy import write_toy
 from tuner.experiment import Outcome, State, Suggestion
 from tuner.registry import open_registry
 from tuner.registry.base import Registry
-
-CONFIG = """
-name = "toy"
-[pipeline]
-kind = "train.py:objective"
-metric = "loss"
-direction = "minimize"
-[space.params]
-x = { type = "float", low = 0.0, high = 1.0, default = 0.5 }
-"""
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -32,8 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "retrain.toml").write_text(CONFIG)
-    (tmp_path / "train.py").write_text("def objective(params):\n    return params['x']\n")
+    write_toy(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["orchestrator", *arguments])

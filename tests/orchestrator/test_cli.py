@@ -18,21 +18,12 @@ from orchestrator.request import Request
 from orchestrator.signals import Interrupted
 from retrain.cli import run_command
 from tests.orchestrator.fakes import FakeClock, FakePool, failed, scored
+from tests.orchestrator.toy import write_toy
 from tuner.errors import PoolError
 from tuner.registry import open_registry
 from tuner.registry.sqlite_file import dbapi
 
 ROOT = Path(__file__).resolve().parents[2]
-
-CONFIG = """
-name = "toy"
-[pipeline]
-kind = "train.py:objective"
-metric = "loss"
-direction = "minimize"
-[space.params]
-x = { type = "float", low = 0.0, high = 1.0, default = 0.5 }
-"""
 
 HEAVY = {"ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "libcst", "alembic"}
 
@@ -44,8 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("RETRAIN_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "retrain.toml").write_text(CONFIG)
-    (tmp_path / "train.py").write_text("def objective(params):\n    return params['x']\n")
+    write_toy(tmp_path)
     clock = FakeClock()
 
     def start_pool(request: Request, pipeline: object, data: object, n_workers: int) -> FakePool:

@@ -21,20 +21,11 @@ from retrain.config import Config, load_config
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, StopAt, failed, scored
+from tests.orchestrator.toy import write_toy
 from tuner.errors import NotFoundError, PoolError, UsageError
 from tuner.experiment import Evaluation, Experiment, Outcome, Provenance, State
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, Run
-
-CONFIG = """
-name = "toy"
-[pipeline]
-kind = "train.py:objective"
-metric = "loss"
-direction = "minimize"
-[space.params]
-x = { type = "float", low = 0.0, high = 1.0, default = 0.5 }
-"""
 
 COMMAND = ("orchestrator", "--method", "random", "--configs", "4")
 RANDOM = Request(method="random", n_configs=4, n_workers=2, pool="local", command=COMMAND)
@@ -82,8 +73,7 @@ class Toy:
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
-    (tmp_path / "retrain.toml").write_text(CONFIG)
-    (tmp_path / "train.py").write_text("def objective(params):\n    return params['x']\n")
+    write_toy(tmp_path)
     return Toy(tmp_path, monkeypatch)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, insert, update
 
 from tuner.experiment import Experiment, Outcome, State
-from tuner.registry import codec, queries, versions
+from tuner.registry import claims, codec, queries, versions
 from tuner.registry.locks import lock_experiments
 from tuner.registry.schema import attempts, experiments
 from tuner.registry.sql import reading
@@ -16,19 +16,9 @@ _BATCH = 500
 """How many values stand in one IN (...)."""
 
 # Only what runs can finish, so each is taken for an attempt that ends at once.
-_TAKE = (
-    update(experiments)
-    .where(
-        experiments.c.id.in_(bindparam("of_experiments", expanding=True)),
-        experiments.c.state == State.WAITING.value,
-    )
-    .values(
-        state=State.RUNNING.value,
-        attempt=experiments.c.attempt + 1,
-        owner_id=bindparam("by_owner"),
-        started_at=bindparam("at"),
-    )
-    .returning(experiments.c.id, experiments.c.attempt)
+_TAKE = claims.TAKE.where(
+    experiments.c.id.in_(bindparam("of_experiments", expanding=True)),
+    experiments.c.state == State.WAITING.value,
 )
 _END = (
     update(experiments)

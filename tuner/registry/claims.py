@@ -40,7 +40,7 @@ from tuner.registry.owners import Owner, read_owners
 from tuner.registry.schema import attempts, experiments, measurements, owners, provenances
 from tuner.registry.sql import reading
 
-__all__ = ["claim", "finish", "measure", "recover", "release"]
+__all__ = ["TAKE", "claim", "finish", "measure", "recover", "release"]
 
 # Statements are built once: building one costs many times what SQLite takes to carry it out.
 _OLDEST = (
@@ -56,9 +56,8 @@ _OLDEST = (
     .cte("oldest")
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
-_CLAIM = (
+TAKE = (
     update(experiments)
-    .where(experiments.c.id.in_(select(_OLDEST.c.id)))
     .values(
         state=State.RUNNING.value,
         attempt=experiments.c.attempt + 1,
@@ -67,6 +66,9 @@ _CLAIM = (
     )
     .returning(experiments.c.id, experiments.c.attempt)
 )
+"""WAITING -> RUNNING; which ones, whoever takes them must add."""
+
+_CLAIM = TAKE.where(experiments.c.id.in_(select(_OLDEST.c.id)))
 _OPEN_ATTEMPTS = insert(attempts)
 _FORGET_MEASUREMENTS = delete(measurements).where(
     measurements.c.experiment_id.in_(bindparam("of_experiments", expanding=True))

@@ -3,13 +3,14 @@
 import os
 import threading
 import weakref
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
 from tuner.errors import StorageError
+from tuner.registry.opened import Opened
 
 __all__ = ["OpenFile", "connect", "dbapi", "is_sound", "open_here", "opening"]
 
@@ -72,47 +73,18 @@ def connect(path: Path, mode: str, *, busy_timeout_s: float = 30.0, immutable: b
     return connection
 
 
-class OpenFile(ABC):
-    """A registry file that this process has open, until `close`, and that a forked child must leave alone.
-
-    `in_wal_mode` says how the file was found at opening.
-    """
+class OpenFile(Opened):
+    """A registry file that this process has open. `in_wal_mode` says how the file was found at opening."""
 
     def __init__(self, path: Path, *, in_wal_mode: bool = False) -> None:
+        super().__init__(path)
         self.path = path
         self.in_wal_mode = in_wal_mode
-        self._pid = os.getpid()
-        self._closed = False
         _open_files.add(self)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether this process can use it."""
-        return not self._closed and self._pid == os.getpid()
-
-    def close(self) -> None:
-        """Close all connections. Idempotent. In a forked child it only forgets them."""
-        if not self._closed:
-            self._closed = True
-            self._release(here=os.getpid() == self._pid)
-
-    @abstractmethod
-    def _release(self, *, here: bool) -> None:
-        """Close what is open; where it is not `here` that it was opened, let go of it without a call."""
 
     @abstractmethod
     def _forget(self) -> list[Any]:
         """Called in a forked child: let go of the parent's connections. Returns what must stay in memory."""
-
-    def _check_usable(self) -> None:
-        if os.getpid() != self._pid:
-            raise StorageError(
-                f"The registry {self.path} was opened by process {self._pid}, and cannot be used in its"
-                f" forked child {os.getpid()}.",
-                "Open the registry again in the child.",
-            )
-        if self._closed:
-            raise StorageError(f"The registry {self.path} is closed.", "Open it again.")
 
 
 def open_here(path: Path) -> OpenFile | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.registry_cases import Clock, Connect
+from tests.contracts.registry_cases import SPEC, Clock, Connect, some
+from tuner.experiment import Study
 from tuner.registry import Registry, open_registry
 from tuner.registry.sqlite_file import dbapi
 
@@ -55,6 +56,14 @@ def connect(path: Path, clock: Clock, make_blank: Callable[[Path], None]) -> Ite
 @pytest.fixture
 def registry(connect: Connect) -> Registry:
     return connect()
+
+
+@pytest.fixture
+def study(registry: Registry) -> Study:
+    """A study with four experiments that wait."""
+    study = registry.open_study(SPEC)
+    registry.add(study, some(4))
+    return study
 
 
 @pytest.fixture

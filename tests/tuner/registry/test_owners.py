@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
+from tests.contracts.registry_cases import ON, START, Clock, Connect, some
 from tests.tuner.registry.reading import content
 from tests.tuner.registry.together import in_child, start
 from tuner.errors import StorageError
@@ -15,13 +15,6 @@ from tuner.experiment import Evaluation, State, Study
 from tuner.registry import Registry
 from tuner.registry.engine import connect as raw_connect
 from tuner.registry.owners import LEASE_S, lock_folder
-
-
-@pytest.fixture
-def study(registry: Registry) -> Study:
-    study = registry.open_study(SPEC)
-    registry.add(study, some(4))
-    return study
 
 
 def locks(path: Path) -> list[str]:

@@ -19,13 +19,6 @@ from tuner.registry.doctor import registry_info
 from tuner.registry.engine import connect as raw_connect
 
 
-@pytest.fixture
-def study(registry: Registry) -> Study:
-    study = registry.open_study(SPEC)
-    registry.add(study, some(4))
-    return study
-
-
 def delete(path: Path) -> None:
     path.unlink()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from tests.contracts.registry_cases import ON, SPEC, Clock, Connect, some
+from tests.contracts.registry_cases import ON, Clock, Connect
 from tests.tuner.registry.reading import database_of
 from tuner.errors import BusyError, ClaimLostError
 from tuner.experiment import Evaluation, State, Study
@@ -39,13 +39,6 @@ def boot(monkeypatch: pytest.MonkeyPatch) -> Since:
     since = Since(owners.boot_seconds)
     monkeypatch.setattr(owners, "boot_seconds", since)
     return since
-
-
-@pytest.fixture
-def study(registry: Registry) -> Study:
-    study = registry.open_study(SPEC)
-    registry.add(study, some(4))
-    return study
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 
 from tuner.errors import StorageError
 from tuner.registry.locks import lock_out_writers
+from tuner.registry.opened import Opened
 from tuner.registry.postgres.address import Address
 from tuner.registry.postgres.trouble import postgres_errors
 
@@ -45,14 +46,13 @@ _SESSION = {
 }
 
 
-class PostgresDatabase:
+class PostgresDatabase(Opened):
     """Connections to one registry on a server, usable by several threads of one process until `close`."""
 
     def __init__(self, address: Address, *, read_only: bool = False, busy_timeout_s: float = 30.0) -> None:
+        super().__init__(address)
         self.address = address
         self.read_only = read_only
-        self._pid = os.getpid()
-        self._closed = False
         self._settings = _settings(address, read_only=read_only, busy_timeout_s=busy_timeout_s)
         self.engine: Engine = create_engine(
             address.url,
@@ -101,26 +101,8 @@ class PostgresDatabase:
         _raw.add(connection)
         return connection
 
-    @property
-    def is_open(self) -> bool:
-        """Whether this process can use it."""
-        return not self._closed and self._pid == os.getpid()
-
-    def close(self) -> None:
-        """Close all connections. Idempotent. In a forked child it only forgets them."""
-        if not self._closed:
-            self._closed = True
-            self.engine.dispose(close=os.getpid() == self._pid)
-
-    def _check_usable(self) -> None:
-        if os.getpid() != self._pid:
-            raise StorageError(
-                f"The registry {self.address} was opened by process {self._pid}, and cannot be used in its"
-                f" forked child {os.getpid()}.",
-                "Open the registry again in the child.",
-            )
-        if self._closed:
-            raise StorageError(f"The registry {self.address} is closed.", "Open it again.")
+    def _release(self, *, here: bool) -> None:
+        self.engine.dispose(close=here)
 
 
 def _settings(address: Address, *, read_only: bool, busy_timeout_s: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The server's and the driver's errors in our words: what happened where, and what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -48,9 +48,9 @@ def postgres_errors(address: Address) -> Iterator[None]:
 def _translate(error: BaseException, address: Address) -> StorageError | UsageError:
     state = str(getattr(error, "sqlstate", None) or "")
     said = (str(error).splitlines() or [type(error).__name__])[0]
-    for begin, translate in _BY_STATE.items():
+    for begin, (kind, what, remedy) in _BY_STATE.items():
         if state.startswith(begin):
-            return translate(address, said)
+            return kind(what.format(address=address, said=said), remedy)
     if state:
         return StorageError(f"{address} failed: {said} ({state}).", "Run `retrain doctor`.")
     if isinstance(error, psycopg.OperationalError):
@@ -78,82 +78,62 @@ def _unstorable(error: BaseException) -> UsageError:
     )
 
 
-def _busy(address: Address, said: str) -> StorageError:
-    return BusyError(
-        f"{address} is locked by another process for longer than the busy timeout ({said}).",
-        "Try again when it is done; `retrain doctor` shows who uses the registry.",
-    )
+_Kind = type[StorageError] | type[UsageError]
 
-
-def _met(address: Address, said: str) -> StorageError:
-    return BusyError(
-        f"{address} took back a write, since it met another one ({said}); nothing of it was written.",
-        "Run the same command again.",
-    )
-
-
-def _gone(address: Address, said: str) -> StorageError:
-    return StorageError(f"{address} ended the connection ({said}); nothing of this step was written.", _AGAIN)
-
-
-def _full(address: Address, said: str) -> StorageError:
-    return StorageError(
-        f"The server has run out of room: {address} says {said!r}; nothing of this step was written.",
-        "Free some there, then run the same command again.",
-    )
-
-
-def _crowded(address: Address, said: str) -> StorageError:
-    return StorageError(
-        f"{address} has no connection left ({said}).", "Raise max_connections, or try again later."
-    )
-
-
-def _forbidden(address: Address, said: str) -> StorageError:
-    return StorageError(
-        f"{address} does not allow this user what a registry does: {said}.",
-        "GRANT the user CREATE and USAGE on the schema, or let it own the database.",
-    )
-
-
-def _read_only(address: Address, said: str) -> StorageError:
-    return StorageError(
-        f"{address} cannot be written: it was opened for reading only, or is a standby ({said}).",
-        "Use the URL of the primary server.",
-    )
-
-
-def _damaged(address: Address, said: str) -> StorageError:
-    return NotARegistryError(f"{address} is damaged ({said}).", "Restore it from a backup made with pg_dump.")
-
-
-def _broken_rule(address: Address, said: str) -> StorageError:
-    return StorageError(
-        f"{address} refused a write that breaks one of its rules: {said}.",
-        "Nothing was written. This is a defect of the program: please report it.",
-    )
-
-
-def _not_text(address: Address, said: str) -> UsageError:
-    return UsageError(f"{address} cannot store this: {said}.", "Look for the value in what was given.")
-
+_MET = (
+    BusyError,
+    "{address} took back a write, since it met another one ({said}); nothing of it was written.",
+    "Run the same command again.",
+)
+_GONE = (StorageError, "{address} ended the connection ({said}); nothing of this step was written.", _AGAIN)
+_FULL = (
+    StorageError,
+    "The server has run out of room: {address} says {said!r}; nothing of this step was written.",
+    "Free some there, then run the same command again.",
+)
+_DAMAGED = (
+    NotARegistryError,
+    "{address} is damaged ({said}).",
+    "Restore it from a backup made with pg_dump.",
+)
+_BROKEN_RULE = (
+    StorageError,
+    "{address} refused a write that breaks one of its rules: {said}.",
+    "Nothing was written. This is a defect of the program: please report it.",
+)
 
 # By the first characters of an SQLSTATE, the longest first (postgresql.org/docs/current/errcodes-appendix).
-_BY_STATE: dict[str, Callable[[Address, str], StorageError | UsageError]] = {
-    "55P03": _busy,
-    "40001": _met,
-    "40P01": _met,
-    "25006": _read_only,
-    "42501": _forbidden,
-    "53300": _crowded,
-    "22": _not_text,
-    "23": _broken_rule,
-    "P0001": _broken_rule,
-    "25P03": _gone,
-    "57P": _gone,
-    "08": _gone,
-    "53": _full,
-    "58": _full,
-    "XX001": _damaged,
-    "XX002": _damaged,
+_BY_STATE: dict[str, tuple[_Kind, str, str]] = {
+    "55P03": (
+        BusyError,
+        "{address} is locked by another process for longer than the busy timeout ({said}).",
+        "Try again when it is done; `retrain doctor` shows who uses the registry.",
+    ),
+    "40001": _MET,
+    "40P01": _MET,
+    "25006": (
+        StorageError,
+        "{address} cannot be written: it was opened for reading only, or is a standby ({said}).",
+        "Use the URL of the primary server.",
+    ),
+    "42501": (
+        StorageError,
+        "{address} does not allow this user what a registry does: {said}.",
+        "GRANT the user CREATE and USAGE on the schema, or let it own the database.",
+    ),
+    "53300": (
+        StorageError,
+        "{address} has no connection left ({said}).",
+        "Raise max_connections, or try again later.",
+    ),
+    "22": (UsageError, "{address} cannot store this: {said}.", "Look for the value in what was given."),
+    "23": _BROKEN_RULE,
+    "P0001": _BROKEN_RULE,
+    "25P03": _GONE,
+    "57P": _GONE,
+    "08": _GONE,
+    "53": _FULL,
+    "58": _FULL,
+    "XX001": _DAMAGED,
+    "XX002": _DAMAGED,
 }

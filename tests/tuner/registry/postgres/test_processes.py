@@ -7,97 +7,30 @@ import time
 import pytest
 
 from orchestrator.insist import Insist
-from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
+from tests.contracts.processes_contract import MAKE, ProcessesContract, Together
+from tests.contracts.registry_cases import ON, START, Clock, Connect, some
 from tests.postgres_server import PostgresServer
 from tests.tuner.registry.together import in_child, run_together, start
 from tuner.errors import ClaimLostError, StorageError
-from tuner.experiment import Evaluation, State, Study
+from tuner.experiment import Evaluation, Study
 from tuner.registry import Registry, open_registry
 from tuner.registry.owners import LEASE_S
 
 
 @pytest.fixture
-def registry(connect: Connect) -> Registry:
-    return connect()
+def together(url: str) -> Together:
+    return lambda n, lines: run_together(n, lines, url)
 
 
-@pytest.fixture
-def study(registry: Registry) -> Study:
-    study = registry.open_study(SPEC)
-    registry.add(study, some(4))
-    return study
+class TestProcesses(ProcessesContract):
+    pass
 
 
 def test_eight_processes_make_one_registry(postgres_server: PostgresServer) -> None:
-    said = run_together(
-        8,
-        """
-with open_registry(path, create=True) as registry:
-    study = registry.open_study(SPEC)
-    registry.add(study, some(3))
-    said = study.id
-""",
-        postgres_server.make_database("fresh"),
-    )
-    assert said == [1] * 8
+    url = postgres_server.make_database("fresh")
+    assert run_together(8, MAKE, url) == [1] * 8
     assert postgres_server.execute("SELECT count(*) FROM experiments", "fresh") == [(3,)]
     assert postgres_server.execute("SELECT count(*) FROM studies", "fresh") == [(1,)]
-
-
-def test_the_same_configurations_from_four_processes_are_written_once(url: str, registry: Registry) -> None:
-    said = run_together(
-        4,
-        """
-with open_registry(path, create=False) as registry:
-    study = registry.open_study(SPEC)
-    said = [e.public_id for n in range(20) for e in registry.add(study, some(10, first=10 * n))]
-""",
-        url,
-    )
-    written = [public_id for ids in said for public_id in ids]
-    assert len(written) == len(set(written)) == 200
-    assert sum(registry.counts(registry.studies()[0]).values()) == 200
-
-
-def test_claims_of_four_processes_never_overlap(url: str, registry: Registry) -> None:
-    study = registry.open_study(SPEC)
-    registry.add(study, some(120))
-    said = run_together(
-        4,
-        """
-said = []
-with open_registry(path, create=False) as registry:
-    [study] = registry.studies()
-    while claims := registry.claim(study, 3):
-        registry.heartbeat()
-        registry.finish([(claim, Evaluation(0.5)) for claim in claims], ON)
-        said += [claim.experiment.id for claim in claims]
-""",
-        url,
-    )
-    assert sorted(id_ for ids in said for id_ in ids) == [e.id for e in registry.experiments(study)]
-    assert registry.counts(study)[State.COMPLETE] == 120
-    assert {e.attempt for e in registry.experiments(study)} == {1}
-
-
-def test_one_of_several_deployments_of_the_same_moment_wins(url: str, registry: Registry) -> None:
-    said = run_together(
-        4,
-        """
-from tuner.errors import MismatchError
-said = 0
-with open_registry(path, create=False) as registry:
-    version = registry.stage_version("credit", {}, manifest={})
-    try:
-        said = registry.activate(version, action="apply", who="", reason="").to_version
-    except MismatchError:
-        registry.discard_version(version)
-""",
-        url,
-    )
-    [winner] = [number for number in said if number]
-    assert [d.to_version for d in registry.deployments("credit")] == [winner]
-    assert [v.number for v in registry.versions("credit")] == [winner]
 
 
 # ---- who lives
