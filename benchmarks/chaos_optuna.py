@@ -147,7 +147,7 @@ def main() -> None:
 
     def progress() -> int:
         nonlocal n_begun
-        n_begun += sum(line["kind"] == "began" for line in tail.new())
+        n_begun += len([line for line in tail.new() if line["kind"] == "began"])
         return n_begun
 
     rng = random.Random(given.seed)

@@ -22,7 +22,7 @@ from skopt import Optimizer
 from skopt.space import Categorical, Integer, Real
 from tabulate import tabulate
 
-from tuner.experiment import Direction, Evaluation, Provenance, Study, Suggestion
+from tuner.experiment import Direction, Evaluation, Params, Provenance, Study, Suggestion
 from tuner.generators import METHODS
 from tuner.presets import load_preset
 from tuner.propose import propose
@@ -33,7 +33,7 @@ from tuner.space import CategoricalParam, FloatParam, SearchSpace
 N_FINISHED, N_WANTED, N_PEER = 200, 20, 5
 
 
-def loss(params: dict[str, object], space: SearchSpace) -> float:
+def loss(params: Params, space: SearchSpace) -> float:
     """A bowl in the unit cube with a little deterministic noise: only the time to propose is measured."""
     unit = space.encode([params])[0]
     return float(np.sum((unit - 0.4) ** 2) + 0.01 * np.sin(1e3 * unit.sum()))
