@@ -62,10 +62,10 @@ class RetrainSampler(optuna.samplers.BaseSampler):
     parameters included; what cannot be seen in them yet is drawn at random. With `space`, its conditions and
     constraints hold in every trial from the first on; `suggest` then suggests all of it.
 
-    Failed trials count as bad, running and waiting ones as pending, also those of other processes. Pruned
-    ones have no final value; they are not learned from, and not proposed again. The proposals of a trial
-    depend on the seed, its number and what the study's storage holds, and on nothing else: a sampler made
-    anew goes on where another one stopped.
+    Failed trials count as bad, and so do those that were pruned before they reported anything; others count
+    by where they stood when they were pruned. Running and waiting ones are pending, also those of other
+    processes. The proposals of a trial depend on the seed, its number and what the study's storage holds,
+    and on nothing else: a sampler made anew goes on where another one stopped.
 
     Args:
         method: of `tuner.generators.METHODS`.
@@ -189,8 +189,9 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         held: list[Params] = []
         for other in trials:
             codes = {} if other.number == trial.number else _codes(other, searched)
-            if codes and other.state in (TrialState.COMPLETE, TrialState.FAIL):
-                finished.append(Observation(searched.config(codes), _value(other)))
+            if codes and other.state.is_finished():
+                pruned = other.state == TrialState.PRUNED
+                finished.append(Observation(searched.config(codes), _value(other), partial=pruned))
             elif codes:
                 held.append(searched.config(codes))
         generator = make_generator(
@@ -267,6 +268,8 @@ def _suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
 def _value(trial: FrozenTrial) -> float | None:
     """None for a trial that failed; an infinite value, which Optuna allows, counts as a failure."""
     value = trial.value if trial.state == TrialState.COMPLETE else None
+    if trial.state == TrialState.PRUNED and trial.last_step is not None:
+        value = trial.intermediate_values[trial.last_step]
     return value if value is not None and isfinite(value) else None
 
 

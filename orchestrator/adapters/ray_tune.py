@@ -8,12 +8,12 @@ import copy
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 from tuner.errors import SpaceError, UsageError, did_you_mean
-from tuner.experiment import Observation, Params, Value
+from tuner.experiment import Direction, Observation, Params, Value, loss_of
 from tuner.generators import Generator, make_generator
 from tuner.space import CategoricalParam, FloatParam, Param, SearchSpace
 from tuner.space.values import is_number, plain
@@ -38,7 +38,7 @@ _DIRECTIONS = {"min": "minimize", "max": "maximize"}
 class RetrainSearcher(Searcher):
     """Proposes the configuration of each trial by one of our generators.
 
-    What is told of a trial is the last value of its metric, also where a scheduler stopped it early. Trials
+    A trial counts by the last value of its metric; one that a scheduler stopped early as stopped early. Those
     that end by an error, or whose metric is missing or no finite number, count as failed, and teach that.
     A finite space is tried without repeats, and then said to be finished.
 
@@ -74,20 +74,17 @@ class RetrainSearcher(Searcher):
         self._method = method
         self._points = list(points_to_evaluate)
         self._guesses: list[Params] = []
-        self._finished: list[Observation] = []
+        self._ended: list[_Ended] = []
         self._live: dict[str, Params] = {}
-        self._latest: dict[str, Any] = {}
+        self._latest: dict[str, dict[str, Any]] = {}
+        self._longest = 0
         self._n_asked = 0
-        self._generator: Generator | None = None
         self._layout = None if space is None else _layout_of(space)
         # Whatever is wrong is told now, and not when Tune runs.
         probe = self._layout.space if self._layout else SearchSpace([FloatParam("x", 0.0, 1.0)])
         make_generator(method, probe, direction="minimize", n_asked=0, **self._settings)
         if self._layout is not None:
             self._take_points(self._layout)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_generator": None}  # it is made anew of what it was told
 
     def set_search_properties(
         self,
@@ -123,7 +120,7 @@ class RetrainSearcher(Searcher):
         layout = self._known_layout()
         if self._guesses:
             params = self._guesses.pop(0)
-        elif suggestions := self._known_generator().ask(1):
+        elif suggestions := self._made_generator().ask(1):
             params = suggestions[0].params
             self._n_asked += 1
         else:
@@ -133,20 +130,22 @@ class RetrainSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """See Ray Tune: a number on the way, which counts where none comes after it."""
-        self._latest[trial_id] = result.get(self._metric or DEFAULT_METRIC)
+        self._latest[trial_id] = result
+        self._longest = max(self._longest, _length(result))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """See Ray Tune: learn from a trial that ended."""
-        params, latest = self._live.pop(trial_id, None), self._latest.pop(trial_id, None)
-        if params is None:
-            return
-        if result:
-            latest = result.get(self._metric or DEFAULT_METRIC)
-        elif not error and latest is None:
-            return  # stopped before it had run: nothing is known of it
-        self._tell(Observation(params, None if error else _finite(latest)))
+        params, latest = self._live.pop(trial_id, None), self._latest.pop(trial_id, {})
+        last = result or latest
+        if params is None or not (last or error):
+            return  # unknown, or stopped before it had run
+        self._longest = max(self._longest, _length(last))
+        # The last result of a trial that ends by itself is told twice; where it is stopped, it is new here.
+        by_itself = bool(result) and _length(last) == _length(latest)
+        value = None if error else _finite(last.get(self._metric or DEFAULT_METRIC))
+        self._ended.append(_Ended(params, value, None if by_itself else _length(last)))
 
     def add_evaluated_point(
         self,
@@ -163,11 +162,11 @@ class RetrainSearcher(Searcher):
             ParamsError: `parameters` are not in the space.
         """
         params = self._known_layout().params(parameters)
-        self._tell(Observation(params, None if error else _finite(value)))
+        self._ended.append(_Ended(params, None if error else _finite(value), None))
 
     def save(self, checkpoint_path: str) -> None:
         """See Ray Tune: write what a searcher made anew needs to go on."""
-        Path(checkpoint_path).write_bytes(cloudpickle.dumps(self.__getstate__()))  # type: ignore[no-untyped-call]
+        Path(checkpoint_path).write_bytes(cloudpickle.dumps(self.__dict__))  # type: ignore[no-untyped-call]
 
     def restore(self, checkpoint_path: str) -> None:
         """See Ray Tune: go on from what `save` wrote."""
@@ -175,11 +174,6 @@ class RetrainSearcher(Searcher):
 
     def _take_points(self, layout: "_Layout") -> None:
         self._guesses, self._points = [layout.params(point) for point in self._points], []
-
-    def _tell(self, observation: Observation) -> None:
-        self._finished.append(observation)
-        if self._generator is not None:
-            self._generator.tell([observation], list(self._live.values()))
 
     def _known_layout(self) -> "_Layout":
         if self._layout is None:
@@ -189,23 +183,63 @@ class RetrainSearcher(Searcher):
             )
         return self._layout
 
-    def _known_generator(self) -> Generator:
-        if self._generator is None:
-            if self._mode is None:
-                raise UsageError(
-                    "A RetrainSearcher must know whether less is better, but it was given no mode.",
-                    "Pass RetrainSearcher(metric=..., mode='min'), which Ray Tune does by itself only where "
-                    "there is a param_space.",
-                )
-            self._generator = make_generator(
-                self._method,
-                self._known_layout().space,
-                direction=_DIRECTIONS[self._mode],
-                n_asked=self._n_asked,
-                **self._settings,
+    def _made_generator(self) -> Generator:
+        """A generator that knows all; which trials ended early is seen only later."""
+        if self._mode is None:
+            raise UsageError(
+                "A RetrainSearcher must know whether less is better, but it was given no mode.",
+                "Pass RetrainSearcher(metric=..., mode='min'), which Ray Tune does by itself only where "
+                "there is a param_space.",
             )
-            self._generator.tell(self._finished, list(self._live.values()))
-        return self._generator
+        direction = Direction(_DIRECTIONS[self._mode])
+        generator = make_generator(
+            self._method,
+            self._known_layout().space,
+            direction=direction,
+            n_asked=self._n_asked,
+            **self._settings,
+        )
+        generator.tell(_observations(self._ended, self._longest, direction), list(self._live.values()))
+        return generator
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A trial that ended.
+
+    Attributes:
+        value: its metric; None where it failed.
+        stopped_at: the iteration after which it was stopped from without; None where it ended by itself.
+    """
+
+    params: Params
+    value: float | None
+    stopped_at: int | None
+
+
+def _observations(ended: Sequence[_Ended], longest: int, direction: Direction) -> list[Observation]:
+    """What is told of trials.
+
+    One that was stopped before the longest is partial. Not so if it beats all that went to the end: then it
+    was stopped because it had reached a goal.
+    """
+    whole = [
+        loss_of(each.value, direction)
+        for each in ended
+        if each.value is not None and (each.stopped_at is None or each.stopped_at >= longest)
+    ]
+    best = min(whole, default=-inf)
+    return [
+        Observation(
+            each.params,
+            each.value,
+            partial=each.value is not None
+            and each.stopped_at is not None
+            and each.stopped_at < longest
+            and loss_of(each.value, direction) > best,
+        )
+        for each in ended
+    ]
 
 
 @dataclass(frozen=True)
@@ -294,6 +328,11 @@ def _check_objective(metric: object, mode: object) -> None:
             f"`mode` must be 'min' or 'max', but got {mode!r}.{did_you_mean(str(mode), _DIRECTIONS)}",
             "Pass mode='min' where less is better.",
         )
+
+
+def _length(result: Mapping[str, Any]) -> int:
+    """How many results a trial had reported by then, this one included."""
+    return int(result.get("training_iteration", 0))
 
 
 def _index(value: Value) -> int:

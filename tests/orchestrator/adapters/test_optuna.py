@@ -201,14 +201,17 @@ def test_what_ours_cannot_hold_is_still_sampled() -> None:
 # ---- what the generator learns
 
 
-def test_failed_trials_teach_and_running_ones_are_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_and_pruned_trials_teach_and_running_ones_are_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     study = optuna.create_study(sampler=RetrainSampler("random", seed=0), direction="maximize")
     ask: dict[str, BaseDistribution] = {"x": X}
     for state, value in ((TrialState.COMPLETE, 3.0), (TrialState.FAIL, None), (TrialState.COMPLETE, inf)):
         study.tell(study.ask(ask), value, state=state)
     running = study.ask(ask)
-    pruned = study.ask(ask)
-    study.tell(pruned, state=TrialState.PRUNED)
+    for reported in ((), (5.0, 2.0)):
+        pruned = study.ask(ask)
+        for step, value in enumerate(reported):
+            pruned.report(value, step)
+        study.tell(pruned, state=TrialState.PRUNED)
     study.enqueue_trial({"x": 0.123})
     study.enqueue_trial({"x": 0.321})
     study.ask(ask)  # the first of those waiting
@@ -218,10 +221,10 @@ def test_failed_trials_teach_and_running_ones_are_pending(monkeypatch: pytest.Mo
     assert seen == [], "what was enqueued needs no proposal"
     study.ask(ask)
     ((finished, pending, options),) = seen
-    assert [each.value for each in finished] == [3.0, None, None]
-    xs = [running.params["x"], pruned.params["x"], 0.123, 0.321]
-    assert [list(params.values()) for params in pending] == [[x] for x in xs]
-    assert options == {"seed": 0, "direction": "maximize", "n_asked": 7}
+    assert [each.value for each in finished] == [3.0, None, None, None, 2.0]
+    assert [each.partial for each in finished] == [False, False, False, True, True]
+    assert [list(each.values()) for each in pending] == [[running.params["x"]], [0.123], [0.321]]
+    assert options == {"seed": 0, "direction": "maximize", "n_asked": 8}
 
 
 def test_a_trial_is_pending_before_its_objective_has_suggested_all(monkeypatch: pytest.MonkeyPatch) -> None:

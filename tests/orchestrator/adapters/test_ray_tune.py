@@ -15,8 +15,11 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Searcher
 from ray.tune.search.variant_generator import generate_variants
 
+from orchestrator.adapters import ray_tune as adapter
 from orchestrator.adapters.ray_tune import RetrainSearcher
 from tuner.errors import ParamsError, RetrainError, SpaceError, UsageError
+from tuner.experiment import Observation, Params
+from tuner.generators import make_generator
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, Sum
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,7 +44,9 @@ def branin(x: float, y: float) -> float:
 
 
 def finish(one: Searcher, trial: str, loss: Any) -> None:
-    one.on_trial_result(trial, {"loss": 99.0, "training_iteration": 1})
+    """End a trial after two iterations, as Tune does where it ended by itself."""
+    for iteration, value in enumerate((99.0, loss), 1):
+        one.on_trial_result(trial, {"loss": value, "training_iteration": iteration})
     one.on_trial_complete(trial, {"loss": loss, "training_iteration": 2})
 
 
@@ -127,7 +132,27 @@ def test_a_limit_of_concurrency_holds() -> None:
 
 
 def values(one: RetrainSearcher) -> list[float | None]:
-    return [observation.value for observation in one._finished]
+    return [each.value for each in one._ended]
+
+
+def partial(one: RetrainSearcher, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each trial that ended, whether the next generator is told that it was stopped early."""
+    told: list[bool] = []
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        generator = make_generator(*arguments, **options)
+        tell = generator.tell
+
+        def listen(finished: list[Observation], pending: list[Params]) -> None:
+            told.extend(each.partial for each in finished)
+            tell(finished, pending)
+
+        monkeypatch.setattr(generator, "tell", listen)
+        return generator
+
+    monkeypatch.setattr(adapter, "make_generator", make)
+    one.suggest("next")
+    return told
 
 
 def test_what_a_trial_told_is_learned() -> None:
@@ -147,7 +172,28 @@ def test_what_a_trial_told_is_learned() -> None:
     one.on_trial_complete("a", {"loss": 7.0})  # a second time
     one.on_trial_complete("unknown", {"loss": 7.0})
     assert len(values(one)) == 7
-    assert one._known_generator().direction == "maximize"
+    assert one._made_generator().direction == "maximize"
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_what_a_scheduler_stopped_early_counts_as_such(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, sign = searcher(mode=mode), 1 if mode == "min" else -1
+    for trial in "abcde":
+        one.suggest(trial)
+
+    def report(trial: str, loss: float, n: int, *, stopped: bool) -> None:
+        results = [{"loss": sign * loss, "training_iteration": i} for i in range(1, n + 1)]
+        for result in results[: n - stopped]:  # the one that a scheduler stops it for goes to complete alone
+            one.on_trial_result(trial, result)
+        one.on_trial_complete(trial, results[-1])
+
+    report("a", 3.0, 1, stopped=True)  # nobody knows yet that there is more to come
+    assert partial(one, monkeypatch) == [False]
+    report("b", 1.0, 9, stopped=True)  # the last rung
+    report("c", 2.0, 3, stopped=True)
+    report("d", 2.0, 3, stopped=False)  # by itself
+    report("e", 0.5, 3, stopped=True)  # at its goal, better than all
+    assert partial(one, monkeypatch) == [True, False, True, False, False]
 
 
 def test_what_was_evaluated_elsewhere_is_not_tried_again() -> None:
@@ -278,7 +324,7 @@ print(json.dumps({
         [each.config, (each.metrics or {}).get("training_iteration"), each.error is not None]
         for each in results
     ],
-    "told": [[dict(each.params), each.value] for each in again._finished],
+    "told": [[dict(each.params), each.value] for each in again._ended],
     "best": results.get_best_result().config,
     "finished": again.suggest("x") == Searcher.FINISHED,
 }))
