@@ -19,13 +19,23 @@ if not __package__:  # it is run, and not imported
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.arena.ablations import Ablations
+from benchmarks.arena.cost import Cost
+from benchmarks.arena.crash import Crash
 from benchmarks.arena.job import Options, Results, Section
 from benchmarks.arena.problems import selected
 from benchmarks.arena.running import missing_methods, run_all
 from benchmarks.arena.sequential import Search
 from benchmarks.peers import METHODS, method_named
 
-SECTIONS: dict[str, Section] = {section.name: section for section in (Search(), Ablations())}
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (
+        Search(),
+        Ablations(),
+        Cost(),
+        Crash(),
+    )
+}
 
 
 def parsed(argv: list[str] | None) -> argparse.Namespace:
@@ -56,6 +66,7 @@ def options_of(given: argparse.Namespace) -> Options:
         problems=selected(given.problems, given.aside),
         seeds=[int(seed) for seed in given.seeds.split(",")],
         batches=[int(batch) for batch in given.batch.split(",")],
+        named=given.problems is not None,
         n=given.n,
         scale=given.scale,
         environments=given.environments,

@@ -50,6 +50,7 @@ class Options:
 
     Attributes:
         methods, problems, seeds, batches: what to compare, and on what.
+        named: whether the problems were named; else a section may take a few of them.
         n: experiments per run.
         scale: random configurations that set the scale of a problem without a known one.
         environments: folder of the peers' environments.
@@ -60,6 +61,7 @@ class Options:
     problems: Sequence[str]
     seeds: Sequence[int] = (0, 1, 2)
     batches: Sequence[int] = (1,)
+    named: bool = False
     n: int | None = None
     scale: int | None = None
     environments: Path = Path("environments")

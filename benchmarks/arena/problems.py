@@ -15,7 +15,7 @@ from benchmarks.peers.base import Config, Param
 
 __all__ = ["Measure", "Problem", "aside_names", "kind_of", "make", "names", "selected"]
 
-Measure = Callable[[Config], tuple[float, Config]]
+Measure = Callable[[Config], tuple[float | None, Config]]
 """One experiment: a configuration in, its loss and the configuration that was really measured out."""
 
 
@@ -25,7 +25,7 @@ class Problem(Protocol):
     name: str
     space: list[Param]
 
-    def session(self) -> Measure:
+    def session(self) -> Callable[[Config], tuple[float, Config]]:
         """A fresh run of experiments; a table of measured configurations gives each of them once."""
 
 
@@ -53,7 +53,7 @@ class _Shared:
         self.space = [Param(*p[:6], tuple(p[6]) if p[6] else None) for p in self._problem.space]
         self.known_scale = (self._problem.best, self._problem.median) if name in _bench().NAMES else None
 
-    def session(self) -> Measure:
+    def session(self) -> Callable[[Config], tuple[float, Config]]:
         return self._problem.session()  # type: ignore[no-any-return]
 
 

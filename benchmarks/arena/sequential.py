@@ -16,9 +16,12 @@ __all__ = ["Search", "play"]
 _N = 50
 
 
-def play(proposer: Proposer, measure: Measure, n: int, batch: int) -> list[float]:
-    """Let a started method choose `n` experiments, `batch` at a time; the losses in their order."""
-    losses: list[float] = []
+def play(proposer: Proposer, measure: Measure, n: int, batch: int) -> list[float | None]:
+    """Let a started method choose `n` experiments, `batch` at a time; the losses in their order.
+
+    Fewer than `n`: the method found no more. None: it failed.
+    """
+    losses: list[float | None] = []
     while len(losses) < n:
         configs = proposer.ask(min(batch, n - len(losses)))
         if not configs:

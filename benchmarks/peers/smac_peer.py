@@ -39,7 +39,7 @@ def _hyperparameter(p: Param) -> Any:
     return Float(p.name, (p.low, p.high), log=p.log)
 
 
-def _unused(config: Configuration, seed: int = _SEED) -> float:  # noqa: ARG001
+def _unused(config: Configuration, seed: int = _SEED) -> float:
     """The objective that SMAC wants to have."""
     return 0.0
 
