@@ -92,13 +92,16 @@ def _one_batch(rows: list[Row], scale: Mapping[str, Scale], batch: int) -> str:
         line += [_mean(of, k) for k in at]
         if len(kinds) > 1:
             line += [_mean(of, k, kind) for kind in kinds for k in at]
-        line += [_mean({pair: ours[pair] for pair in of if pair in ours}, k) for k in at]
+        if ours:
+            line += [_mean({pair: ours[pair] for pair in of if pair in ours}, k) for k in at]
         line += [ranks.get(method), float(np.mean([row["cpu_s"] for row in rows_of(rows, method=method)]))]
         table.append(line)
     headers = ["method", "runs", *(f"at {k}" for k in at)]
     if len(kinds) > 1:
         headers += [f"{kind} {k}" for kind in kinds for k in at]
-    headers += [*(f"ours {k}" for k in at), f"rank {at[-1]}", "seconds"]
+    if ours:
+        headers += [f"ours {k}" for k in at]
+    headers += [f"rank {at[-1]}", "seconds"]
     how = "One at a time" if batch == 1 else f"Batches of {batch}, all asked before any is told"
     title = how + f": {len({p for p, _ in set().union(*found.values())})} problems, {n} experiments a run"
     legend = (

@@ -1,31 +1,29 @@
 """BoTorch's own parts in the way of its tutorials, since it ships no loop.
 
-A scrambled Sobol design of twice as many points as parameters, 5 to 15; then a `SingleTaskGP`
-(`MixedSingleTaskGP` with categories) at its default priors on standardised losses, and
-`qLogNoisyExpectedImprovement`, which knows what is pending, maximised by `optimize_acqf`, or by
-`optimize_acqf_mixed_alternating` where there are categories or small integers. Numbers live in the unit
-cube; it knows no conditions. It has no word for a failure, which it is not told.
+A scrambled Sobol design of twice as many points as parameters, 5 to 15; then a `SingleTaskGP` at its default
+priors on standardised losses, and `qLogNoisyExpectedImprovement`, which knows what is pending, maximised by
+`optimize_acqf`. Numbers live in the unit cube, categories are one-hot, and the best point is rounded; its
+`MixedSingleTaskGP` takes five times as long to fit. It knows no conditions, and has no word for a failure,
+which it is not told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
 from botorch.fit import fit_gpytorch_mll
-from botorch.models import MixedSingleTaskGP, SingleTaskGP
+from botorch.models import SingleTaskGP
 from botorch.models.transforms import Standardize
-from botorch.optim import optimize_acqf, optimize_acqf_mixed_alternating
+from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
 from gpytorch.mlls import ExactMarginalLogLikelihood
-from torch import Tensor
 
 from benchmarks.peers.base import Config, Param, Peer, Told, active, from_unit, middle, to_unit
 
 __all__ = ["BotorchPeer"]
 
-_MOST_DISCRETE = 20
-_N_RESTARTS, _N_RAW, _N_SAMPLES = 10, 256, 128
+_N_RESTARTS, _N_RAW, _N_SAMPLES = 10, 512, 128
 
 
 class BotorchPeer(Peer):
@@ -39,97 +37,74 @@ class BotorchPeer(Peer):
         self._n_initial = min(max(2 * len(space), 5), 15)
         self._x: list[list[float]] = []
         self._y: list[float] = []
-        self._asked: list[list[float]] = []
-        self._pending: dict[int, list[float]] = {}
-        self._categories = {i: p.choices for i, p in enumerate(space) if p.choices is not None}
-        self._discrete = {
-            i: sorted({to_unit(p, v) for v in range(int(p.low), int(p.high) + 1)})
-            for i, p in enumerate(space)
-            if p.type == "int"
-            and p.low is not None
-            and p.high is not None
-            and p.high - p.low < _MOST_DISCRETE
-        }
-        high = [1.0 if p.choices is None else len(p.choices) - 1.0 for p in space]
-        self._bounds = torch.tensor([[0.0] * len(space), high], dtype=torch.double)
+        self._n_asked = 0
+        self._pending: dict[int, Config] = {}
 
     def ask(self, n: int) -> list[Config]:
         configs = []
-        model = self._fit() if len(self._asked) >= self._n_initial and len(self._y) > 1 else None
+        model = self._fit() if self._n_asked >= self._n_initial and len(self._y) > 1 else None
         for _ in range(n):
-            x = self._drawn() if model is None else self._most_promising(model)
-            config = {p.name: self._value(i, x[i]) for i, p in enumerate(self.space)}
-            x = self._point(config)
-            self._pending[len(self._asked)] = x
-            self._asked.append(x)
+            config = self._drawn() if model is None else self._most_promising(model)
+            self._pending[self._n_asked] = config
+            self._n_asked += 1
             configs.append(active(self.space, config))
         return configs
 
     def tell(self, results: Sequence[Told]) -> None:
         for each in results:
-            asked = [self._place(i, middle(p)) for i, p in enumerate(self.space)]
+            config = {p.name: middle(p) for p in self.space}
             if each.number is not None:
-                asked = self._pending.pop(each.number)
+                config = self._pending.pop(each.number)
             if each.loss is not None:
-                self._x.append(
-                    [
-                        self._place(i, each.config[p.name]) if p.name in each.config else asked[i]
-                        for i, p in enumerate(self.space)
-                    ]
-                )
+                self._x.append(self._point({**config, **each.config}))
                 self._y.append(each.loss)
 
-    def _drawn(self) -> list[float]:
-        u = self._design.draw(1, dtype=torch.double)[0].tolist()
-        return [
-            float(min(int(u[i] * len(c)), len(c) - 1)) if (c := self._categories.get(i)) else u[i]
-            for i in range(len(self.space))
-        ]
+    def _drawn(self) -> Config:
+        places = self._design.draw(1, dtype=torch.double)[0].tolist()
+        return {p.name: _chosen(p, u) for p, u in zip(self.space, places, strict=True)}
 
     def _fit(self) -> Any:
         x = torch.tensor(self._x, dtype=torch.double)
         y = -torch.tensor(self._y, dtype=torch.double).unsqueeze(-1)
-        transform = Standardize(m=1)
-        model = (
-            MixedSingleTaskGP(x, y, cat_dims=list(self._categories), outcome_transform=transform)
-            if self._categories
-            else SingleTaskGP(x, y, outcome_transform=transform)
-        )
+        model = SingleTaskGP(x, y, outcome_transform=Standardize(m=1))
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
         return model
 
-    def _most_promising(self, model: Any) -> list[float]:
-        pending = torch.tensor(list(self._pending.values()), dtype=torch.double) if self._pending else None
+    def _most_promising(self, model: Any) -> Config:
+        pending = [self._point(config) for config in self._pending.values()]
         acquisition = qLogNoisyExpectedImprovement(
             model,
             torch.tensor(self._x, dtype=torch.double),
             sampler=SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=self.seed),
             prune_baseline=True,
-            X_pending=pending,
+            X_pending=torch.tensor(pending, dtype=torch.double) if pending else None,
         )
-        found: Tensor
-        if self._categories or self._discrete:
-            found, _ = optimize_acqf_mixed_alternating(
-                acquisition,
-                self._bounds,
-                discrete_dims=self._discrete,
-                cat_dims={i: [float(k) for k in range(len(c))] for i, c in self._categories.items()},
-                num_restarts=_N_RESTARTS,
-                raw_samples=_N_RAW,
-            )
-        else:
-            found, _ = optimize_acqf(
-                acquisition, self._bounds, q=1, num_restarts=_N_RESTARTS, raw_samples=_N_RAW
-            )
-        return found[0].tolist()  # type: ignore[no-any-return]
+        n_columns = len(self._x[0])
+        bounds = torch.tensor([[0.0] * n_columns, [1.0] * n_columns], dtype=torch.double)
+        found, _ = optimize_acqf(acquisition, bounds, q=1, num_restarts=_N_RESTARTS, raw_samples=_N_RAW)
+        return self._config(found[0].tolist())
 
-    def _value(self, i: int, x: float) -> Any:
-        choices = self._categories.get(i)
-        return from_unit(self.space[i], x) if choices is None else choices[round(x)]
+    def _point(self, config: Mapping[str, Any]) -> list[float]:
+        point: list[float] = []
+        for p in self.space:
+            value = config[p.name]
+            point += [to_unit(p, value)] if p.choices is None else [float(c == value) for c in p.choices]
+        return point
 
-    def _place(self, i: int, value: Any) -> float:
-        choices = self._categories.get(i)
-        return to_unit(self.space[i], value) if choices is None else float(choices.index(value))
+    def _config(self, point: list[float]) -> Config:
+        config: Config = {}
+        left = iter(point)
+        for p in self.space:
+            if p.choices is None:
+                config[p.name] = from_unit(p, next(left))
+            else:
+                shares = [next(left) for _ in p.choices]
+                config[p.name] = p.choices[shares.index(max(shares))]
+        return config
 
-    def _point(self, config: Config) -> list[float]:
-        return [self._place(i, config[p.name]) for i, p in enumerate(self.space)]
+
+def _chosen(p: Param, u: float) -> Any:
+    """A value from a place in [0, 1]."""
+    if p.choices is None:
+        return from_unit(p, u)
+    return p.choices[min(int(u * p.n_choices), p.n_choices - 1)]
