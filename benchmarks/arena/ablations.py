@@ -32,7 +32,7 @@ class Ablations:
     def run(self, job: Job, proposer: Proposer) -> dict[str, Any]:
         return Search().run(job, proposer)
 
-    def report(self, rows: list[Row], options: Options) -> str:  # noqa: ARG002 - the protocol's
+    def report(self, rows: list[Row], options: Options) -> str:
         found = ranking.curves(rows, ranking.scales(rows, []))
         common = ranking.common_pairs(found)
         if not common:

@@ -18,7 +18,7 @@ Patch = tuple[str, str, Any]
 """Module of the generator, attribute, and what stands there instead."""
 
 
-def _confidence_bound(surrogate: Surrogate, bests: Sequence[float], x: Array) -> Array:  # noqa: ARG001
+def _confidence_bound(surrogate: Surrogate, bests: Sequence[float], x: Array) -> Array:
     mean, deviation = surrogate.predict(x)
     return 1.96 * deviation - mean
 
