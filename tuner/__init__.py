@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuner.experiment import Direction, Observation, Suggestion
     from tuner.generators import make_generator
+    from tuner.goals import Goals, Limit, Objective
     from tuner.registry import open_registry
     from tuner.space import CategoricalParam, FloatParam, Forbid, Increasing, IntParam, SearchSpace, Sum
 
@@ -14,8 +15,11 @@ __all__ = [
     "Direction",
     "FloatParam",
     "Forbid",
+    "Goals",
     "Increasing",
     "IntParam",
+    "Limit",
+    "Objective",
     "Observation",
     "SearchSpace",
     "Suggestion",
@@ -26,6 +30,9 @@ __all__ = [
 
 _ELSEWHERE = {
     "Direction": "tuner.experiment",
+    "Goals": "tuner.goals",
+    "Limit": "tuner.goals",
+    "Objective": "tuner.goals",
     "Observation": "tuner.experiment",
     "Suggestion": "tuner.experiment",
     "make_generator": "tuner.generators",

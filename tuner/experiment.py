@@ -11,7 +11,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from tuner.direction import Direction, loss_of
 from tuner.errors import UsageError
+from tuner.goals import NO_GOALS, Goals
 
 __all__ = [
     "Direction",
@@ -35,13 +37,6 @@ Value = float | int | str | bool | None
 
 Params = Mapping[str, Value]
 """A configuration: the active parameters only, by name."""
-
-
-class Direction(StrEnum):
-    """Whether a smaller or a larger value is better."""
-
-    MINIMIZE = "minimize"
-    MAXIMIZE = "maximize"
 
 
 class State(StrEnum):
@@ -109,29 +104,38 @@ class Observation:
         value: the study's metric in the study's own direction; None for an experiment that failed.
         std_error: standard error of `value` (>= 0), where known.
         partial: the evaluation was stopped early, and `value` is where it stood.
+        metrics: the other numbers by name, all finite: what goals beside the study's metric are judged by.
     """
 
     params: Params
     value: float | None
     std_error: float | None = None
     partial: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
         for name in ("value", "std_error"):
             given = getattr(self, name)
-            if given is None:
-                continue
-            number = float(given)
-            if not math.isfinite(number):
-                raise UsageError(
-                    f"`{name}` of an Observation must be finite, but got {given!r}.",
-                    "Tell a failed experiment as value=None.",
-                )
-            object.__setattr__(self, name, number)
+            if given is not None:
+                object.__setattr__(self, name, _finite(f"`{name}` of an Observation", given))
+        metrics = {name: _finite(f"Metric {name!r} of an Observation", n) for name, n in self.metrics.items()}
+        object.__setattr__(self, "metrics", MappingProxyType(metrics))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Observation, (dict(self.params), self.value, self.std_error, self.partial))
+        return (
+            Observation,
+            (dict(self.params), self.value, self.std_error, self.partial, dict(self.metrics)),
+        )
+
+
+def _finite(what: str, given: object) -> float:
+    number = float(given)  # type: ignore[arg-type]
+    if not math.isfinite(number):
+        raise UsageError(
+            f"{what} must be finite, but got {given!r}.", "Tell a failed experiment as value=None."
+        )
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A campaign: what all of its experiments share. `space` is the JSON document of the SearchSpace."""
+    """A campaign: what all of its experiments share. `space` is the JSON document of the SearchSpace.
+
+    `goals` is what it wants besides its metric.
+    """
 
     id: int
     name: str
@@ -207,6 +214,7 @@ class Study:
     baseline: Params
     seed: int
     created_at: float
+    goals: Goals = NO_GOALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +258,4 @@ class Experiment:
 
     def observation(self) -> Observation:
         """What a generator learns from this finished experiment."""
-        return Observation(self.params, self.value, self.std_error)
-
-
-def loss_of(value: float, direction: Direction) -> float:
-    """The loss that generators minimise, and the only place where the sign changes. Its own inverse."""
-    return -value if direction is Direction.MAXIMIZE else value
+        return Observation(self.params, self.value, self.std_error, metrics=self.metrics)

@@ -82,6 +82,7 @@ def propose(
             direction=study.direction,
             baseline=study.baseline,
             n_asked=len(rows),
+            goals=study.goals,
             **options,
         )
         generator.tell(history.finished, history.held)

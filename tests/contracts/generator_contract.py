@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tuner.spaces import all_configs, is_valid, search_spaces, seeds
+from tuner.direction import Direction
 from tuner.errors import UsageError
 from tuner.experiment import Observation, Params, Suggestion
 from tuner.generators import Generator, make_generator
+from tuner.goals import Goals, Limit, Objective
 from tuner.space import (
     CategoricalParam,
     FloatParam,
@@ -53,6 +55,8 @@ SMALL = SearchSpace(
 )
 """27 configurations."""
 
+GOALS = Goals((Objective("gain", Direction.MAXIMIZE),), (Limit("cost", max=6.0),))
+
 # Each test class runs the properties, and none keeps anything from one run to the next.
 PROPERTY = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 
@@ -85,8 +89,19 @@ def observed(configs: Sequence[Suggestion]) -> list[Observation]:
     return [Observation(one.params, a_value(one.params)) for one in configs]
 
 
+def measured(configs: Sequence[Suggestion]) -> list[Observation]:
+    """With what `GOALS` ask for; one in five lacks it."""
+    told = []
+    for one in configs:
+        depth = float(one.params["depth"])  # type: ignore[arg-type]
+        metrics = {} if depth == 5 else {"gain": depth % 3, "cost": depth}
+        told.append(Observation(one.params, a_value(one.params), metrics=metrics))
+    return told
+
+
 class GeneratorContract:
     method: ClassVar[str]
+    takes_goals: ClassVar[bool] = True
 
     def make(self, space: SearchSpace = MIXED, seed: int = 7, **more: Any) -> Generator:
         return make_generator(self.method, space, seed=seed, **more)
@@ -242,6 +257,37 @@ class GeneratorContract:
             suggestions = generator.ask(4)
             assert len(suggestions) == 4
             generator.tell([Observation(one.params, value) for one in suggestions])
+
+    # ---- goals beside the metric
+
+    def test_a_study_with_goals_is_served_like_any_or_refused_in_one_sentence(self) -> None:
+        if not self.takes_goals:
+            with pytest.raises(UsageError, match=f"The method {self.method} learns from one metric alone"):
+                self.make(goals=GOALS)
+            return
+        generator = self.make(goals=GOALS)
+        asked = generator.ask(14)
+        finished, pending = measured(asked[:-2]), [one.params for one in asked[-2:]]
+        generator.tell(finished, pending)
+        resumed = self.make(goals=GOALS, n_asked=generator.n_asked)
+        resumed.tell(list(reversed(finished)), pending)
+        suggestions = generator.ask(3)
+        assert keys([*resumed.ask(1), *resumed.ask(2)]) == keys(suggestions)
+        assert len(set(keys([*asked, *suggestions]))) == 17
+        for one in suggestions:
+            assert is_valid(MIXED, one.params)
+            json.dumps(dict(one.reason), allow_nan=False)
+
+    @pytest.mark.parametrize("value", [5.0, 1e300, -1e-310])
+    def test_metrics_of_any_size_do_not_stop_it(self, value: float) -> None:
+        if not self.takes_goals:
+            return
+        generator = self.make(goals=GOALS)
+        for sign in (1, -1, 1):
+            suggestions = generator.ask(5)
+            assert len(suggestions) == 5
+            metrics = {"gain": sign * value, "cost": -sign * value}
+            generator.tell([Observation(one.params, value, metrics=metrics) for one in suggestions])
 
     # ---- bad input
 

@@ -7,6 +7,7 @@ from typing import Any
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Params
 from tuner.generators.base import Generator
+from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 
 __all__ = ["METHODS", "Generator", "make_generator"]
@@ -25,6 +26,9 @@ _ENGINES = {
     "gp": ("tuner.generators.optuna", "OptunaGaussianProcessGenerator"),
 }
 
+_WITH_GOALS = {"bayesian": ("tuner.generators.bayesian.goals", "GoalsGenerator")}
+"""Engines that stand in for others where a study has goals."""
+
 METHODS: tuple[str, ...] = tuple(_ENGINES)
 """Every method that `make_generator` knows."""
 
@@ -37,13 +41,14 @@ def make_generator(
     direction: Direction | str = Direction.MINIMIZE,
     baseline: Params | None = None,
     n_asked: int = 0,
+    goals: Goals = NO_GOALS,
     **options: Any,
 ) -> Generator:
     """Build the generator of a method; `options` are the further keyword arguments of its class.
 
     Raises:
-        UsageError: unknown method, direction or option, an option out of its range, or a negative `seed` or
-            `n_asked`.
+        UsageError: unknown method, direction or option, an option out of its range, a negative `seed` or
+            `n_asked`, or `goals` that the method cannot learn.
         ParamsError: `baseline` is not in the space.
     """
     if method not in _ENGINES:
@@ -60,10 +65,12 @@ def make_generator(
     for name, number in (("seed", seed), ("n_asked", n_asked)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             raise UsageError(f"`{name}` must be a whole number of at least 0, but got {number!r}.")
-    module, name = _ENGINES[method]
+    module, name = (_WITH_GOALS if goals and method in _WITH_GOALS else _ENGINES)[method]
     engine: type[Generator] = getattr(import_module(module), name)
     _check_options(method, engine, options)
-    return engine(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, **options)
+    return engine(
+        space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, goals=goals, **options
+    )
 
 
 def _check_options(method: str, engine: type[Generator], options: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tuner.errors import UsageError
 from tuner.experiment import Direction, Observation, Params, Suggestion
+from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 
 __all__ = ["Generator"]
@@ -28,9 +29,11 @@ class Generator(ABC):
         direction: whether smaller or larger values are better.
         baseline: the configuration now in use; `space.defaults()` when not given. Local methods start there.
         n_asked: number of suggestions made before in this study, for a generator that resumes.
+        goals: further objectives, and limits on metrics. Methods that do not learn have no use for them.
 
     Raises:
-        UsageError: a package that it `needs` cannot be imported.
+        UsageError: it learns, but not what the `goals` ask for; or a package that it `needs` cannot be
+            imported.
         ParamsError: `baseline` is not in the space.
     """
 
@@ -40,6 +43,9 @@ class Generator(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     """Packages that must be importable for it, beyond those that every installation has."""
 
+    takes_goals: ClassVar[bool] = True
+    """Whether it may serve a study with goals: False for one that would learn past them."""
+
     def __init__(
         self,
         space: SearchSpace,
@@ -48,7 +54,14 @@ class Generator(ABC):
         direction: Direction | str = Direction.MINIMIZE,
         baseline: Params | None = None,
         n_asked: int = 0,
+        goals: Goals = NO_GOALS,
     ) -> None:
+        if goals and not self.takes_goals:
+            raise UsageError(
+                f"The method {self.method} learns from one metric alone, but the study has further objectives"
+                " or limits on metrics.",
+                "Use bayesian or tpe, or one that does not learn: random, sobol, lhs, grid.",
+            )
         for package in self.needs:
             _check_importable(self.method, package)
         self.space = space
@@ -56,6 +69,7 @@ class Generator(ABC):
         self.direction = Direction(direction)
         self.baseline: Params = space.validate(baseline) if baseline is not None else space.defaults()
         self.n_asked = n_asked
+        self.goals = goals
 
     @abstractmethod
     def ask(self, n: int = 1) -> list[Suggestion]:

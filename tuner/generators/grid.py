@@ -14,6 +14,7 @@ from tuner.errors import UsageError
 from tuner.experiment import Direction, Params
 from tuner.generators.design import PAIR, SINGLE, Moves, RadiusDesign
 from tuner.generators.history import RememberingGenerator
+from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace, config_key
 
 __all__ = ["GridGenerator"]
@@ -48,9 +49,12 @@ class GridGenerator(RememberingGenerator):
         direction: Direction | str = Direction.MINIMIZE,
         baseline: Params | None = None,
         n_asked: int = 0,
+        goals: Goals = NO_GOALS,
         radius: float = 0.1,
     ) -> None:
-        super().__init__(space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked)
+        super().__init__(
+            space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, goals=goals
+        )
         if isinstance(radius, bool) or not isinstance(radius, int | float) or not 0 < radius <= 1:
             raise UsageError(
                 f"`0 < radius <= 1` must hold for the grid, but got {radius!r}.", "10 % is radius=0.1."

@@ -104,6 +104,10 @@ class History:
         results = self.results(direction)
         return [each.params for each in results], [each.loss for each in results]
 
+    def metrics(self) -> list[dict[str, float]]:
+        """What every success of a configuration measured, each their mean; in the order of `losses`."""
+        return [_means(self._runs[key]) for key in sorted(self._runs)]
+
     def _enter(self, params: Params) -> str | None:
         try:
             valid = self._space.validate(params)
@@ -124,6 +128,14 @@ def _merged(params: Params, runs: Sequence[Observation], direction: Direction) -
     std_error = hypot(*sorted(errors)) / len(errors) if len(errors) == len(used) else None
     loss = loss_of(fsum(values) / len(values), direction)
     return Result(params, loss, std_error, len(values), partial=used[0].partial)
+
+
+def _means(runs: Sequence[Observation]) -> dict[str, float]:
+    """Of the metrics that every success has, those stopped early aside where others are."""
+    succeeded = [run for run in runs if run.value is not None]
+    several = [run.metrics for run in succeeded if not run.partial] or [run.metrics for run in succeeded]
+    names = [name for name in (several[0] if several else ()) if all(name in each for each in several)]
+    return {name: fsum(each[name] / len(several) for each in several) for name in names}
 
 
 class RememberingGenerator(Generator):

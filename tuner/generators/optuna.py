@@ -85,7 +85,10 @@ class _ModelGenerator(_OptunaGenerator):
         return {name: self._axis(name) for name in self._cube.names}
 
     def _proposed(self) -> tuple[Params, Mapping[str, Any]] | None:
-        study = optuna.create_study(sampler=self._sampler(int(self.rng().integers(2**31))))
+        study = optuna.create_study(
+            sampler=self._sampler(int(self.rng().integers(2**31))),
+            directions=["minimize"] * (1 + len(self.goals.objectives)),
+        )
         told = self._told()
         study.add_trials(told)
         n_finished = sum(trial.state == TrialState.COMPLETE for trial in told)
@@ -97,21 +100,39 @@ class _ModelGenerator(_OptunaGenerator):
 
     def _told(self) -> list[FrozenTrial]:
         """Finished and pending configurations as Optuna's trials, losses in units of the largest."""
-        finished, losses = self.history.losses(self.direction)
-        succeeded = [loss for loss in losses if loss is not None]
-        worst = max(succeeded, default=0.0)
-        unit = max(map(abs, succeeded), default=0.0) or 1.0
-        values = [(worst if loss is None else loss) / unit for loss in losses]
+        finished, values = self.history.losses(self.direction)
+        metrics = self.history.metrics()
+        others = [self.goals.losses(each) for each in metrics]
+        losses = [
+            None if value is None or other is None else (value, *other)
+            for value, other in zip(values, others, strict=True)
+        ]
+        columns = list(zip(*(each for each in losses if each is not None), strict=True))
+        worst = [max(column) for column in columns] or [0.0] * (1 + len(self.goals.objectives))
+        units = [max(map(abs, column)) or 1.0 for column in columns] or [1.0] * len(worst)
+        told = [[loss / unit for loss, unit in zip(each or worst, units, strict=True)] for each in losses]
+        excesses = [self.goals.excesses(each) for each in metrics]
         return [
-            *(self._trial(p, TrialState.COMPLETE, v) for p, v in zip(finished, values, strict=True)),
+            *(
+                self._trial(params, TrialState.COMPLETE, values, constraints)
+                for params, values, constraints in zip(finished, told, excesses, strict=True)
+            ),
             *(self._trial(params, TrialState.RUNNING) for params in self.history.pending()),
         ]
 
-    def _trial(self, params: Params, state: TrialState, value: float | None = None) -> FrozenTrial:
+    def _trial(
+        self,
+        params: Params,
+        state: TrialState,
+        values: Sequence[float] | None = None,
+        constraints: dict[str, float] | None = None,
+    ) -> FrozenTrial:
         places = dict(zip(self._cube.names, self._cube.point(params), strict=True))
         axes = {name: axis for name, axis in self._axes.items() if self._all_coordinates or name in params}
         told = {name: _told_place(axis, places[name]) for name, axis in axes.items()}
-        return create_trial(state=state, value=value, params=told, distributions=axes)
+        return create_trial(
+            state=state, values=values, constraints=constraints, params=told, distributions=axes
+        )
 
     def _config(self, told: Mapping[str, Any]) -> Params:
         return self._cube.config([_place(axis, told[name]) for name, axis in self._axes.items()])
@@ -143,6 +164,7 @@ class OptunaGaussianProcessGenerator(_ModelGenerator):
 
     method: ClassVar[str] = "gp"
     needs = ("torch",)
+    takes_goals: ClassVar[bool] = False
     _all_coordinates = True
 
     def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
@@ -175,6 +197,7 @@ class CmaEsGenerator(_OptunaGenerator):
 
     method: ClassVar[str] = "cmaes"
     needs = ("cmaes",)
+    takes_goals: ClassVar[bool] = False
 
     _losses: dict[str, float | None] | None = None
 

@@ -61,6 +61,7 @@ class _Belief:
 class _SkoptGenerator(LearningGenerator[_Belief]):
     """The first ten of a study are random, as scikit-optimize's are; then the model chooses."""
 
+    takes_goals: ClassVar[bool] = False
     _estimator: ClassVar[str]
 
     @cached_property

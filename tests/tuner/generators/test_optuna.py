@@ -23,11 +23,13 @@ class TestTpeContract(GeneratorContract):
 
 class TestCmaEsContract(GeneratorContract):
     method = "cmaes"
+    takes_goals = False
 
 
 @pytest.mark.skipif(not HAS_TORCH, reason="needs torch")
 class TestOptunaGaussianProcessContract(GeneratorContract):
     method = "gp"
+    takes_goals = False
 
 
 BOWL = SearchSpace([FloatParam(name, -5.0, 5.0) for name in "abc"])

@@ -25,14 +25,17 @@ class SkoptContract(GeneratorContract):
 
 class TestSkoptGaussianProcessContract(SkoptContract):
     method = "skopt-gp"
+    takes_goals = False
 
 
 class TestSkoptForestContract(SkoptContract):
     method = "skopt-rf"
+    takes_goals = False
 
 
 class TestSkoptExtraTreesContract(SkoptContract):
     method = "skopt-et"
+    takes_goals = False
 
 
 VALLEY = SearchSpace(

@@ -47,6 +47,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     """
 
     method: ClassVar[str] = "bayesian"
+    takes_goals: ClassVar[bool] = False  # which is what `GoalsGenerator` is for
 
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
         rng = self.rng()
