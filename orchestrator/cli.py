@@ -22,7 +22,7 @@ from retrain.cli import (
     pass_common,
     run_command,
 )
-from retrain.console import say_labelled
+from retrain.console import say, say_labelled
 from tuner.errors import UsageError
 
 __all__ = ["cli", "main"]
@@ -62,6 +62,9 @@ _AT_LEAST_ZERO = click.IntRange(min=0)
     "--grace", metavar="T", type=_Duration(), default=30.0, help="What runs may go on after a stop."
 )
 @click.option("--max-failed", metavar="N", type=_AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
+@click.option(
+    "--same-error", metavar="N", type=_AT_LEAST_ZERO, default=3, help="So many in a row stop it: 3; 0: never."
+)
 @click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
 @click.option("--seed", metavar="N", type=_AT_LEAST_ZERO, help="Seed of a new study.")
 @click.option("--summary", is_flag=True, help="Report: best, baseline, improvement, cost, failures.")
@@ -93,7 +96,7 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
     from orchestrator.launch import launch
     from orchestrator.progress import open_display
     from orchestrator.request import Request
-    from orchestrator.result import result_text, trouble_text
+    from orchestrator.result import result_text, traceback_text, trouble_text
     from orchestrator.signals import Interrupted, StopSignals
 
     request = Request(
@@ -107,6 +110,7 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         grace_s=options["grace"],
         echo=common.verbosity > 0,
         max_failed=options["max_failed"],
+        same_error=options["same_error"],
         seed=options["seed"],
         command=("orchestrator", *sys.argv[1:]),
         flags=flags,
@@ -118,9 +122,12 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         note(common, "interrupted before anything ran")
         return interrupted.exit_code
     emit(result_text(result, common.output))
+    if (trace := traceback_text(result)) is not None:
+        say(trace)
     if (trouble := trouble_text(result)) is not None:
-        say_labelled("error", trouble, "red")
-        say_labelled("try", f"orchestrator --summary{flags}", "cyan")
+        what, remedy = trouble
+        say_labelled("error", what, "red")
+        say_labelled("try", remedy, "cyan")
     return result.exit_code
 
 

@@ -32,6 +32,7 @@ from orchestrator.plan import (
 )
 from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, Task, WorkerPool
 from orchestrator.progress import Display, Status
+from orchestrator.same_error import SameErrors
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
 from orchestrator.tally import Tally
@@ -78,6 +79,7 @@ class Driver:
     Attributes:
         n_released: experiments given back at the end.
         exhausted: the method had fewer candidates than were wanted.
+        same_errors: the experiments that failed alike, last in a row.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Driver:
         self._told_elsewhere = self._told_of_stop = False
         self.n_released = 0
         self.exhausted = False
+        self.same_errors = SameErrors()
 
     def run(self) -> StopReason:
         """Go on until there is nothing left to do, the budget is spent or the user asks to stop.
@@ -166,6 +169,8 @@ class Driver:
             recovered_at=self._recovered_at,
             stop_at=self._stop.stop_at,
             stop_now=self._stop.stop_now,
+            failed_alike_at=self.same_errors.times,
+            is_regional=self.same_errors.is_regional,
         )
 
     def _look_for_work(self) -> int:
@@ -335,6 +340,7 @@ class Driver:
             if isinstance(result, Failure):
                 self._tell_failure(experiment, result)
             if experiment.state.finished:
+                self.same_errors.add(experiment, self._clock())
                 self._short_of_memory.discard(experiment.id)
                 continue
             self._n_waiting += 1  # it is tried again

@@ -129,6 +129,7 @@ def conduct(
             deadline=None if request.timeout_s is None else started_at + request.timeout_s,
             experiment_timeout_s=request.experiment_timeout_s,
             grace_s=request.grace_s,
+            same_error=request.same_error,
         ),
         propose=_proposer(registry, study, run, provenance, request),
         n_to_propose=n_left,
@@ -159,6 +160,7 @@ def conduct(
         elapsed_s=time.monotonic() - started_at,
         command=request.command,
         flags=request.flags,
+        same_error=driver.same_errors.last if reason is StopReason.SAME_ERROR else None,
         exit_code=_exit_code(reason, n_failed > request.max_failed, tally.best, stop),
     )
 
@@ -283,6 +285,8 @@ def _with_what_was_saved(error: PoolError, n_released: int, request: Request) ->
 def _exit_code(reason: StopReason, too_many_failed: bool, best: Experiment | None, stop: StopRequest) -> int:
     if reason is StopReason.INTERRUPTED:
         return stop.exit_code
+    if reason is StopReason.SAME_ERROR:
+        return 1
     if too_many_failed:
         return 5
     return 6 if best is None else 0

@@ -35,6 +35,7 @@ class Request:
         seed: of the study, if it is new; None for the configured one.
         echo: show what experiments print.
         max_failed: more failed experiments than this end in exit code 5.
+        same_error: so many experiments that fail in a row with the same traceback stop the run; 0 for never.
         command: the command as typed, which also continues an interrupted run.
         flags: common options to repeat in commands that are suggested, such as " --config other.toml".
     """
@@ -51,6 +52,7 @@ class Request:
     seed: int | None = None
     echo: bool = False
     max_failed: int = 0
+    same_error: int = 3
     command: Sequence[str] = ()
     flags: str = ""
 
@@ -76,6 +78,7 @@ class Request:
             ("workers", self.n_workers, 1),
             ("seed", self.seed, 0),
             ("max-failed", self.max_failed, 0),
+            ("same-error", self.same_error, 0),
         ):
             if count is not None and count < least:
                 raise UsageError(

@@ -9,7 +9,7 @@ from orchestrator.plan import StopReason
 from retrain.tables import plus_minus, plus_minus_column, printable, render, seconds, to_json
 from tuner.experiment import Experiment, Study
 
-__all__ = ["RunResult", "result_text", "trouble_text"]
+__all__ = ["RunResult", "result_text", "traceback_text", "trouble_text"]
 
 _N_CAUSES = 3
 
@@ -30,6 +30,7 @@ class RunResult:
         elapsed_s: from the first claim that was possible to the end.
         command: what continues the run.
         flags: common options to repeat in the command that is suggested.
+        same_error: the last of the experiments that failed alike, where that stopped the run.
         exit_code: of the process; see design.md section 6.
     """
 
@@ -47,6 +48,7 @@ class RunResult:
     command: Sequence[str]
     flags: str
     exit_code: int
+    same_error: Experiment | None = None
 
 
 def result_text(result: RunResult, output: str = "table") -> str:
@@ -56,21 +58,38 @@ def result_text(result: RunResult, output: str = "table") -> str:
         return to_json(document)
     if output == "table":
         return "\n".join(map(printable, _lines(result)))
+    del document["same_error"]
     flat = {**document, **{key: (document[key] or {}).get("value") for key in ("best", "baseline")}}
     flat["best_experiment"] = result.best and result.best.public_id
     return render([flat], list(flat), output)
 
 
-def trouble_text(result: RunResult) -> str | None:
-    """What is wrong about a run that came to its end with code 5 or 6; None for the others."""
+def traceback_text(result: RunResult) -> str | None:
+    """Where the error that stopped the run came from; None for any other end."""
+    if result.same_error is None:
+        return None
+    return "\n".join(map(printable, (result.same_error.traceback or "").splitlines())) or None
+
+
+def trouble_text(result: RunResult) -> tuple[str, str] | None:
+    """What is wrong about a run that ended with code 1, 5 or 6, and what to do; None for the others."""
+    look = f"orchestrator --summary{result.flags}"
+    if result.same_error is not None:
+        again = shlex.join([*result.command, "--same-error", "0"])
+        last = f"{result.same_error.public_id}: {result.same_error.error}"
+        return (
+            f"Experiments failed one after another with the same error, last {last}",
+            f"mend the cause, then the same command goes on with what waits; or nevertheless: {again}",
+        )
     match result.exit_code:
         case 5:
             n_ended = result.n_complete + result.n_failed
             return (
-                f"{result.n_failed} of {n_ended} experiments failed, which is more than --max-failed allows."
+                f"{result.n_failed} of {n_ended} experiments failed, which is more than --max-failed allows.",
+                look,
             )
         case 6:
-            return "The run ended before any experiment was complete."
+            return "The run ended before any experiment was complete.", look
     return None
 
 
@@ -85,6 +104,18 @@ def _document(result: RunResult) -> dict[str, Any]:
         "elapsed_s": round(result.elapsed_s, 3),
         "best": _brief(result.best),
         "baseline": _brief(result.baseline),
+        "same_error": _failure(result.same_error),
+    }
+
+
+def _failure(experiment: Experiment | None) -> dict[str, Any] | None:
+    if experiment is None:
+        return None
+    return {
+        "experiment": experiment.public_id,
+        "error": experiment.error,
+        "traceback": experiment.traceback,
+        "params": dict(experiment.params),
     }
 
 
@@ -105,6 +136,7 @@ def _lines(result: RunResult) -> list[str]:
         StopReason.DONE: "done",
         StopReason.TIMEOUT: "the time is up",
         StopReason.INTERRUPTED: "interrupted",
+        StopReason.SAME_ERROR: "stopped",
     }[result.reason]
     counts = [f"{result.n_complete} complete", f"{result.n_failed} failed"]
     counts += [f"{result.n_waiting} waiting"] if result.n_waiting else []

@@ -32,11 +32,14 @@ class TuneResult:
         study: the study, as stored.
         best: the best experiment, or None where none succeeded.
         experiments: all of the study, in the order of writing; failed ones carry `outcome` and `error`.
+        same_error: the last of the experiments that failed in a row with the same traceback, where that ended
+            the call; None otherwise.
     """
 
     study: Study
     best: Experiment | None
     experiments: tuple[Experiment, ...]
+    same_error: Experiment | None = None
 
     @property
     def best_params(self) -> Params | None:
@@ -55,6 +58,8 @@ class TuneResult:
 
     def __repr__(self) -> str:
         counts = f"{len(self.experiments)} experiments, {len(self.failed)} failed"
+        if self.same_error is not None:
+            counts += f"; stopped by the same error in a row: {self.same_error.error}"
         if self.best is None:
             causes = "; ".join(sorted({str(each.error) for each in self.failed})[:3])
             return f"no experiment succeeded ({counts}): {causes}"
@@ -75,14 +80,15 @@ def tune(
     workers: int | None = None,
     pool: str = "local",
     experiment_timeout: float | None = None,
+    same_error: int = 3,
     progress: bool | None = None,
     **options: Any,
 ) -> TuneResult:
     """Look for the parameters with which `objective` is best.
 
     The space's defaults are tried first, then `configs` further configurations. A failing experiment is tried
-    once more and then left; it never ends the call. Ctrl-C (KeyboardInterrupt) stops the workers and returns
-    what is finished.
+    once more and then left; only several in a row with the same traceback end the call. Ctrl-C
+    (KeyboardInterrupt) stops the workers and returns what is finished.
 
     Args:
         objective: `objective(params) -> float | dict`, or `objective(params, report)`. Any function will do,
@@ -101,6 +107,7 @@ def tune(
         pool: "local", whose processes start at once, or "ray", which takes some seconds to start.
         experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
             least 10 minutes, once 5 have finished.
+        same_error: so many experiments that fail in a row with the same traceback end the call; 0 for never.
         progress: True for live progress on stderr, False for none; None shows it on a terminal only.
         options: further options of the generator.
 
@@ -116,6 +123,7 @@ def tune(
         n_workers=workers,
         pool=pool,
         experiment_timeout_s=experiment_timeout,
+        same_error=same_error,
         seed=seed,
         command=("tune",),
     ).settled()
@@ -141,7 +149,7 @@ def tune(
         n_open = registry.counts(opened)[State.WAITING]
         workers_ = stack.enter_context(start_pool(request, pipeline, None, request.n_workers_for(n_open)))
         try:
-            best = conduct(
+            result = conduct(
                 registry,
                 opened,
                 pipeline,
@@ -150,10 +158,11 @@ def tune(
                 spill=spill,
                 display=display,
                 stop=StopRequest(),
-            ).best
+            )
+            best, same_error_by = result.best, result.same_error
         except KeyboardInterrupt:
             workers_.close()
             if not any(each.state.finished for each in registry.experiments(opened)):
                 raise
-            best = next(iter(registry.best(opened)), None)
-        return TuneResult(opened, best, tuple(registry.experiments(opened)))
+            best, same_error_by = next(iter(registry.best(opened)), None), None
+        return TuneResult(opened, best, tuple(registry.experiments(opened)), same_error_by)

@@ -29,6 +29,8 @@ HEAVY = {"ray", "sklearn", "xgboost", "pandas", "skopt", "optuna", "scipy", "lib
 
 Run = Callable[..., tuple[int, str, str]]
 
+start_pool = launch_module.start_pool
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -96,6 +98,28 @@ def test_failures_are_told_by_the_exit_code(run: Run, monkeypatch: pytest.Monkey
     assert run("--method", "random", "--configs", "1", "--max-failed", "9")[0] == 6, "none has succeeded yet"
 
 
+def test_a_pipeline_that_always_fails_alike_stops_with_its_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On real workers."""
+    Path("train.py").write_text(
+        "import math\n\ndef objective(params):\n    return math.sqroot(params['x'])\n"
+    )
+    line = ["--method", "random", "--configs", "20", "--pool", "local", "--workers", "2"]
+    monkeypatch.setattr(launch_module, "start_pool", start_pool)
+    code, out, err = run(*line)
+    assert code == 1
+    assert out.startswith("stopped after ")
+    assert f"continue with: orchestrator {' '.join(line)}" in out
+    *_, location, source, underline, raised, error, remedy = err.splitlines()
+    assert location.endswith('train.py", line 4, in objective')
+    assert source.strip() == "return math.sqroot(params['x'])"
+    assert set(underline) <= {" ", "^"}
+    assert raised == "AttributeError: module 'math' has no attribute 'sqroot'"
+    assert error.startswith("error: Experiments failed one after another with the same error, last random_")
+    assert remedy.endswith(f"or nevertheless: orchestrator {' '.join(line)} --same-error 0")
+
+
 def test_without_a_method_what_waits_is_run(run: Run) -> None:
     code, out, err = run("--db", "other.db")
     assert (code, out) == (6, "")
@@ -117,6 +141,7 @@ def test_every_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     line = [
         *["--method", "grid", "--configs", "9", "--workers", "3", "--pool", "local", "--address", "host:1"],
         *["--timeout", "2h", "--experiment-timeout", "90s", "--grace", "1m", "--max-failed", "2"],
+        *["--same-error", "4"],
         *["--study", "other", "--seed", "5", "--db", "x.db", "--no-progress"],
     ]
     assert run(*line)[0] == 4
@@ -133,6 +158,7 @@ def test_every_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
         grace_s=60.0,
         seed=5,
         max_failed=2,
+        same_error=4,
         command=("orchestrator", *line),
         flags=" --db x.db --study other",
     )

@@ -447,7 +447,7 @@ def test_a_result_that_beats_its_cancellation_counts(bench: Bench) -> None:
 
 def test_a_thousand_failures_of_one_cause_are_one_line(bench: Bench) -> None:
     bench.add(40)
-    driver = bench.driver(bench.pool(lambda task: failed()))
+    driver = bench.driver(bench.pool(lambda task: failed()), same_error=0)
     assert driver.run() is StopReason.DONE
     assert bench.states() == {State.FAILED: 40}
     assert len(bench.display.notes) == 1

@@ -15,7 +15,7 @@ from orchestrator.launch import launch
 from orchestrator.plan import StopReason
 from orchestrator.pool import Event, Task
 from orchestrator.request import Request
-from orchestrator.result import RunResult, result_text
+from orchestrator.result import RunResult, result_text, trouble_text
 from orchestrator.signals import StopRequest
 from retrain.config import Config, load_config
 from retrain.pipeline import Pipeline
@@ -424,6 +424,44 @@ def test_failed_experiments_end_in_code_5(toy: Toy) -> None:
     assert toy.launch(tolerant).exit_code == 0
 
 
+def test_the_same_error_in_a_row_stops_the_run_and_keeps_what_waits(toy: Toy) -> None:
+    many = replace(RANDOM, n_configs=10, n_workers=1)
+    toy.behave = lambda task: failed(message=f"ValueError: x = {task.params['x']}")
+    result = toy.launch(many)
+    assert (result.reason, result.exit_code) == (StopReason.SAME_ERROR, 1)
+    assert toy.states() == {"failed": 3, "waiting": 8}
+    assert len(toy.pools[-1].ran) == 6, "each was tried twice"
+    third = toy.experiments(State.FAILED)[-1]
+    assert result.same_error == third
+    what, remedy = trouble_text(result) or ("", "")
+    assert what.endswith(f"with the same error, last {third.public_id}: {third.error}")
+    assert f"nevertheless: {' '.join(COMMAND)} --same-error 0" in remedy
+    document = json.loads(result_text(result, "json"))
+    assert (document["ended"], document["same_error"]["experiment"]) == ("same_error", third.public_id)
+    toy.behave = by_x  # mended: the same command goes on with the same run
+    again = toy.launch(many)
+    assert (again.reason, toy.states()) == (StopReason.DONE, {"complete": 8, "failed": 3})
+
+
+def test_a_run_can_go_on_whatever_fails(toy: Toy) -> None:
+    toy.behave = lambda task: failed()
+    result = toy.launch(replace(RANDOM, n_configs=10, n_workers=1, same_error=0))
+    assert (result.reason, result.exit_code) == (StopReason.DONE, 5)
+    assert toy.states() == {"failed": 11}
+
+
+def test_a_success_that_was_running_beside_takes_the_stop_back(toy: Toy) -> None:
+    """In batches the order is that of finishing."""
+
+    def behave(task: Task) -> Act:
+        slow = len(toy.pools[-1].ran) == 1
+        return scored(1.0, 8.0) if slow else failed() if toy.clock.now < 1007.0 else by_x(task)
+
+    toy.behave = behave
+    result = toy.launch(replace(RANDOM, n_configs=6, n_workers=2))
+    assert (result.reason, result.n_failed, result.n_complete) == (StopReason.DONE, 3, 4)
+
+
 def test_when_all_fail_it_says_so(toy: Toy) -> None:
     toy.behave = lambda task: failed(Outcome.NON_FINITE, "the metric is nan")
     result = toy.launch()
@@ -493,7 +531,7 @@ def test_the_end_fits_a_terminal_and_leaves_no_cause_unmentioned(toy: Toy) -> No
         return failed(message=f"ValueError: {x}")
 
     toy.behave = behave
-    lines = result_text(toy.launch(replace(RANDOM, n_configs=6))).splitlines()
+    lines = result_text(toy.launch(replace(RANDOM, n_configs=6, same_error=0))).splitlines()
     assert max(map(len, lines)) <= 80
     assert len([line for line in lines if line.startswith("failed 1 x")]) == 3
     assert lines[-2] == "and 2 more causes of failure"

@@ -12,6 +12,7 @@ from orchestrator.plan import (
     AHEAD_S,
     MOST_AHEAD,
     RECOVER_EVERY_S,
+    REGION_FACTOR,
     TICK_S,
     TIMEOUT_FLOOR_S,
     WARN_AFTER_S,
@@ -193,6 +194,44 @@ def test_a_signal_during_the_grace_of_the_deadline_does_not_prolong_it() -> None
     ]
 
 
+# ---- the same error in a row
+
+
+def test_the_same_error_three_times_in_a_row_stops_the_run() -> None:
+    busy: dict[str, Any] = {"n_waiting": 9, "n_free": 2, "n_to_propose": 5}
+    assert plan(at(8.0, failed_alike_at=[6.0, 7.0], **busy), AT_ONCE)[0] == Propose(5)
+    assert plan(at(8.0, failed_alike_at=[6.0, 7.0, 8.0], **busy), AT_ONCE) == [Stop(StopReason.SAME_ERROR)]
+
+
+def test_what_runs_beside_the_same_error_has_the_grace_and_may_end_the_row() -> None:
+    limits = replace(AT_ONCE, grace_s=30.0)
+    busy: dict[str, Any] = {"running": (task(started_at=4.0),), "n_waiting": 4, "n_free": 1}
+    row = [1.0, 3.0, 5.0, 20.0]  # the row was long enough at 5: what ends later does not prolong the grace
+    assert plan(at(20.0, failed_alike_at=row, **busy), limits) == [TICK]
+    assert plan(at(34.75, failed_alike_at=row, **busy), limits) == [Wait(0.25)]
+    assert plan(at(35.0, failed_alike_at=row, **busy), limits) == [Stop(StopReason.SAME_ERROR)]
+    assert plan(at(35.0, failed_alike_at=[], **busy), limits) == [Claim(1), TICK]
+
+
+def test_a_region_that_crashes_needs_a_longer_row() -> None:
+    busy: dict[str, Any] = {"n_waiting": 9, "n_free": 2, "is_regional": True}
+    n = 3 * REGION_FACTOR
+    assert plan(at(50.0, failed_alike_at=[1.0] * (n - 1), **busy), AT_ONCE)[0] == Claim(2)
+    assert plan(at(50.0, failed_alike_at=[1.0] * n, **busy), AT_ONCE) == [Stop(StopReason.SAME_ERROR)]
+
+
+def test_how_many_in_a_row_can_be_said() -> None:
+    busy: dict[str, Any] = {"n_waiting": 9, "n_free": 2}
+    assert plan(at(9.0, failed_alike_at=[1.0], **busy), replace(AT_ONCE, same_error=1)) == [
+        Stop(StopReason.SAME_ERROR)
+    ]
+    assert plan(at(9.0, failed_alike_at=[1.0] * 99, **busy), replace(AT_ONCE, same_error=0))[0] == Claim(2)
+
+
+def test_where_nothing_is_left_the_same_error_is_no_reason_to_go_on() -> None:
+    assert plan(at(9.0, n_free=2, failed_alike_at=[1.0] * 3), AT_ONCE) == [Stop(StopReason.DONE)]
+
+
 # ---- timeouts
 
 
@@ -269,6 +308,8 @@ snapshots = st.builds(
     recovered_at=st.floats(0, 1e5),
     stop_at=st.none() | st.floats(0, 1e5),
     stop_now=st.booleans(),
+    failed_alike_at=st.lists(st.floats(0, 1e5), max_size=15).map(sorted),
+    is_regional=st.booleans(),
 )
 limits_ = st.builds(
     RunLimits,
@@ -278,6 +319,7 @@ limits_ = st.builds(
     deadline=st.none() | st.floats(0, 1e5),
     experiment_timeout_s=st.none() | st.floats(0.1, 1e4),
     grace_s=st.floats(0, 60),
+    same_error=st.integers(0, 4),
 )
 
 

@@ -63,10 +63,22 @@ def test_failures_are_told_and_not_raised() -> None:
             raise ValueError("b does not work")
         return float(params["x"])
 
-    result = quiet(objective, configs=8)
+    result = quiet(objective, configs=8, same_error=0)
     assert result.best is not None
+    assert result.same_error is None
     assert result.best.params["kind"] == "a"
     assert {(e.outcome, e.error) for e in result.failed} == {(Outcome.ERROR, "ValueError: b does not work")}
+
+
+def test_the_same_traceback_in_a_row_ends_the_call() -> None:
+    def objective(params: dict[str, Any]) -> float:
+        return float(params["x"] + no_such_name)  # type: ignore[name-defined]  # noqa: F821
+
+    result = quiet(objective, configs=8, workers=1)
+    assert len(result.failed) == 3
+    assert result.same_error == result.failed[-1]
+    assert "stopped by the same error in a row: NameError: name 'no_such_name' is not defined" in str(result)
+    assert len(quiet(objective, configs=8, same_error=0).failed) == 9
 
 
 def test_when_nothing_succeeds_the_result_says_why() -> None:
