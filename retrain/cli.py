@@ -272,6 +272,7 @@ _MODES = ("tune", "tune_report", "apply_hp", "rollback", "history")
 _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
     "tune_method": ("tune",),
     "tune_configs": ("tune",),
+    "tune_guess": ("tune",),
     "dry_run": ("", "apply_hp", "rollback"),
     "force": ("", "apply_hp", "rollback"),
 }
@@ -318,6 +319,7 @@ class _VersionNumber(click.ParamType[int | str]):
 @click.option(
     "--tune-configs", metavar="N", type=_AtLeast(1), help="How many: 20; for grid, its whole design."
 )
+@click.option("--tune-guess", metavar="HP", multiple=True, help="Queue your own: JSON, @FILE, -; repeatable.")
 @click.option("--tune-report", is_flag=True, help="Show how the tuning goes.")
 @click.option("--apply-hp", metavar="HP", help="Retrain with it, gate, deploy: JSON, @FILE, -, ID, best.")
 @click.option("--dry-run", is_flag=True, help="Go the whole way and show it, changing nothing.")
@@ -357,7 +359,7 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
     _say_where(common, config)
     match mode:
         case "tune":
-            _tune(common, config, options["tune_method"], options["tune_configs"], flags)
+            _tune(common, config, options, flags)
         case _:
             return _deploy(common, config, mode, options, flags)
     return 0
@@ -370,7 +372,7 @@ def _mode(options: Mapping[str, Any]) -> str:
         raise click.UsageError(f"{' and '.join(map(_flag, chosen))} exclude each other: give one of them.")
     mode = chosen[0] if chosen else ""
     for name, modes in _ONLY_WITH.items():
-        if options[name] not in (None, False) and mode not in modes:
+        if options[name] not in (None, False, ()) and mode not in modes:
             fitting = ", ".join(_flag(each) if each else "a plain `retrain`" for each in modes)
             with_what = f"not with {_flag(mode)}" if mode else "not alone"
             raise click.UsageError(f"{_flag(name)} goes with {fitting}, {with_what}.")
@@ -392,10 +394,17 @@ def _refuse_before_subcommand(context: click.Context) -> None:
         raise click.UsageError(f"{', '.join(given)} and the subcommand {command!r} exclude each other.")
 
 
-def _tune(common: Common, config: "Config", method: str | None, n: int | None, flags: str) -> None:
+def _tune(common: Common, config: "Config", options: Mapping[str, Any], flags: str) -> None:
     from retrain.tuning import write_candidates, written_text
+    from retrain.typed_json import parse_guesses
 
-    emit(written_text(write_candidates(config, method=method, n=n), common.output, flags=flags))
+    written = write_candidates(
+        config,
+        method=options["tune_method"],
+        n=options["tune_configs"],
+        guesses=parse_guesses(options["tune_guess"], "--tune-guess"),
+    )
+    emit(written_text(written, common.output, flags=flags))
 
 
 def _say_where(common: Common, config: "Config | Lookup") -> None:

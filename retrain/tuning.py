@@ -1,16 +1,17 @@
 """`retrain --tune`: write candidates for the orchestrator to run. Neither data nor models are loaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrain.config import Config
-from retrain.deploy.deployed import find_deployed, found_in_place
+from retrain.deploy.deployed import Deployed, find_deployed, found_in_place
 from retrain.opening import open_or_make
 from retrain.pipeline import Pipeline
 from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
-from tuner.experiment import Experiment, State, Study
+from tuner.experiment import Experiment, Params, State, Study
 from tuner.generators import METHODS
-from tuner.propose import open_study, propose
+from tuner.propose import Queued, complete_guesses, open_study, propose, queue_guesses
 from tuner.registry.base import Registry, StudySpec
 
 __all__ = [
@@ -28,13 +29,22 @@ DEFAULT_CONFIGS = 20
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written. `n_waiting`: all that waits in the study, its reference rows included."""
+    """What was written.
+
+    Attributes:
+        method: of the candidates; None where only guesses were wanted.
+        candidates: of the method.
+        n_wanted: how many of those were asked for; None for as many as the method's design has.
+        n_waiting: all that waits in the study, its reference rows included.
+        guesses: what became of the user's own.
+    """
 
     study: Study
-    method: str
+    method: str | None
     candidates: tuple[Experiment, ...]
     n_wanted: int | None
     n_waiting: int
+    guesses: Queued
 
 
 def open_configured_study(
@@ -65,22 +75,28 @@ def open_configured_study(
     return open_study(registry, spec, deployed)
 
 
-def write_candidates(config: Config, *, method: str | None = None, n: int | None = None) -> Written:
-    """Write `n` new candidates of `method` into the study, after its reference rows if it is new.
+def write_candidates(
+    config: Config, *, method: str | None = None, n: int | None = None, guesses: Sequence[Params] = ()
+) -> Written:
+    """Write guesses and `n` new candidates of `method` into the study, after its reference rows if it is new.
 
     Args:
         config: names pipeline, study and registry; the registry is made if there is none.
         method: a generator's name; bayesian when not given.
-        n: how many (>= 1); 20 when not given, and for grid as many as its design has.
+        n: how many (>= 1); 20 when not given, and for grid as many as its design has. With guesses, and
+            neither method nor number, none.
+        guesses: the user's own configurations, which run first; the study's baseline completes them.
 
     Raises:
         UsageError: an unknown method, a number below 1, or a study that was defined otherwise.
+        ParamsError: a guess that is not in the space. Nothing was written.
         StorageError: the registry cannot be used.
     """
     from retrain.pipelines import load_pipeline
 
-    method = DEFAULT_METHOD if method is None else method
-    if method not in METHODS:
+    if method is None and (n is not None or not guesses):
+        method = DEFAULT_METHOD
+    if method is not None and method not in METHODS:
         raise UsageError(
             f"Unknown method {method!r}.{did_you_mean(method, METHODS)}", f"There are: {', '.join(METHODS)}."
         )
@@ -88,17 +104,27 @@ def write_candidates(config: Config, *, method: str | None = None, n: int | None
         raise UsageError(
             f"--tune-configs must be at least 1, but got {n}.", "Leave it out for the method's own number."
         )
-    n_wanted = DEFAULT_CONFIGS if n is None and method != "grid" else n
+    n_wanted = 0 if method is None else DEFAULT_CONFIGS if n is None and method != "grid" else n
     pipeline = load_pipeline(config)
-    with open_or_make(config, lambda: found_in_place(config, pipeline.space)) as registry:
+
+    def check(deployed: Deployed, known: Study | None = None) -> None:
+        base = deployed.params if pipeline.space.contains(deployed.params) else {}
+        complete_guesses(pipeline.space, guesses, known.baseline if known is not None else base)
+
+    with open_or_make(config, lambda: check(found_in_place(config, pipeline.space))) as registry:
+        check(find_deployed(config, registry, pipeline.space), registry.find_study(config.study_name))
         study = open_configured_study(config, registry, pipeline)
-        candidates = propose(registry, study, method, n_wanted)
-        return Written(study, method, tuple(candidates), n_wanted, registry.counts(study)[State.WAITING])
+        queued = queue_guesses(registry, study, guesses)
+        candidates = [] if method is None else propose(registry, study, method, n_wanted)
+        n_waiting = registry.counts(study)[State.WAITING]
+        return Written(study, method, tuple(candidates), n_wanted, n_waiting, queued)
 
 
 def written_text(written: Written, output: str = "table", *, flags: str = "") -> str:
     """Return what was written and the command that runs it; `flags` are common options to repeat in it."""
     command = f"orchestrator{flags}"
+    guesses = [each.public_id for each in written.guesses.written]
+    known = [each.public_id for each in written.guesses.known]
     ids = [each.public_id for each in written.candidates]
     match output:
         case "json":
@@ -108,15 +134,20 @@ def written_text(written: Written, output: str = "table", *, flags: str = "") ->
                     "method": written.method,
                     "wanted": written.n_wanted,
                     "written": ids,
+                    "guesses": guesses,
+                    "known_guesses": known,
                     "n_waiting": written.n_waiting,
                     "run": command,
                 }
             )
         case "csv" | "markdown":
-            return render([{"id": each} for each in ids], ["id"], output)
+            return render([{"id": each} for each in guesses + ids], ["id"], output)
     n = len(ids)
-    lines = [
-        f"{n} {written.method} candidate{'' if n == 1 else 's'} written into study {written.study.name!r}.",
+    lines = _guess_lines(written, known)
+    if written.method is not None:
+        what = f"{written.method} candidate{'' if n == 1 else 's'}"
+        lines.append(f"{n} {what} written into study {written.study.name!r}.")
+    lines += [
         f"{written.n_waiting} experiment{'' if written.n_waiting == 1 else 's'} waiting in all.",
     ]
     radii = [float(str(each.reason["radius"])) for each in written.candidates if "radius" in each.reason]
@@ -125,3 +156,17 @@ def written_text(written: Written, output: str = "table", *, flags: str = "") ->
     if written.n_wanted is not None and n < written.n_wanted:
         lines.append(f"{written.n_wanted} were wanted, but {written.method} has no more that are new.")
     return "\n".join([*lines, f"run them: {command}"])
+
+
+def _guess_lines(written: Written, known: Sequence[str]) -> list[str]:
+    n = len(written.guesses.written)
+    lines = []
+    if n:
+        lines.append(
+            f"{n} guess{'' if n == 1 else 'es'} written into study {written.study.name!r}, to run first."
+        )
+    if known:
+        lines.append(
+            f"{len(known)} guess{'' if len(known) == 1 else 'es'} known already: {', '.join(known)}."
+        )
+    return lines

@@ -16,6 +16,7 @@ from tuner.errors import UsageError
 from tuner.goals import NO_GOALS, Goals
 
 __all__ = [
+    "GUESS",
     "Direction",
     "Evaluation",
     "Experiment",
@@ -34,6 +35,9 @@ __all__ = [
 
 Value = float | int | str | bool | None
 """One hyperparameter's value: a JSON scalar. None only as a choice of a categorical parameter."""
+
+GUESS = "guess"
+"""The method of what users propose themselves: it runs before whatever generators proposed."""
 
 Params = Mapping[str, Value]
 """A configuration: the active parameters only, by name."""
@@ -77,7 +81,8 @@ class Suggestion:
 
     Attributes:
         params: active parameters, valid in the study's space, plain Python values.
-        method: name of the generator that made it ("default" and "deployed" for a study's first rows).
+        method: name of the generator that made it ("default" and "deployed" for a study's first rows, GUESS
+            for what a user proposed).
         reason: why it was made, for people; JSON-ready, such as {"design": "initial"}.
         parent: public id of the experiment it was derived from, or None.
     """

@@ -5,12 +5,24 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from tuner.experiment import Experiment, Observation, Outcome, Params, Provenance, State, Study, Suggestion
+from tuner.errors import ParamsError
+from tuner.experiment import (
+    GUESS,
+    Experiment,
+    Observation,
+    Outcome,
+    Params,
+    Provenance,
+    State,
+    Study,
+    Suggestion,
+    Value,
+)
 from tuner.generators import make_generator
 from tuner.registry.base import Registry, Run, StudySpec
 from tuner.space import SearchSpace, config_key
 
-__all__ = ["open_study", "propose"]
+__all__ = ["Queued", "complete_guesses", "open_study", "propose", "queue_guesses"]
 
 _NOT_THE_CONFIGURATION = (Outcome.WORKER_LOST, Outcome.CANCELLED)
 """Ends that say nothing about the configuration: a lost machine, a user who stopped."""
@@ -88,11 +100,71 @@ def propose(
         generator.tell(history.finished, history.held)
         wanted = generator.default_n() if n is None else n - len(written)
         suggestions = generator.ask(wanted) if wanted else []
-        new = _write(registry, study, suggestions, history, run)
+        new = _write(registry, study, suggestions, history.outdated, run)
         written += new
         if len(new) == len(suggestions):
             break
     return written
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What became of a user's guesses: new rows, and the experiments that the study has already."""
+
+    written: tuple[Experiment, ...]
+    known: tuple[Experiment, ...]
+
+
+def queue_guesses(
+    registry: Registry, study: Study, guesses: Sequence[Params], *, run: Run | None = None
+) -> Queued:
+    """Write configurations of the user's own as WAITING rows, which run before what generators proposed.
+
+    A guess that the study has already is not written again, unless what it has of it is of no use: scored on
+    other data, code or metric than the latest, lost or cancelled.
+
+    Args:
+        registry: where the study is.
+        study: the study.
+        guesses: what to try. What one leaves out is taken from the study's baseline, and from the defaults
+            where that lacks it.
+        run: the invocation they belong to, if any.
+
+    Raises:
+        ParamsError: one is not in the space; says which, and lists every fault. Nothing was written.
+    """
+    space = SearchSpace.from_dict(study.space)
+    wanted = {config_key(params): params for params in complete_guesses(space, guesses, study.baseline)}
+    rows = registry.experiments(study)
+    latest = _latest(registry, study)
+    known = {config_key(row.params): row for row in rows if not _says_nothing(row, latest)}
+    again = {config_key(row.params) for row in rows}
+    new = [Suggestion(params, GUESS) for key, params in wanted.items() if key not in known]
+    written = _write(registry, study, new, again, run)
+    return Queued(tuple(written), tuple(known[key] for key in wanted if key in known))
+
+
+def complete_guesses(space: SearchSpace, guesses: Sequence[Params], base: Params) -> list[dict[str, Value]]:
+    """Fill in what the user's guesses leave out, from `base` or else the defaults.
+
+    Raises:
+        ParamsError: one is not in the space; says which, and lists every fault.
+    """
+    complete = []
+    for number, guess in enumerate(guesses, 1):
+        try:
+            complete.append(space.complete(guess, base))
+        except ParamsError as error:
+            which = f"Guess {number} of {len(guesses)}: " if len(guesses) > 1 else ""
+            raise ParamsError(f"{which}{error}", error.remedy, error.problems) from None
+    return complete
+
+
+def _says_nothing(row: Experiment, latest: Provenance | None) -> bool:
+    """Whether the row holds no result that counts, and none is on its way."""
+    if row.state is State.COMPLETE:
+        return row.provenance != latest
+    return row.state is State.FAILED and row.outcome in _NOT_THE_CONFIGURATION
 
 
 @dataclass(frozen=True)
@@ -126,9 +198,10 @@ def _latest(registry: Registry, study: Study) -> Provenance | None:
 
 
 def _write(
-    registry: Registry, study: Study, suggestions: Sequence[Suggestion], history: _History, run: Run | None
+    registry: Registry, study: Study, suggestions: Sequence[Suggestion], again: set[str], run: Run | None
 ) -> list[Experiment]:
+    """Write suggestions in their order, as repeats those whose keys are in `again`."""
     rows: list[Experiment] = []
-    for again, some in groupby(suggestions, key=lambda one: config_key(one.params) in history.outdated):
-        rows += registry.add(study, list(some), run=run, repeat=again)
+    for is_repeat, some in groupby(suggestions, key=lambda one: config_key(one.params) in again):
+        rows += registry.add(study, list(some), run=run, repeat=is_repeat)
     return rows

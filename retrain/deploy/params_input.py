@@ -1,23 +1,19 @@
 """What follows `--apply-hp`: JSON, `@file`, `-`, an experiment's id, or `best`."""
 
 import re
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from retrain.config import Config
 from retrain.deploy.deployed import find_deployed
+from retrain.typed_json import MAX_BYTES, read_typed
 from tuner import strict_json
 from tuner.errors import GateError, NotFoundError, ParamsError, UsageError
 from tuner.experiment import Experiment, State, Value
 from tuner.registry.base import RegistryReader
 from tuner.space import SearchSpace
 
-__all__ = ["MAX_BYTES", "ParamsInput", "parse_params_input"]
-
-MAX_BYTES = 1_000_000
-"""Largest JSON that is read, in bytes."""
+__all__ = ["ParamsInput", "parse_params_input"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -53,14 +49,9 @@ def parse_params_input(
     typed, text = text, text.strip()
     if text == "best":
         return _from_experiment(_best(config, registry), space)
-    if text == "-":
-        stream = sys.stdin.buffer if stdin is None else stdin
-        return _from_json(stream.read(MAX_BYTES + 1), "stdin", config, registry, space)
-    if text.startswith("@"):
-        return _from_json(_read(Path(text[1:])), text[1:], config, registry, space)
     if _ID.fullmatch(text) and not _is_json(text):
         return _from_experiment(registry.get_experiment(text), space)
-    return _from_json(typed, "--apply-hp", config, registry, space)
+    return _from_json(*read_typed(typed, "--apply-hp", stdin=stdin), config, registry, space)
 
 
 def _best(config: Config, registry: RegistryReader) -> Experiment:
@@ -113,16 +104,3 @@ def _is_json(text: str) -> bool:
     except UsageError:
         return False
     return True
-
-
-def _read(path: Path) -> bytes:
-    """The file, never more than the limit of it: it may be a device or a pipe."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ParamsError(
-            f"{str(path)!r} cannot be read: {reason}.",
-            "Check the path: a relative one starts in the present folder.",
-        ) from error

@@ -9,6 +9,7 @@ from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
 from tests.contracts.registry_fixtures import RegistryFixtures
 from tuner.errors import ClaimLostError, UsageError
 from tuner.experiment import (
+    GUESS,
     Evaluation,
     Experiment,
     Failure,
@@ -40,6 +41,22 @@ class ClaimsContract(RegistryFixtures):
         assert [c.experiment for c in mine] == other.experiments(study)[:2]
         first = mine[0].experiment
         assert (first.state, first.owner, first.started_at) == (State.RUNNING, registry.owner, clock.now)
+
+    def test_guesses_of_the_user_are_claimed_before_what_waited_longer(
+        self, registry: Registry, study: Study
+    ) -> None:
+        generated = registry.add(study, some(3))
+        second = registry.open_study(StudySpec("b", SPEC.space, SPEC.metric, SPEC.direction, SPEC.baseline))
+        registry.add(second, some(1, method=GUESS))
+        guesses = registry.add(study, some(2, first=3, method=GUESS))
+        late = registry.add(study, some(1, first=5))
+        assert registry.cancel(guesses[:1], "no")
+        wanted = [guesses[1].id, *(one.id for one in [*generated, *late])]
+        first = registry.claim(study, 2)
+        assert [c.experiment.id for c in first] == wanted[:2]
+        registry.release(first[:1])  # a guess that waits again is first again
+        assert [c.experiment.id for c in registry.claim(study, 9)] == [wanted[0], *wanted[2:]]
+        assert registry.claim(study) == []
 
     def test_a_claim_is_of_its_own_study(self, registry: Registry, study: Study) -> None:
         second = registry.open_study(StudySpec("b", SPEC.space, SPEC.metric, SPEC.direction, SPEC.baseline))

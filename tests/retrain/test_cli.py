@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -133,6 +134,68 @@ def test_study_and_seed_reach_the_registry_and_the_suggested_command(run: Run) -
         assert [(study.name, study.seed) for study in registry.studies()] == [("my-other", 42)]
 
 
+def test_guesses_are_queued_to_run_first(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "mine.json").write_text('[{"depth": 5}, {"depth": 6, "x": 0.25}]')
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"x": 0.75}')))
+    run("--tune", "--tune-method", "random", "--tune-configs", "2")
+    code, out, err = run(
+        "--tune", "--tune-guess", '{"x": 0.5}', "--tune-guess", "@mine.json", "--tune-guess", "-"
+    )
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "4 guesses written into study 'toy', to run first.",
+        "7 experiments waiting in all.",
+        "run them: orchestrator",
+    ]
+    with open_registry("experiments.db", create=False) as registry:
+        claimed = registry.claim(registry.studies()[0], 5)
+    assert [dict(claim.experiment.params) for claim in claimed] == [
+        {"x": 0.5, "depth": 3},
+        {"x": 0.2, "depth": 5},
+        {"x": 0.25, "depth": 6},
+        {"x": 0.75, "depth": 3},
+        {"x": 0.2, "depth": 3},
+    ]
+
+
+def test_guesses_may_come_with_candidates_and_are_distinct(run: Run) -> None:
+    line = ["--tune", "--tune-guess", '{"x": 0.5}', "--tune-guess", '{"x": 0.2}', "--tune-configs", "3"]
+    _, out, _ = run(*line)
+    lines = out.splitlines()
+    assert lines[0] == "1 guess written into study 'toy', to run first."
+    assert re.fullmatch(r"1 guess known already: default_\w+\.", lines[1])
+    assert lines[2] == "3 bayesian candidates written into study 'toy'."
+    document = json.loads(run("--tune", "--tune-guess", '{"x": 0.5}', "--format", "json")[1])
+    assert (document["method"], document["written"], document["guesses"]) == (None, [], [])
+    assert [each[:6] for each in document["known_guesses"]] == ["guess_"]
+
+
+@pytest.mark.parametrize(
+    ("guess", "error"),
+    [
+        ('{"x": 2}', "'x' must be a number in [0.0, 1.0], but got 2."),
+        ('{"dept": 2}', "Unknown parameter 'dept'. Did you mean 'depth'?"),
+        ('[{"x": 0.5}, {"x": 7}]', "Guess 2 of 2: 'x' must be a number in [0.0, 1.0], but got 7."),
+        ("3", "A guess must be a JSON object, or a list of them, but --tune-guess holds 3."),
+        ("[]", "A guess must be a JSON object, or a list of them, but --tune-guess holds nothing."),
+        ("", "A guess must be a JSON object, or a list of them, but --tune-guess holds nothing."),
+        ("@no.json", "'no.json' cannot be read: No such file or directory."),
+    ],
+)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_guess_that_cannot_be_changes_nothing(
+    run: Run, project: Path, guess: str, error: str, is_new: bool
+) -> None:
+    if not is_new:
+        with open_registry("experiments.db", create=True):
+            pass
+    before = content(project)
+    code, out, err = run("--tune", "--tune-guess", guess)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == f"error: {error}"
+    assert content(project) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -158,6 +221,7 @@ def test_bad_numbers_and_names_change_nothing(run: Run, project: Path, arguments
         ("--tune --history", "--tune and --history exclude each other: give one of them."),
         ("--apply-hp best --rollback", "--apply-hp and --rollback exclude each other: give one of them."),
         ("--tune-configs 5", "--tune-configs goes with --tune, not alone."),
+        ("--tune-guess {}", "--tune-guess goes with --tune, not alone."),
         ("--tune-report --tune-method grid", "--tune-method goes with --tune, not with --tune-report."),
         (
             "--tune --dry-run",

@@ -1,6 +1,7 @@
 """Where a generator and the registry meet."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.tuner.generators.recommender import RECOMMENDER
 from tuner import propose as module
 from tuner.errors import ParamsError, UsageError
 from tuner.experiment import (
+    GUESS,
     Direction,
     Evaluation,
     Experiment,
@@ -23,7 +25,7 @@ from tuner.experiment import (
     Suggestion,
 )
 from tuner.generators import Generator, make_generator
-from tuner.propose import open_study, propose
+from tuner.propose import open_study, propose, queue_guesses
 from tuner.registry import open_registry
 from tuner.registry.base import Limits, Registry, StudySpec
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, config_key
@@ -267,3 +269,62 @@ def test_who_is_always_beaten_gives_up(
 ) -> None:
     monkeypatch.setattr(registry, "add", lambda *args, **more: [])
     assert propose(registry, study, "random", 5) == []
+
+
+# ---- guesses of the user's own
+
+
+def test_guesses_are_completed_by_the_baseline_and_run_first(registry: Registry) -> None:
+    study = open_study(registry, replace(spec(), baseline={"rate": 0.25, "depth": 7, "kind": "b"}))
+    propose(registry, study, "random", 3)
+    queued = queue_guesses(registry, study, [{"rate": 1}, {"depth": 2.0, "kind": "a"}])
+    assert [dict(row.params) for row in queued.written] == [
+        {"rate": 1.0, "depth": 7, "kind": "b"},
+        {"rate": 0.25, "depth": 2, "kind": "a"},
+    ]
+    assert {row.method for row in queued.written} == {GUESS}
+    assert all(row.public_id.startswith("guess_") for row in queued.written)
+    claimed = [claim.experiment.id for claim in registry.claim(study, 3)]
+    assert claimed == [*(row.id for row in queued.written), registry.experiments(study)[0].id]
+
+
+def test_a_guess_that_is_there_already_is_not_written_again(registry: Registry, study: Study) -> None:
+    [waiting] = propose(registry, study, "random", 1)
+    given: list[Params] = [waiting.params, {}, {"depth": 2}, {"depth": 2.0}]
+    first = queue_guesses(registry, study, given)
+    assert [dict(row.params)["depth"] for row in first.written] == [2]
+    assert [row.method for row in first.known] == ["random", "default"]
+    finish(registry, study)
+    again = queue_guesses(registry, study, given)
+    assert not again.written
+    assert [row.method for row in again.known] == ["random", "default", GUESS]
+
+
+def test_a_guess_without_a_result_that_counts_is_written_again(registry: Registry, study: Study) -> None:
+    guesses = [{"depth": 2}, {"depth": 3}, {"depth": 4}]
+    _, cancelled, broken = queue_guesses(registry, study, guesses).written
+    [claim, *_] = registry.claim(study)
+    registry.complete(claim, Evaluation(1.0), OLD)
+    registry.cancel([cancelled], "not now")
+    [claim] = registry.claim(study)
+    registry.fail(claim, Failure(Outcome.ERROR, "no"), Limits(failures=1))
+    finish(registry, study, NEW)
+    queued = queue_guesses(registry, study, guesses)
+    assert [(row.params["depth"], row.repeat) for row in queued.written] == [(2, 1), (3, 1)]
+    assert [row.id for row in queued.known] == [broken.id]
+
+
+def test_a_guess_outside_the_space_writes_none(registry: Registry, study: Study) -> None:
+    before = registry.experiments(study)
+    with pytest.raises(ParamsError, match=r"^Guess 2 of 2: .* 2 faults") as caught:
+        queue_guesses(registry, study, [{"depth": 2}, {"dept": 3, "rate": 7}])
+    assert len(caught.value.problems) == 2
+    assert "Did you mean 'depth'" in str(caught.value)
+    assert registry.experiments(study) == before
+
+
+def test_generators_learn_from_guesses_and_do_not_repeat_them(registry: Registry) -> None:
+    study = open_study(registry, spec(TINY))
+    queue_guesses(registry, study, [{"depth": 5}])
+    proposed = propose(registry, study, "random", 9)
+    assert {row.params["depth"] for row in proposed} == {1, 2, 3, 6}, "4 is the default"

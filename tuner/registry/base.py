@@ -243,7 +243,10 @@ class Registry(RegistryReader):
 
     @abstractmethod
     def claim(self, study: Study, n: int = 1) -> list[Claim]:
-        """Take up to `n` WAITING experiments, oldest first; empty when none waits. Never one twice."""
+        """Take up to `n` WAITING experiments; empty when none waits. Never one twice.
+
+        Guesses of the user come first, then the oldest.
+        """
 
     @abstractmethod
     def measure(self, claim: Claim, measurements: Sequence[Measurement]) -> None:

@@ -21,9 +21,11 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from tuner.errors import ClaimLostError, UsageError
 from tuner.experiment import (
+    GUESS,
     Evaluation,
     Experiment,
     Failure,
@@ -38,23 +40,20 @@ from tuner.registry.base import Claim, Limits, Recovered
 from tuner.registry.locks import lock_experiments, lock_out_writers
 from tuner.registry.owners import Owner, read_owners
 from tuner.registry.schema import attempts, experiments, measurements, owners, provenances
-from tuner.registry.sql import reading
+from tuner.registry.sql import LAST_CHARACTER, reading
 
 __all__ = ["TAKE", "claim", "finish", "measure", "recover", "release"]
 
 # Statements are built once: building one costs many times what SQLite takes to carry it out.
-_OLDEST = (
+_WAITING = (
     select(experiments.c.id)
     .where(
         experiments.c.study_id == bindparam("of_study"),
         experiments.c.state == literal_column(f"'{State.WAITING.value}'"),
-        experiments.c.value.is_(None),  # for the index
     )
     .order_by(experiments.c.id)
     .limit(bindparam("n"))
     .with_for_update(skip_locked=True, key_share=True)  # where several write: what another is just taking
-    .cte("oldest")
-    .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 TAKE = (
     update(experiments)
@@ -68,7 +67,19 @@ TAKE = (
 )
 """WAITING -> RUNNING; which ones, whoever takes them must add."""
 
-_CLAIM = TAKE.where(experiments.c.id.in_(select(_OLDEST.c.id)))
+# Found by their ids, which begin with the method: they are few, in a study of any size.
+_GUESSES = _WAITING.where(
+    experiments.c.public_id.between(f"{GUESS}_", f"{GUESS}_{LAST_CHARACTER}"), experiments.c.method == GUESS
+)
+_OLDEST = _WAITING.where(experiments.c.value.is_(None))  # for the index
+
+
+def _claiming(which: Select[tuple[int]]) -> ReturningUpdate[tuple[int, int]]:
+    first = which.cte("first").prefix_with("MATERIALIZED", dialect="postgresql")
+    return TAKE.where(experiments.c.id.in_(select(first.c.id)))
+
+
+_CLAIM_GUESSES, _CLAIM_OLDEST = _claiming(_GUESSES), _claiming(_OLDEST)
 _OPEN_ATTEMPTS = insert(attempts)
 _FORGET_MEASUREMENTS = delete(measurements).where(
     measurements.c.experiment_id.in_(bindparam("of_experiments", expanding=True))
@@ -99,7 +110,10 @@ _FIND_PROVENANCE = select(provenances.c.id, provenances.c.turn).where(
 
 def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], now: float) -> list[Claim]:
     """See `Registry.claim`. `owner`: row id and token of who claims."""
-    taken = connection.execute(_CLAIM, {"of_study": study.id, "n": n, "by_owner": owner[0], "at": now}).all()
+    given = {"of_study": study.id, "by_owner": owner[0], "at": now}
+    taken = list(connection.execute(_CLAIM_GUESSES, given | {"n": n}))
+    if len(taken) < n:
+        taken += connection.execute(_CLAIM_OLDEST, given | {"n": n - len(taken)})
     if not taken:
         return []
     connection.execute(
@@ -113,7 +127,9 @@ def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], 
     if again:  # what the lost attempt had reported is not part of this one
         connection.execute(_FORGET_MEASUREMENTS, {"of_experiments": again})
     ids = [row.id for row in taken]
-    return [Claim(experiment, owner[1]) for experiment in queries.by_ids(reading(connection), ids)]
+    rows = queries.by_ids(reading(connection), ids)
+    rows.sort(key=lambda experiment: experiment.method != GUESS)
+    return [Claim(experiment, owner[1]) for experiment in rows]
 
 
 def measure(connection: Connection, held: Claim, given: Sequence[Measurement]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from retrain.config import Config
 from retrain.deploy import parse_params_input
-from retrain.deploy.params_input import MAX_BYTES
+from retrain.typed_json import MAX_BYTES
 from tests.retrain.deploy.project import BETTER, GOOD, SPACE, Project
 from tuner.errors import GateError, NotFoundError, ParamsError, UsageError
 from tuner.experiment import Direction, Evaluation, Failure, Outcome, Provenance, Suggestion

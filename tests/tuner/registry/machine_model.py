@@ -35,7 +35,7 @@ class Model:
 
     # ---- experiments
 
-    def add(self, numbers: Iterable[int], repeat: bool, now: float) -> list[int]:
+    def add(self, numbers: Iterable[int], repeat: bool, now: float, method: str) -> list[int]:
         """Returns the ids of the new rows."""
         new = []
         for number in numbers:
@@ -46,6 +46,7 @@ class Model:
             self.experiments[id_] = {
                 "number": number,
                 "repeat": there,
+                "method": method,
                 "state": "waiting",
                 "outcome": None,
                 "value": None,
@@ -66,7 +67,8 @@ class Model:
         return new
 
     def claim(self, n: int, owner: str, now: float) -> list[int]:
-        taken = [id_ for id_, row in self.experiments.items() if row["state"] == "waiting"][:n]
+        waiting = [id_ for id_, row in self.experiments.items() if row["state"] == "waiting"]
+        taken = sorted(waiting, key=lambda id_: (self.experiments[id_]["method"] != "guess", id_))[:n]
         for id_ in taken:
             row = self.experiments[id_]
             row |= {

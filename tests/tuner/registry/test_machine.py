@@ -292,9 +292,15 @@ class ExperimentsMachine(_Machine):
 
     # ---- experiments
 
-    @rule(pick=PICK, numbers=st.lists(st.integers(0, 5), max_size=4), repeat=st.booleans(), bad=st.booleans())
-    def add(self, pick: int, numbers: list[int], repeat: bool, bad: bool) -> None:
-        given = [Suggestion({"depth": number}, "random") for number in numbers]
+    @rule(
+        pick=PICK,
+        numbers=st.lists(st.integers(0, 5), max_size=4),
+        repeat=st.booleans(),
+        bad=st.booleans(),
+        method=st.sampled_from(["random", "guess"]),
+    )
+    def add(self, pick: int, numbers: list[int], repeat: bool, bad: bool, method: str) -> None:
+        given = [Suggestion({"depth": number}, method) for number in numbers]
         run = self.run if pick % 2 else None
         if bad and len(numbers) == 4:  # one wrong value, and none is written
             given.append(Suggestion({"depth": math.nan}, "random"))
@@ -302,7 +308,7 @@ class ExperimentsMachine(_Machine):
             return
         added = self.act(self.actor(pick), lambda r: r.add(self.study, given, run=run, repeat=repeat))
         if added is not None:
-            assert [one.id for one in added] == self.model.add(numbers, repeat, self.clock.now)
+            assert [one.id for one in added] == self.model.add(numbers, repeat, self.clock.now, method)
 
     @rule(pick=PICK, n=st.integers(0, 3))
     def claim(self, pick: int, n: int) -> None:
