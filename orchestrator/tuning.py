@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from orchestrator.spill import Spill
 from retrain.pipelines.objective import ObjectivePipeline
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, State, Study
-from tuner.propose import open_study
+from tuner.propose import complete_guesses, open_study, queue_guesses
 from tuner.registry import open_registry
 from tuner.registry.base import StudySpec
 from tuner.space import SearchSpace
@@ -81,6 +81,7 @@ def tune(
     pool: str = "local",
     experiment_timeout: float | None = None,
     same_error: int = 3,
+    guesses: Sequence[Params] = (),
     progress: bool | None = None,
     **options: Any,
 ) -> TuneResult:
@@ -108,12 +109,14 @@ def tune(
         experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
             least 10 minutes, once 5 have finished.
         same_error: so many experiments that fail in a row with the same traceback end the call; 0 for never.
+        guesses: configurations to try before any other; the space's defaults fill in what one leaves out.
         progress: True for live progress on stderr, False for none; None shows it on a terminal only.
         options: further options of the generator.
 
     Raises:
         KeyboardInterrupt: Ctrl-C before anything was finished.
-        UsageError: an argument cannot be, or the stored study was defined otherwise.
+        ParamsError: a guess is not in the space.
+        UsageError: another argument cannot be, or the stored study was defined otherwise.
         StorageError: the registry or the workers cannot be used.
     """
     request = Request(
@@ -135,6 +138,7 @@ def tune(
     space = SearchSpace.of(space)
     pipeline = ObjectivePipeline(objective, space, metric, direction)
     defaults = space.defaults()
+    complete_guesses(space, guesses, defaults)  # before anything is made
     spec = StudySpec(study, space.to_dict(), metric, pipeline.direction, defaults, seed)
     if progress is None:
         progress = sys.stderr.isatty()
@@ -146,6 +150,7 @@ def tune(
         display = stack.enter_context(open_display(quiet=not progress))
         registry = stack.enter_context(open_registry(db, create=True))
         opened = open_study(registry, spec)
+        queue_guesses(registry, opened, guesses)
         n_open = registry.counts(opened)[State.WAITING]
         workers_ = stack.enter_context(start_pool(request, pipeline, None, request.n_workers_for(n_open)))
         try:

@@ -13,7 +13,7 @@ import orchestrator
 from orchestrator import TuneResult, tune
 from orchestrator.pool import Event
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
-from tuner.errors import MismatchError, SpaceError, UsageError
+from tuner.errors import MismatchError, ParamsError, SpaceError, UsageError
 from tuner.experiment import Direction, Outcome, State
 from tuner.registry import open_registry
 from tuner.space import CategoricalParam, FloatParam, SearchSpace
@@ -154,6 +154,17 @@ def test_nothing_is_left_without_a_registry(tmp_path: Path, monkeypatch: pytest.
 def test_bad_arguments_are_usage_errors(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         quiet(lambda params: 0.0, **given)
+
+
+def test_guesses_are_tried_first() -> None:
+    result = quiet(
+        lambda params: params["x"], guesses=[{"x": 9.0}, {"x": 8.0, "kind": "b"}], workers=1, configs=2
+    )
+    by_start = sorted(result.experiments, key=lambda each: each.started_at or 0.0)
+    assert [each.method for each in by_start] == ["guess", "guess", "default", "random", "random"]
+    assert [dict(each.params) for each in by_start[:2]] == [{"x": 9.0, "kind": "a"}, {"x": 8.0, "kind": "b"}]
+    with pytest.raises(ParamsError, match="'x' must be a number"):
+        quiet(lambda params: 0.0, guesses=[{"x": 11.0}])
 
 
 def test_a_space_may_be_given_as_other_tools_do() -> None:
