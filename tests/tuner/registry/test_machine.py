@@ -299,7 +299,7 @@ class ExperimentsMachine(_Machine):
         bad=st.booleans(),
         method=st.sampled_from(["random", "guess"]),
     )
-    def add(self, pick: int, numbers: list[int], repeat: bool, bad: bool, method: str) -> None:
+    def add(self, pick: int, numbers: list[int], repeat: bool, bad: bool, method: str = "random") -> None:
         given = [Suggestion({"depth": number}, method) for number in numbers]
         run = self.run if pick % 2 else None
         if bad and len(numbers) == 4:  # one wrong value, and none is written
