@@ -8,14 +8,16 @@ import json
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from tuner.errors import SpaceError, UsageError, did_you_mean
-from tuner.experiment import Observation, Params, Value
-from tuner.generators import make_generator
+from tuner.experiment import Direction, Observation, Params, Value
+from tuner.generators import Generator, make_generator
+from tuner.goals import Goals, Limit, Objective
 from tuner.space import FloatParam, SearchSpace
 
 try:
@@ -46,13 +48,12 @@ from orchestrator.adapters.optuna_space import (
 
 __all__ = ["RetrainSampler"]
 
+_PROBE = SearchSpace([FloatParam("x", 0.0, 1.0)])
+"""Stands in where no space is known yet."""
+
 _ATTRIBUTE = "retrain:proposal:"
 _MOST_CHARACTERS = 2045
 """Longest value of an attribute that Optuna's database storage takes."""
-
-
-class _SeveralObjectivesError(UsageError, ValueError):
-    """Also a ValueError, as from Optuna's own samplers."""
 
 
 class RetrainSampler(optuna.samplers.BaseSampler):
@@ -65,7 +66,9 @@ class RetrainSampler(optuna.samplers.BaseSampler):
     Failed trials count as bad, and so do those that were pruned before they reported anything; others count
     by where they stood when they were pruned. Running and waiting ones are pending, also those of other
     processes. The proposals of a trial depend on the seed, its number and what the study's storage holds,
-    and on nothing else: a sampler made anew goes on where another one stopped.
+    and on nothing else: a sampler made anew goes on where another one stopped. Several objectives and
+    constraints on results (`Trial.set_constraint`) are for the methods bayesian and tpe, and for those that
+    do not learn.
 
     Args:
         method: of `tuner.generators.METHODS`.
@@ -90,7 +93,7 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         self._method, self._options = method, options
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         # Whatever is wrong is told now, and not in the first trial.
-        probe = self._given.space if self._given else SearchSpace([FloatParam("x", 0.0, 1.0)])
+        probe = self._given.space if self._given else _PROBE
         make_generator(method, probe, seed=self._seed, direction="minimize", n_asked=0, **options)
         self._lock = threading.Lock()
 
@@ -137,18 +140,19 @@ class RetrainSampler(optuna.samplers.BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """See Optuna: one proposal; empty where there is nothing (more) to propose.
+        """See Optuna: one proposal; empty where no earlier trial tells the space.
 
         Raises:
-            ValueError: the study has several objectives.
+            UsageError: the study has several objectives or constraints, which the method cannot learn.
         """
-        _check_objectives(study)
         with self._lock:  # jobs of one process know of each other
             trials = study.get_trials(deepcopy=False)
+            generator_of = partial(self._generator, study.directions, _goals(study.directions, trials), trial)
             searched = self._searched(trials, search_space)
             if searched is None:
+                generator_of(_PROBE)  # what it cannot learn is told at once
                 return {}
-            codes = self._proposed(study, trials, trial, searched)
+            codes = self._proposed(generator_of(searched.space), trials, trial, searched)
             _store(study, trial, searched, codes)
         values = searched.values(codes)
         return {name: values[name] for name in search_space if name in values}
@@ -160,9 +164,7 @@ class RetrainSampler(optuna.samplers.BaseSampler):
 
         Raises:
             UsageError: the sampler's `space` does not have it, or has it in another range.
-            ValueError: the study has several objectives.
         """
-        _check_objectives(study)
         if self._given is not None:
             return _inactive(self._given.space, trial, param_name, param_distribution)
         position = _stored(trial)["positions"].get(param_name)
@@ -182,26 +184,30 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         except SpaceError:  # nothing can be seen yet
             return None
 
+    def _generator(
+        self, directions: Sequence[StudyDirection], goals: Goals, trial: FrozenTrial, space: SearchSpace
+    ) -> Generator:
+        direction = _direction(directions[0])
+        options = {**self._options, "goals": goals}
+        return make_generator(
+            self._method, space, seed=self._seed, direction=direction, n_asked=trial.number, **options
+        )
+
     def _proposed(
-        self, study: Study, trials: Sequence[FrozenTrial], trial: FrozenTrial, searched: StudySpace
+        self,
+        generator: Generator,
+        trials: Sequence[FrozenTrial],
+        trial: FrozenTrial,
+        searched: StudySpace,
     ) -> Codes:
         finished: list[Observation] = []
         held: list[Params] = []
         for other in trials:
             codes = {} if other.number == trial.number else _codes(other, searched)
             if codes and other.state.is_finished():
-                pruned = other.state == TrialState.PRUNED
-                finished.append(Observation(searched.config(codes), _value(other), partial=pruned))
+                finished.append(_observation(other, searched.config(codes)))
             elif codes:
                 held.append(searched.config(codes))
-        generator = make_generator(
-            self._method,
-            searched.space,
-            seed=self._seed,
-            direction="maximize" if study.direction == StudyDirection.MAXIMIZE else "minimize",
-            n_asked=trial.number,
-            **self._options,
-        )
         generator.tell(finished, held)
         if suggestions := generator.ask(1):
             params = suggestions[0].params
@@ -216,12 +222,25 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         return np.random.SeedSequence([self._seed, trial.number, purpose])
 
 
-def _check_objectives(study: Study) -> None:
-    if len(study.directions) > 1:
-        raise _SeveralObjectivesError(
-            f"A RetrainSampler needs one objective, but the study has {len(study.directions)}.",
-            "Take a sampler such as optuna.samplers.NSGAIISampler for several.",
-        )
+def _direction(direction: StudyDirection) -> Direction:
+    return Direction.MAXIMIZE if direction == StudyDirection.MAXIMIZE else Direction.MINIMIZE
+
+
+def _goals(directions: Sequence[StudyDirection], trials: Sequence[FrozenTrial]) -> Goals:
+    """What the study wants besides its first objective."""
+    constraints = sorted({name for trial in trials for name in trial.constraints})
+    return Goals(
+        tuple(Objective(_value_name(i), _direction(each)) for i, each in enumerate(directions) if i),
+        tuple(Limit(_constraint_name(name), max=0.0) for name in constraints),
+    )
+
+
+def _value_name(index: int) -> str:
+    return f"value {index}"
+
+
+def _constraint_name(name: str) -> str:
+    return f"constraint {name}"
 
 
 def _known_to_optuna(space: SearchSpace) -> GivenSpace:
@@ -265,12 +284,18 @@ def _suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     return trial.suggest_float(name, **vars(distribution))
 
 
-def _value(trial: FrozenTrial) -> float | None:
-    """None for a trial that failed; an infinite value, which Optuna allows, counts as a failure."""
-    value = trial.value if trial.state == TrialState.COMPLETE else None
+def _observation(trial: FrozenTrial, params: Params) -> Observation:
+    """What a finished trial tells; an infinite value, which Optuna allows, counts as a failure."""
+    values = trial.values if trial.state == TrialState.COMPLETE else None
     if trial.state == TrialState.PRUNED and trial.last_step is not None:
-        value = trial.intermediate_values[trial.last_step]
-    return value if value is not None and isfinite(value) else None
+        values = [trial.intermediate_values[trial.last_step]]
+    if values is None or not all(map(isfinite, values)):
+        return Observation(params, None, partial=trial.state == TrialState.PRUNED)
+    metrics = {_value_name(index): value for index, value in enumerate(values) if index}
+    excesses = {_constraint_name(n): v for n, v in trial.constraints.items() if isfinite(v)}
+    return Observation(
+        params, values[0], partial=trial.state == TrialState.PRUNED, metrics={**metrics, **excesses}
+    )
 
 
 def _codes(trial: FrozenTrial, searched: StudySpace) -> Codes:

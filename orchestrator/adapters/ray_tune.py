@@ -15,6 +15,7 @@ from typing import Any
 from tuner.errors import SpaceError, UsageError, did_you_mean
 from tuner.experiment import Direction, Observation, Params, Value, loss_of
 from tuner.generators import Generator, make_generator
+from tuner.goals import Goals, Objective
 from tuner.space import CategoricalParam, FloatParam, Param, SearchSpace
 from tuner.space.values import is_number, plain
 
@@ -32,7 +33,7 @@ except ImportError as error:  # Ray comes without what its Tune needs
 
 __all__ = ["RetrainSearcher"]
 
-_DIRECTIONS = {"min": "minimize", "max": "maximize"}
+_DIRECTIONS = {"min": Direction.MINIMIZE, "max": Direction.MAXIMIZE}
 
 
 class RetrainSearcher(Searcher):
@@ -45,31 +46,32 @@ class RetrainSearcher(Searcher):
     Args:
         space: a SearchSpace or whatever `SearchSpace.of` takes, whose conditions and constraints hold in
             every trial; or a dictionary with Ray Tune's domains. None to take Tune's `param_space`.
-        metric: the reported number to optimize; None to take Tune's. Where it has none, `_metric`.
-        mode: "min" or "max"; None to take Tune's.
+        metric: the reported number to optimize; None to take Tune's. Where it has none, `_metric`. A list for
+            several objectives, which the methods bayesian and tpe learn.
+        mode: "min" or "max"; None to take Tune's. A list for several metrics.
         method: of `tuner.generators.METHODS`.
         seed: a whole number >= 0.
         points_to_evaluate: configurations to try first; what one leaves out is at its default.
         options: further options of the method.
 
     Raises:
-        UsageError: unknown method, option or mode, or several metrics.
+        UsageError: unknown method, option or mode, or metrics that do not fit their modes or the method.
         SpaceError: `space` declares none.
     """
 
     def __init__(
         self,
         space: Any = None,
-        metric: str | None = None,
-        mode: str | None = None,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         *,
         method: str = "bayesian",
         seed: int = 0,
         points_to_evaluate: Sequence[Mapping[str, Any]] = (),
         **options: Any,
     ) -> None:
-        _check_objective(metric, mode)
-        super().__init__(metric=metric, mode=mode)
+        _check_objectives(metric, mode)
+        super().__init__(metric=_for_ray(metric), mode=_for_ray(mode))
         self._settings = {"seed": seed, **options}
         self._method = method
         self._points = list(points_to_evaluate)
@@ -82,29 +84,30 @@ class RetrainSearcher(Searcher):
         self._layout = None if space is None else _layout_of(space)
         # Whatever is wrong is told now, and not when Tune runs.
         probe = self._layout.space if self._layout else SearchSpace([FloatParam("x", 0.0, 1.0)])
-        make_generator(method, probe, direction="minimize", n_asked=0, **self._settings)
+        goals = _goals(_listed(metric), _listed(mode))
+        make_generator(method, probe, direction="minimize", n_asked=0, goals=goals, **self._settings)
         if self._layout is not None:
             self._take_points(self._layout)
 
     def set_search_properties(
         self,
-        metric: str | None,
-        mode: str | None,
+        metric: str | Sequence[str] | None,
+        mode: str | Sequence[str] | None,
         config: dict[str, Any],
         **spec: Any,  # noqa: ARG002 - Ray's signature
     ) -> bool:
         """See Ray Tune: take the metric, mode and space of a run.
 
         Raises:
-            UsageError: several metrics, or an unknown mode.
+            UsageError: an unknown mode, or metrics that do not fit the modes or the method.
             SpaceError: `config` holds nothing to search, or a domain that is not known in advance.
         """
-        _check_objective(metric, mode)
+        _check_objectives(metric or self._metric, mode or self._mode)
         _, domains, grids = parse_spec_vars(config)
         if self._layout is not None and (domains or grids):
             return False  # two spaces: Tune says so
-        self._metric = metric or self._metric
-        self._mode = mode or self._mode
+        self._metric = _for_ray(metric) or self._metric
+        self._mode = _for_ray(mode) or self._mode
         if self._layout is None:
             searched = {path[0] for path, _ in [*domains, *grids]}
             self._layout = _layout_of_domains({key: config[key] for key in config if key in searched})
@@ -144,13 +147,13 @@ class RetrainSearcher(Searcher):
         self._longest = max(self._longest, _length(last))
         # The last result of a trial that ends by itself is told twice; where it is stopped, it is new here.
         by_itself = bool(result) and _length(last) == _length(latest)
-        value = None if error else _finite(last.get(self._metric or DEFAULT_METRIC))
-        self._ended.append(_Ended(params, value, None if by_itself else _length(last)))
+        found = [last.get(name) for name in self._metrics()]
+        self._end(params, [] if error else found, None if by_itself else _length(last))
 
     def add_evaluated_point(
         self,
         parameters: dict[str, Any],
-        value: float,
+        value: float | Sequence[float],
         error: bool = False,
         pruned: bool = False,  # noqa: ARG002 - Ray's signature
         intermediate_values: list[float] | None = None,  # noqa: ARG002
@@ -158,11 +161,16 @@ class RetrainSearcher(Searcher):
         """See Ray Tune: learn from what was evaluated elsewhere.
 
         Raises:
-            UsageError: no space is known yet.
+            UsageError: no space is known yet, or there are not as many values as metrics.
             ParamsError: `parameters` are not in the space.
         """
-        params = self._known_layout().params(parameters)
-        self._ended.append(_Ended(params, None if error else _finite(value), None))
+        params, values = self._known_layout().params(parameters), _listed(value)
+        if len(values) != len(self._metrics()):
+            raise UsageError(
+                f"There must be one value for each of {', '.join(self._metrics())}, but got {value!r}.",
+                "Name the metrics first: RetrainSearcher(metric=..., mode=...).",
+            )
+        self._end(params, [] if error else values, None)
 
     def save(self, checkpoint_path: str) -> None:
         """See Ray Tune: write what a searcher made anew needs to go on."""
@@ -174,6 +182,17 @@ class RetrainSearcher(Searcher):
 
     def _take_points(self, layout: "_Layout") -> None:
         self._guesses, self._points = [layout.params(point) for point in self._points], []
+
+    def _metrics(self) -> list[str]:
+        return _listed(self._metric or DEFAULT_METRIC)
+
+    def _end(self, params: Params, found: Sequence[Any], stopped_at: int | None) -> None:
+        numbers = [number for each in found if (number := _finite(each)) is not None]
+        if len(numbers) < len(self._metrics()):
+            self._ended.append(_Ended(params, None, stopped_at, {}))
+        else:
+            metrics = dict(zip(self._metrics()[1:], numbers[1:], strict=True))
+            self._ended.append(_Ended(params, numbers[0], stopped_at, metrics))
 
     def _known_layout(self) -> "_Layout":
         if self._layout is None:
@@ -191,12 +210,14 @@ class RetrainSearcher(Searcher):
                 "Pass RetrainSearcher(metric=..., mode='min'), which Ray Tune does by itself only where "
                 "there is a param_space.",
             )
-        direction = Direction(_DIRECTIONS[self._mode])
+        modes = _listed(self._mode)
+        direction = _DIRECTIONS[modes[0]]
         generator = make_generator(
             self._method,
             self._known_layout().space,
             direction=direction,
             n_asked=self._n_asked,
+            goals=_goals(self._metrics(), modes),
             **self._settings,
         )
         generator.tell(_observations(self._ended, self._longest, direction), list(self._live.values()))
@@ -210,11 +231,13 @@ class _Ended:
     Attributes:
         value: its metric; None where it failed.
         stopped_at: the iteration after which it was stopped from without; None where it ended by itself.
+        metrics: the further objectives.
     """
 
     params: Params
     value: float | None
     stopped_at: int | None
+    metrics: Mapping[str, float]
 
 
 def _observations(ended: Sequence[_Ended], longest: int, direction: Direction) -> list[Observation]:
@@ -237,6 +260,7 @@ def _observations(ended: Sequence[_Ended], longest: int, direction: Direction) -
             and each.stopped_at is not None
             and each.stopped_at < longest
             and loss_of(each.value, direction) > best,
+            metrics=each.metrics,
         )
         for each in ended
     ]
@@ -317,17 +341,33 @@ def _layout_of_domains(config: Mapping[str, Any]) -> _Layout:
     return _Layout(SearchSpace(params), config, paths, choices)
 
 
-def _check_objective(metric: object, mode: object) -> None:
-    if isinstance(metric, list | tuple) or isinstance(mode, list | tuple):
+def _check_objectives(metric: Any, mode: Any) -> None:
+    for each in () if mode is None else _listed(mode):
+        if each not in _DIRECTIONS:
+            raise UsageError(
+                f"`mode` must be 'min' or 'max', but got {each!r}.{did_you_mean(str(each), _DIRECTIONS)}",
+                "Pass mode='min' where less is better.",
+            )
+    if metric is not None and mode is not None and len(_listed(metric)) != len(_listed(mode)):
         raise UsageError(
-            f"A RetrainSearcher needs one metric, but got {metric!r} with mode {mode!r}.",
-            "Name the one that matters most, or report a weighted sum of them.",
+            f"Every metric must have its mode, but got metric={metric!r} with mode={mode!r}.",
+            "Pass as many modes as metrics.",
         )
-    if mode is not None and mode not in _DIRECTIONS:
-        raise UsageError(
-            f"`mode` must be 'min' or 'max', but got {mode!r}.{did_you_mean(str(mode), _DIRECTIONS)}",
-            "Pass mode='min' where less is better.",
-        )
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _for_ray(given: Any) -> Any:
+    """As Ray Tune has it: several in a list."""
+    return _listed(given) if isinstance(given, list | tuple) else given
+
+
+def _goals(metrics: Sequence[str], modes: Sequence[str]) -> Goals:
+    """The further objectives, where there are any."""
+    several = zip(metrics[1:], modes[1:], strict=False)
+    return Goals(tuple(Objective(metric, _DIRECTIONS[mode]) for metric, mode in several))
 
 
 def _length(result: Mapping[str, Any]) -> int:

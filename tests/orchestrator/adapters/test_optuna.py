@@ -19,8 +19,8 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
+    MultiObjectiveSamplerTestCase,
     RelativeSamplerTestCase,
-    SingleOnlySamplerTestCase,
 )
 from optuna.trial import Trial, TrialState, create_trial
 
@@ -28,8 +28,9 @@ from orchestrator.adapters import optuna as adapter
 from orchestrator.adapters.optuna import RetrainSampler
 from orchestrator.adapters.optuna_space import Observed, ObservedSpace
 from tuner.errors import RetrainError, SpaceError, UsageError
-from tuner.experiment import Observation, Params
+from tuner.experiment import Direction, Observation, Params
 from tuner.generators import make_generator
+from tuner.goals import Goals, Limit, Objective
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, Sum
 
 X = FloatDistribution(0.0, 1.0)
@@ -41,7 +42,7 @@ def quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-class TestPublished(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class TestPublished(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: RetrainSampler(seed=0)
@@ -224,7 +225,7 @@ def test_failed_and_pruned_trials_teach_and_running_ones_are_pending(monkeypatch
     assert [each.value for each in finished] == [3.0, None, None, None, 2.0]
     assert [each.partial for each in finished] == [False, False, False, True, True]
     assert [list(each.values()) for each in pending] == [[running.params["x"]], [0.123], [0.321]]
-    assert options == {"seed": 0, "direction": "maximize", "n_asked": 8}
+    assert options == {"seed": 0, "direction": "maximize", "n_asked": 8, "goals": Goals()}
 
 
 def test_a_trial_is_pending_before_its_objective_has_suggested_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,8 +371,61 @@ def test_an_objective_that_does_not_fit_the_given_space_is_told() -> None:
         RetrainSampler().suggest(study.ask())
 
 
-def test_several_objectives_are_refused_with_a_way_out() -> None:
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=RetrainSampler())
-    with pytest.raises(UsageError, match="needs one objective, but the study has 2") as caught:
+# ---- several objectives, and constraints on results
+
+
+def test_several_objectives_spread_along_their_front() -> None:
+    """Of x**2 and (x - 1)**2 every x between 0 and 1 is on the front, of y only 0."""
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=RetrainSampler(seed=0))
+
+    def objective(trial: Trial) -> tuple[float, float]:
+        x, y = trial.suggest_float("x", -5, 5), trial.suggest_float("y", 0, 5)
+        return x**2 + y, -((x - 1) ** 2) - y
+
+    study.optimize(objective, n_trials=25)
+    near = [trial for trial in study.best_trials if trial.params["y"] < 0.5]
+    assert len(near) >= 5
+    assert max(each.params["x"] for each in near) - min(each.params["x"] for each in near) > 0.5
+
+
+def test_values_and_constraints_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study(
+        directions=["maximize", "minimize", "maximize"], sampler=RetrainSampler("random", seed=0)
+    )
+    ask: dict[str, BaseDistribution] = {"x": X}
+    trial = study.ask(ask)
+    trial.set_constraint("size", 2.0)
+    study.tell(trial, [1.0, 2.0, 3.0])
+    study.tell(study.ask(ask), [1.0, inf, 3.0])
+    seen = told(monkeypatch)
+    study.ask(ask)
+    ((finished, _, options),) = seen
+    assert [(each.value, dict(each.metrics)) for each in finished] == [
+        (1.0, {"value 1": 2.0, "value 2": 3.0, "constraint size": 2.0}),
+        (None, {}),
+    ]
+    assert options["direction"] == "maximize"
+    assert options["goals"] == Goals(
+        (Objective("value 1", Direction.MINIMIZE), Objective("value 2", Direction.MAXIMIZE)),
+        (Limit("constraint size", max=0.0),),
+    )
+
+
+def test_a_constraint_is_kept() -> None:
+    """The unconstrained best, at 0, is out of bounds; the best within is at 0.6."""
+    study = optuna.create_study(sampler=RetrainSampler(seed=0))
+
+    def objective(trial: Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        trial.set_constraint("enough", 0.6 - x)
+        return x
+
+    study.optimize(objective, n_trials=20)
+    assert 0.6 <= study.best_value < 0.65
+
+
+def test_a_method_that_learns_one_objective_refuses_several() -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=RetrainSampler("skopt-gp"))
+    with pytest.raises(UsageError, match="learns from one metric alone") as caught:
         study.ask().suggest_float("x", 0, 1)
-    assert "sampler" in caught.value.remedy
+    assert "bayesian" in caught.value.remedy

@@ -196,11 +196,29 @@ def test_what_a_scheduler_stopped_early_counts_as_such(mode: str, monkeypatch: p
     assert partial(one, monkeypatch) == [True, False, True, False, False]
 
 
+def test_several_objectives_spread_along_their_front() -> None:
+    """Of x**2 and (x - 1)**2 every x between 0 and 1 is on the front, of y only 0."""
+    space = {"x": tune.uniform(-5, 5), "y": tune.uniform(0, 5)}
+    one = RetrainSearcher(space, ["one", "two"], ["min", "max"])
+    near = []
+    for trial in map(str, range(25)):
+        x, y = one.suggest(trial).values()
+        near += [x] if y < 0.5 and -0.2 < x < 1.2 else []
+        one.on_trial_complete(trial, {"one": x**2 + y, "two": -((x - 1) ** 2) - y})
+    assert len(near) >= 5
+    assert max(near) - min(near) > 0.5
+    one.suggest("half")
+    one.on_trial_complete("half", {"one": 1.0})
+    assert [(each.value, dict(each.metrics)) for each in one._ended[-1:]] == [(None, {})]
+
+
 def test_what_was_evaluated_elsewhere_is_not_tried_again() -> None:
     one = searcher(SMALL)
     for kind in ("a", "b"):
         one.add_evaluated_point({"kind": kind, "depth": 1}, 0.5)
     one.add_evaluated_point({"kind": "a", "depth": 2}, 0.0, error=True)
+    with pytest.raises(UsageError, match="one value for each of loss"):
+        one.add_evaluated_point({"kind": "a", "depth": 2}, [1.0, 2.0])
     assert values(one) == [0.5, 0.5, None]
     left = [one.suggest(str(trial)) for trial in range(3)]
     assert {(each["kind"], each["depth"]) for each in left} == {("b", 2), ("a", 3), ("b", 3)}
@@ -266,7 +284,8 @@ def test_what_cannot_be_is_refused_at_once() -> None:
     refused(UsageError, "Unknown method 'bayesain'. Did you mean", method="bayesain")
     refused(UsageError, "Unknown option 'radius'", radius=0.1)
     refused(UsageError, "`mode` must be 'min' or 'max', but got 'minimize'", LR, "loss", "minimize")
-    refused(UsageError, "needs one metric", LR, ["a", "b"], ["min", "max"])
+    refused(UsageError, "Every metric must have its mode", LR, ["a", "b"], "min")
+    refused(UsageError, "learns from one metric", LR, ["a", "b"], ["min", "max"], method="skopt-gp")
     refused(SpaceError, "'lr' must be known in advance", {"lr": tune.sample_from(lambda spec: 1)})
     with pytest.raises(SpaceError, match="all of it is constant"):
         RetrainSearcher().set_search_properties("loss", "min", {"lr": 0.1})
@@ -277,8 +296,8 @@ def test_what_tune_has_not_said_is_asked_for() -> None:
         RetrainSearcher().suggest("a")
     with pytest.raises(UsageError, match="no mode"):
         RetrainSearcher(LR).suggest("a")
-    with pytest.raises(UsageError, match="needs one metric"):
-        RetrainSearcher().set_search_properties(["a", "b"], ["min", "max"], LR)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="Every metric must have its mode"):
+        RetrainSearcher(metric=["a", "b"]).set_search_properties(None, "min", LR)
 
 
 def test_two_spaces_are_one_too_many() -> None:
