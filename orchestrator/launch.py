@@ -23,7 +23,7 @@ from orchestrator.tally import N_DURATIONS, Tally
 from retrain.pipeline import Pipeline
 from tuner.errors import NotFoundError, PoolError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
-from tuner.propose import propose
+from tuner.propose import propose, take_stock
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, Run
 
@@ -145,6 +145,8 @@ def conduct(
     display.close()
     if reason is StopReason.DONE:
         registry.end_run(run)
+    if tally.n_complete and reason is not StopReason.INTERRUPTED:
+        take_stock(registry, study, provenance)
     n_failed = n_failed_before + tally.n_failed
     return RunResult(
         study=study,

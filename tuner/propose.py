@@ -1,4 +1,4 @@
-"""From a study's history to new candidate rows: the one place where a generator and the registry meet."""
+"""From a study's history to new candidate rows and to insight: where a generator and the registry meet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,11 @@ from tuner.experiment import (
     Value,
 )
 from tuner.generators import make_generator
+from tuner.insight import INSIGHT, Insight
 from tuner.registry.base import Registry, Run, StudySpec
 from tuner.space import SearchSpace, config_key
 
-__all__ = ["Queued", "complete_guesses", "open_study", "propose", "queue_guesses"]
+__all__ = ["Queued", "complete_guesses", "open_study", "propose", "queue_guesses", "take_stock"]
 
 _NOT_THE_CONFIGURATION = (Outcome.WORKER_LOST, Outcome.CANCELLED)
 """Ends that say nothing about the configuration: a lost machine, a user who stopped."""
@@ -123,6 +124,10 @@ def queue_guesses(
     A guess that the study has already is not written again, unless what it has of it is of no use: scored on
     other data, code or metric than the latest, lost or cancelled.
 
+
+def take_stock(registry: Registry, study: Study, provenance: Provenance | None = None) -> Insight | None:
+    """Learn what the study has taught so far, and append it to the events for the reports to read.
+
     Args:
         registry: where the study is.
         study: the study.
@@ -165,6 +170,34 @@ def _says_nothing(row: Experiment, latest: Provenance | None) -> bool:
     if row.state is State.COMPLETE:
         return row.provenance != latest
     return row.state is State.FAILED and row.outcome in _NOT_THE_CONFIGURATION
+
+
+        provenance: only results scored on this are learned from; by default, the latest of the study.
+
+    Returns:
+        What was learned; None, and no event, where that is nothing yet.
+    """
+    from tuner.importance import insight_of
+
+    history = _history(registry.experiments(study), provenance or _latest(registry, study))
+    found = insight_of(
+        SearchSpace.from_dict(study.space),
+        history.finished,
+        direction=study.direction,
+        pending=history.held,
+        seed=study.seed,
+    )
+    if not found.importances:
+        return None
+    names = ", ".join(each.name for each in found.importances[:3])
+    registry.log(
+        INSIGHT,
+        f"After {found.n} results of study {study.name!r}, these matter most: {names}.",
+        salience=0.2,
+        study=study.name,
+        **found.to_dict(),
+    )
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ from typing import Any
 from retrain.improvement import Improvement, find_configuration, improvement
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
+from tuner.insight import INSIGHT, Insight
 from tuner.registry.base import FailedAlike, RegistryReader
 
 __all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "summarize"]
 
 NEAR = 0.01
 """A value within this part of its range from an end counts as on its bound."""
+
+_N_INSIGHTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class FailureGroup:
 class BoundHit:
     """A parameter of the best on (`exact`) or within 1 % of an end of its range, in its own scale.
 
-    One that stands on its default is left out.
+    One that stands on its default is left out. `wider` is an end to try: half of the range further, or the
+    bound itself where nothing lies beyond it.
     """
 
     name: str
@@ -39,6 +43,7 @@ class BoundHit:
     side: str  # "lower" or "upper"
     bound: float
     exact: bool
+    wider: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Summary:
             where it is the baseline.
         best_in_use: whether the best is what is in production (or the baseline, where nothing else is).
         improvements: of the best over each reference row that is not the best itself.
+        insight: what the latest run learned of the parameters, and of going on; None where no run did yet.
         experiments_s: seconds of all finished experiments together.
         wall_s: seconds during which at least one of them ran.
     """
@@ -78,6 +84,7 @@ class Summary:
     bounds: tuple[BoundHit, ...]
     failures: tuple[FailureGroup, ...]
     excluded: tuple[Excluded, ...]
+    insight: Insight | None
     experiments_s: float
     wall_s: float
 
@@ -141,6 +148,7 @@ def summarize(
         bounds=tuple(_bounds_hit(study, best[0])) if best else (),
         failures=tuple(_failures(registry.failures(study))),
         excluded=tuple(_excluded(provenances, provenance)),
+        insight=_latest_insight(registry, study),
         experiments_s=effort.experiments_s,
         wall_s=effort.wall_s,
     )
@@ -150,6 +158,13 @@ def _is_in_use(best: Experiment, deployed: Params | None, reference: Experiment 
     if deployed is not None:  # known even where this study never scored it
         return dict(best.params) == dict(deployed)
     return reference is not None and reference.id == best.id
+
+
+def _latest_insight(registry: RegistryReader, study: Study) -> Insight | None:
+    for event in registry.events(_N_INSIGHTS, kind=INSIGHT):
+        if event.data.get("study") == study.name:
+            return Insight.from_dict(event.data)
+    return None
 
 
 def _bounds_hit(study: Study, best: Experiment) -> Iterable[BoundHit]:
@@ -164,9 +179,26 @@ def _bounds_hit(study: Study, best: Experiment) -> Iterable[BoundHit]:
             continue
         position = _position(param, value)
         if position <= NEAR:
-            yield BoundHit(name, value, "lower", param["low"], value == param["low"])
+            yield BoundHit(name, value, "lower", param["low"], value == param["low"], _wider(param, -1))
         elif position >= 1 - NEAR:
-            yield BoundHit(name, value, "upper", param["high"], value == param["high"])
+            yield BoundHit(name, value, "upper", param["high"], value == param["high"], _wider(param, 1))
+
+
+def _wider(param: Mapping[str, Any], side: int) -> float:
+    """The end of a range that is half as long again towards one side, in the parameter's own scale.
+
+    What was never negative stays so, and a count stays at least 1.
+    """
+    low, high = param["low"], param["high"]
+    if param.get("log"):
+        factor = math.sqrt(high / low)
+        end = high * factor if side > 0 else low / factor
+    else:
+        end = high + (high - low) / 2 if side > 0 else low - (high - low) / 2
+    if param["type"] == "int":
+        end = math.ceil(end) if side > 0 else math.floor(end)
+        return float(max(end, min(low, 1)) if low >= 0 else end)
+    return float(f"{max(end, 0.0) if low >= 0 else end:.2g}")
 
 
 def _position(param: Mapping[str, Any], value: float) -> float:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from orchestrator.report.insight_text import gain_line, importance_rows
 from orchestrator.report.rows import (
     PLUS_MINUS,
     aligned,
@@ -54,6 +55,7 @@ def summary_text(
     _head(page, summary)
     _top(page, summary)
     page.lines("Improvement of the best", *_improvement_lines(summary, holdout))
+    _insight(page, summary)
     page.lines("At a bound", *_bound_lines(summary))
     page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
     if summary.excluded:
@@ -143,10 +145,20 @@ def _improvement_lines(summary: Summary, holdout: bool) -> list[str]:
     return lines
 
 
+def _insight(page: Page, summary: Summary) -> None:
+    if summary.insight is None:
+        return
+    rows, note = importance_rows(summary.insight)
+    title = f"What mattered in {summary.insight.n} results"
+    page.table(title, rows, ["parameter", "share", "likely", "better"], note=note)
+    page.lines("Going on", *filter(None, [gain_line(summary.insight, summary.study.metric)]))
+
+
 def _bound_lines(summary: Summary) -> list[str]:
     return [
         f"{hit.name} = {number(hit.value)} is {'at' if hit.exact else 'near'} its {hit.side} bound"
         + ("" if hit.exact else f" {number(hit.bound)}")
+        + (f"; to look further, widen it to {number(hit.wider)}" if hit.wider != hit.bound else "")
         for hit in summary.bounds
     ]
 
@@ -208,8 +220,16 @@ def _document(summary: Summary, flags: str) -> dict[str, Any]:
         "baseline": summary.baseline and experiment_json(summary.baseline),
         "deployed": summary.deployed and experiment_json(summary.deployed),
         "improvements": [improvement_json(each) for each in summary.improvements],
+        "insight": None if summary.insight is None else summary.insight.to_dict(),
         "bounds": [
-            {"name": b.name, "value": b.value, "side": b.side, "bound": b.bound, "exact": b.exact}
+            {
+                "name": b.name,
+                "value": b.value,
+                "side": b.side,
+                "bound": b.bound,
+                "exact": b.exact,
+                "wider": b.wider,
+            }
             for b in summary.bounds
         ],
         "failures": [

@@ -367,6 +367,8 @@ class QueriesContract(RegistryFixtures):
         )
         assert (oldest.salience, oldest.data) == (0.9, {"n": 3})
         assert other.events(limit=1) == [newest]
+        assert other.events(limit=1, kind="recovered") == [oldest]
+        assert other.events(kind="unheard of") == []
 
     @pytest.mark.parametrize("salience", [-0.1, 1.1, float("nan")])
     def test_a_salience_is_between_0_and_1(self, registry: Registry, salience: float) -> None:

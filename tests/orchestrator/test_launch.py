@@ -24,6 +24,7 @@ from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, S
 from tests.orchestrator.toy import write_toy
 from tuner.errors import NotFoundError, PoolError, UsageError
 from tuner.experiment import Evaluation, Experiment, Outcome, Provenance, State
+from tuner.insight import INSIGHT, Insight
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, Run
 
@@ -142,6 +143,16 @@ def test_a_method_that_learns_is_told_what_finished(toy: Toy) -> None:
     toy.launch(Request(method="bayesian", n_configs=6, n_workers=2, pool="local"))
     assert toy.states() == {"complete": 7}
     assert toy.pools[0].most_at_once == 2
+
+
+def test_the_end_of_a_run_says_what_it_taught_once_there_is_enough(toy: Toy) -> None:
+    toy.launch(Request(method="random", n_configs=4, n_workers=2, pool="local"))
+    with toy.registry() as registry:
+        assert registry.events(kind=INSIGHT) == []
+    toy.launch(Request(method="random", n_configs=8, n_workers=2, pool="local"))
+    with toy.registry() as registry:
+        (event,) = registry.events(kind=INSIGHT)
+    assert Insight.from_dict(event.data).importances[0].name == "x"
 
 
 def test_no_more_workers_than_experiments(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

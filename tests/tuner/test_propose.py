@@ -25,7 +25,8 @@ from tuner.experiment import (
     Suggestion,
 )
 from tuner.generators import Generator, make_generator
-from tuner.propose import open_study, propose, queue_guesses
+from tuner.insight import INSIGHT, Insight
+from tuner.propose import open_study, propose, queue_guesses, take_stock
 from tuner.registry import open_registry
 from tuner.registry.base import Limits, Registry, StudySpec
 from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, config_key
@@ -328,3 +329,31 @@ def test_generators_learn_from_guesses_and_do_not_repeat_them(registry: Registry
     queue_guesses(registry, study, [{"depth": 5}])
     proposed = propose(registry, study, "random", 9)
     assert {row.params["depth"] for row in proposed} == {1, 2, 3, 6}, "4 is the default"
+
+
+# ---- what was learned
+
+
+def test_what_was_learned_is_kept_for_the_reports(registry: Registry, study: Study) -> None:
+    propose(registry, study, "random", 15)
+    for claim in registry.claim(study, 100):
+        rate = claim.experiment.params["rate"]
+        assert isinstance(rate, float)
+        registry.complete(claim, Evaluation(-((rate - 0.3) ** 2)), OLD)
+    insight = take_stock(registry, study)
+    assert insight is not None
+    assert (insight.n, insight.importances[0].name) == (16, "rate")
+    (event,) = registry.events(kind=INSIGHT)
+    assert event.data == {"study": study.name, **insight.to_dict()}
+    assert event.message == f"After 16 results of study 'study', these matter most: {_first(insight)}."
+
+
+def _first(insight: Insight) -> str:
+    return ", ".join(each.name for each in insight.importances[:3])
+
+
+def test_of_what_cannot_be_compared_nothing_is_learned(registry: Registry, study: Study) -> None:
+    propose(registry, study, "random", 15)
+    finish(registry, study, OLD)
+    assert take_stock(registry, study, NEW) is None
+    assert registry.events(kind=INSIGHT) == []

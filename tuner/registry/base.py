@@ -183,8 +183,8 @@ class RegistryReader(ABC):
         """The ledger of a pipeline, oldest first."""
 
     @abstractmethod
-    def events(self, limit: int = 100) -> list[Event]:
-        """The latest events, newest first."""
+    def events(self, limit: int = 100, *, kind: str | None = None) -> list[Event]:
+        """The latest events, of one kind or of all, newest first."""
 
 
 class Registry(RegistryReader):

@@ -90,6 +90,8 @@ def deployments_of(read: Read, pipeline: str) -> list[Deployment]:
     return [codec.read(codec.to_deployment, row) for row in rows]
 
 
-def latest_events(read: Read, limit: int) -> list[Event]:
+def latest_events(read: Read, limit: int, kind: str | None) -> list[Event]:
     """See `RegistryReader.events`."""
-    return [codec.read(codec.to_event, row) for row in read(f"{_EVENTS} ORDER BY id DESC LIMIT ?", [limit])]
+    of_kind, given = ("", []) if kind is None else (" WHERE kind = ?", [kind])
+    rows = read(f"{_EVENTS}{of_kind} ORDER BY id DESC LIMIT ?", [*given, limit])
+    return [codec.read(codec.to_event, row) for row in rows]

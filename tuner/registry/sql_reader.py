@@ -110,6 +110,6 @@ class SqlReader(RegistryReader):
         with self.reading() as read:
             return lookups.deployments_of(read, pipeline)
 
-    def events(self, limit: int = 100) -> list[Event]:
+    def events(self, limit: int = 100, *, kind: str | None = None) -> list[Event]:
         with self.reading() as read:
-            return lookups.latest_events(read, limit)
+            return lookups.latest_events(read, limit, kind)

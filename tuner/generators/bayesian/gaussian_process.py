@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from tuner.generators.bayesian.posterior import JITTER, Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
@@ -68,6 +68,13 @@ class _Member:
         share = 1 - np.einsum("ij,ij->j", cross, cross)
         return cross.T @ self.weights + self.mean, np.sqrt(np.maximum(share, _LEAST_VARIANCE) * self.variance)
 
+    def drawn(self, x: Array, rng: np.random.Generator) -> Array:
+        scaled = x * self.scales
+        cross = solve_triangular(self.factor, _correlations(self.x, scaled), lower=True, check_finite=False)
+        rest = _correlations(scaled, scaled) - cross.T @ cross
+        offsets = _factor(rest) @ rng.standard_normal(len(x))
+        return np.asarray(cross.T @ self.weights + self.mean + math.sqrt(self.variance) * offsets)
+
 
 class GaussianProcess(Surrogate):
     """Matern 5/2 with one length scale per parameter, averaged over what hyperparameters the data allow.
@@ -104,6 +111,9 @@ class GaussianProcess(Surrogate):
     def condition(self, x: Array) -> Self:
         return type(self)([member.condition(x) for member in self._members]) if len(x) else self
 
+    def drawn(self, x: Array, rng: np.random.Generator) -> Array:
+        return np.array([member.drawn(x, rng) for member in self._members])
+
     def predict(self, x: Array) -> tuple[Array, Array]:
         predicted = [member.predict(x) for member in self._members]
         means, deviations = (np.array(part) for part in zip(*predicted, strict=True))
@@ -114,6 +124,16 @@ def _correlations(a: Array, b: Array) -> Array:
     """Of each row of `a` with each of `b`, both in length scales."""
     squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
     return correlation(np.maximum(squares, 0.0))
+
+
+def _factor(covariance: Array) -> Array:
+    """The lower Cholesky factor, with as little added to the diagonal as rounding asks for."""
+    for jitter in (1e-8, 1e-6, 1e-4):
+        try:
+            return np.asarray(cholesky(covariance + jitter * np.eye(len(covariance)), lower=True))
+        except LinAlgError:
+            continue
+    return np.asarray(cholesky(covariance + 1e-2 * np.eye(len(covariance)), lower=True))
 
 
 def _kept(y: Array, most: int) -> "np.ndarray":

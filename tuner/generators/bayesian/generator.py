@@ -36,6 +36,7 @@ class _Belief:
     finished: list[Params]
     targets: Targets
     surrogate: Surrogate
+    n_successes: int
 
 
 class BayesianGenerator(LearningGenerator[_Belief]):
@@ -61,14 +62,16 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         """Fit the surrogate; None with too few successes to tell good from bad."""
         results = self.history.results(self.direction)
         finished, losses = [each.params for each in results], [each.loss for each in results]
-        if sum(loss is not None for loss in losses) < _N_SUCCESSES:
+        n_successes = sum(loss is not None for loss in losses)
+        if n_successes < _N_SUCCESSES:
             return None
         targets = scaled(losses)
         best_first = [finished[i] for i in np.argsort(targets.y, kind="stable")]
         return _Belief(
             best_first,
             targets,
-            GaussianProcess.fit(self._encode(finished), targets.y, self._owners, noises_of(results)),
+            GaussianProcess.fit(self.encode(finished), targets.y, self._owners, noises_of(results)),
+            n_successes,
         )
 
     def _most_remote(self, rng: np.random.Generator) -> tuple[Params, Mapping[str, Any]] | None:
@@ -85,9 +88,9 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     def _most_promising(
         self, belief: _Belief, rng: np.random.Generator
     ) -> tuple[Params, Mapping[str, Any]] | None:
-        pending = self._encode(self.history.pending())
+        pending = self.encode(self.history.pending())
         surrogate = belief.surrogate.condition(pending)
-        bests = incumbents(surrogate, np.vstack([self._encode(belief.finished[:_N_INCUMBENTS]), pending]))
+        bests = incumbents(surrogate, np.vstack([self.encode(belief.finished[:_N_INCUMBENTS]), pending]))
 
         def score(x: Array) -> Array:
             return log_expected_improvement(surrogate, bests, x * self._weights)
@@ -106,7 +109,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         self, params: Params, targets: Targets, surrogate: Surrogate, promise: float
     ) -> Mapping[str, Any]:
         """Predicted value, its deviation and the expected improvement, in the metric's own unit."""
-        (mean,), (deviation,) = surrogate.predict(self._encode([params]))
+        (mean,), (deviation,) = surrogate.predict(self.encode([params]))
         numbers = {
             "mean": loss_of(targets.center + targets.scale * float(mean), self.direction),
             "std": targets.scale * float(deviation),
@@ -114,7 +117,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         }
         return {"design": "model", **{name: number for name, number in numbers.items() if isfinite(number)}}
 
-    def _encode(self, configs: Sequence[Params]) -> Array:
+    def encode(self, configs: Sequence[Params]) -> Array:
+        """Rows as the surrogate takes them, (n, n_dims)."""
         return self.space.encode(configs) * self._weights
 
     @cached_property

@@ -42,5 +42,9 @@ class Surrogate(ABC):
         """Believe that each row of `x`, (m, d), came out at its mean: means stay, deviations shrink."""
 
     @abstractmethod
+    def drawn(self, x: Array, rng: np.random.Generator) -> Array:
+        """One draw of the noise-free loss at all rows of `x` together from each member: (n_members, m)."""
+
+    @abstractmethod
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (> 0) of the noise-free loss at each row of `x`: (m,), (m,)."""

@@ -1,0 +1,46 @@
+"""What a study taught, in words: which parameters mattered, and what ten more experiments may bring."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from retrain.tables import number
+from tuner.insight import Importance, Insight
+
+__all__ = ["gain_line", "importance_rows"]
+
+_N_SHOWN = 8
+
+
+def importance_rows(insight: Insight) -> tuple[list[dict[str, Any]], str]:
+    """The parameters that matter as rows of a table, and a note on the others."""
+    shown = [each for each in insight.importances if not each.dead][:_N_SHOWN]
+    rows = [
+        {
+            "parameter": each.name,
+            "share": f"{each.share:.0%}",
+            "likely": f"{each.low:.0%} to {each.high:.0%}",
+            "better": _better(each),
+        }
+        for each in shown
+    ]
+    dead = [each.name for each in insight.importances if each.dead]
+    return rows, f"No effect seen: {', '.join(dead)}." if dead else ""
+
+
+def _better(each: Importance) -> str:
+    best = each.best if isinstance(each.best, str | bool) or each.best is None else number(each.best)
+    words: Mapping[str, str] = {"higher": "higher", "lower": "lower", "inner": f"inside, near {best}"}
+    if each.trend in words:
+        return words[each.trend]
+    return str(best) if isinstance(each.best, str | bool) else "open"
+
+
+def gain_line(insight: Insight, metric: str) -> str | None:
+    """What ten more experiments are expected to bring."""
+    gain = insight.gain
+    if gain is None:
+        return None
+    return (
+        f"{gain.n} more experiments are expected to gain {number(gain.mean)} {metric}"
+        f" ({number(gain.low)} to {number(gain.high)})."
+    )

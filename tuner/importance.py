@@ -1,0 +1,164 @@
+"""Which hyperparameters mattered, in which direction, how sure that is, and what going on may bring.
+
+Shares are total-effect Sobol indices (Homma and Saltelli 1996) by Jansen's estimator (1999): what part of the
+variance of the value over the space would be gone if all but this parameter were known. They are taken of
+draws of the surrogate, so that their spread says what the experiments leave open.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from tuner.experiment import Direction, Observation, Params, Value
+from tuner.generators.bayesian import BayesianGenerator
+from tuner.generators.bayesian.surrogate import Array, Surrogate
+from tuner.insight import Gain, Importance, Insight
+from tuner.space import CategoricalParam, SearchSpace
+from tuner.space.params import NumericParam
+
+__all__ = ["expected_gain", "importances", "insight_of"]
+
+_N_POINTS = 1000
+"""Of one draw: base rows and as many again for every parameter."""
+_N_LEAST, _N_MOST = 16, 64
+_N_ROUNDS = 4
+_N_ROWS, _N_STOPS = 48, 9
+_N_SUCCESSES = 10
+_N_FOR_DEAD = 2
+_DEAD = 0.02
+_QUANTILES = (0.1, 0.9)
+_SURE = 0.75
+_N_MORE, _N_GAINS, _N_INCUMBENTS = 10, 32, 50
+_LEAST_VARIANCE = 1e-12
+
+
+def insight_of(
+    space: SearchSpace,
+    finished: Iterable[Observation],
+    *,
+    direction: Direction | str,
+    pending: Sequence[Params] = (),
+    seed: int = 0,
+) -> Insight:
+    """Learn what finished experiments of one study say.
+
+    Args:
+        space: of the study.
+        finished: comparable ones: of the same data, code and metric.
+        direction: of the metric.
+        pending: what waits or runs, and so is no gain of further experiments.
+        seed: of the draws; equal results give an equal insight.
+    """
+    generator = BayesianGenerator(space, seed=seed, direction=direction)
+    generator.tell(finished, pending)
+    found = tuple(importances(generator, seed=seed))
+    belief = generator.learned()
+    n = 0 if belief is None else belief.n_successes
+    return Insight(n, found, expected_gain(generator, np.random.default_rng([seed, 5])) if found else None)
+
+
+def importances(generator: BayesianGenerator, *, seed: int = 0) -> list[Importance]:
+    """Of every parameter that has more than one value, the most important first.
+
+    Args:
+        generator: told what is finished; fewer than ten successes say nothing, and the list is empty.
+        seed: of the draws; equal results give equal importances.
+    """
+    belief = generator.learned()
+    if belief is None or belief.n_successes < _N_SUCCESSES:
+        return []
+    rng = np.random.default_rng([seed, 4])
+    space = generator.space
+    names = [param.name for param in space.params.values() if param.n_values != 1]
+    shares = _shares(generator, belief.surrogate, names, rng)
+    if not len(shares):
+        return []
+    rows = generator.encode(_sampled(space, _N_ROWS, rng))
+    found = []
+    for name, of in zip(names, shares.T, strict=True):
+        low, share, high = np.quantile(of, [_QUANTILES[0], 0.5, _QUANTILES[1]])
+        trend, best = _effect(generator, belief.surrogate, rows, name)
+        nothing = high <= _DEAD
+        if nothing:
+            trend = ""
+        dead = bool(nothing and belief.n_successes >= _N_FOR_DEAD * len(names))
+        found.append(Importance(name, float(share), float(low), float(high), trend, best, dead))
+    return sorted(found, key=lambda each: (-each.share, each.name))
+
+
+def _shares(
+    generator: BayesianGenerator, surrogate: Surrogate, names: Sequence[str], rng: np.random.Generator
+) -> Array:
+    """(n_draws, n_names) total effects."""
+    n = int(np.clip(_N_POINTS // (len(names) + 1), _N_LEAST, _N_MOST))
+    found = []
+    for _ in range(_N_ROUNDS):
+        base, other = (generator.encode(_sampled(generator.space, n, rng)) for _ in range(2))
+        moved = [base]
+        for name in names:
+            columns = generator.space.columns[name]
+            rows = base.copy()
+            rows[:, columns] = other[:, columns]
+            moved.append(rows)
+        for draw in surrogate.drawn(np.vstack(moved), rng):
+            values = draw.reshape(len(moved), n)
+            variance = float(values.var())
+            if variance > _LEAST_VARIANCE:
+                found.append(((values[1:] - values[0]) ** 2).mean(axis=1) / (2 * variance))
+    return np.asarray(np.clip(np.array(found), 0.0, 1.0))
+
+
+def _effect(generator: BayesianGenerator, surrogate: Surrogate, rows: Array, name: str) -> tuple[str, Value]:
+    """Where on its scale a parameter is best on average, by each likely model, and what most of them say."""
+    param = generator.space.params[name]
+    stops = _stops(param)
+    codes = generator.encode([{name: stop} for stop in stops])[:, generator.space.columns[name]]
+    at = np.repeat(rows[None], len(stops), axis=0)
+    at[:, :, generator.space.columns[name]] = codes[:, None, :]
+    flat = at.reshape(-1, rows.shape[1])
+    curves = np.array(
+        [member.predict(flat)[0].reshape(len(stops), -1).mean(axis=1) for member in surrogate.members]
+    )
+    best = stops[int(curves.mean(axis=0).argmin())]
+    if isinstance(param, CategoricalParam):
+        return "", best
+    ends: dict[int, str] = {0: "lower", len(stops) - 1: "higher"}
+    said = [ends.get(int(curve.argmin()), "inner") for curve in curves]
+    trend = max(sorted(set(said)), key=said.count)
+    return (trend if said.count(trend) >= _SURE * len(said) else ""), best
+
+
+def _stops(param: NumericParam | CategoricalParam) -> list[Value]:
+    if isinstance(param, CategoricalParam):
+        return list(param.choices)
+    stops: list[Value] = []
+    for place in np.linspace(0, 1, _N_STOPS):
+        value = param.from_unit(float(place))
+        if value not in stops:
+            stops.append(value)
+    return stops
+
+
+def _sampled(space: SearchSpace, n: int, rng: np.random.Generator) -> list[Params]:
+    return [space.sample(rng) for _ in range(n)]
+
+
+def expected_gain(generator: BayesianGenerator, rng: np.random.Generator) -> Gain | None:
+    """What draws of the surrogate say of the next ten suggestions, beside the incumbent in its own view.
+
+    They are chosen as one batch: ten that are chosen one by one may gain more. None where too little is
+    known, or nothing is left to suggest.
+    """
+    belief = generator.learned()
+    if belief is None:
+        return None
+    known = generator.encode(belief.finished[:_N_INCUMBENTS])
+    suggested = [each.params for each in generator.ask(_N_MORE)]
+    if not suggested:
+        return None
+    means = belief.surrogate.predict(known)[0]
+    rows = np.vstack([known[[int(means.argmin())]], generator.encode(suggested)])
+    draws = np.vstack([belief.surrogate.drawn(rows, rng) for _ in range(_N_GAINS)])
+    gains = np.maximum(draws[:, 0] - draws[:, 1:].min(axis=1), 0.0) * belief.targets.scale
+    low, high = np.quantile(gains, _QUANTILES)
+    return Gain(len(suggested), float(gains.mean()), float(low), float(high))
