@@ -28,7 +28,7 @@ def importance_rows(insight: Insight) -> tuple[list[dict[str, Any]], str]:
 
 
 def _better(each: Importance) -> str:
-    best = each.best if isinstance(each.best, str | bool) or each.best is None else number(each.best)
+    best = each.best if isinstance(each.best, str | bool) or each.best is None else number(each.best, 3)
     words: Mapping[str, str] = {"higher": "higher", "lower": "lower", "inner": f"inside, near {best}"}
     if each.trend in words:
         return words[each.trend]
@@ -41,6 +41,6 @@ def gain_line(insight: Insight, metric: str) -> str | None:
     if gain is None:
         return None
     return (
-        f"{gain.n} more experiments are expected to gain {number(gain.mean)} {metric}"
-        f" ({number(gain.low)} to {number(gain.high)})."
+        f"{gain.n} more experiments are expected to gain {number(gain.mean, 2)} {metric}"
+        f" ({number(gain.low, 2)} to {number(gain.high, 2)})."
     )

@@ -270,9 +270,9 @@ def test_the_baseline_is_listed_though_it_is_not_among_the_best(story: Story) ->
 
 
 @pytest.mark.parametrize(
-    ("params", "expected"),
+    ("params", "expected", "wider"),
     [
-        ({"learning_rate": 1.0}, "learning_rate = 1 is at its upper bound; to look further, widen it to 32"),
+        ({"learning_rate": 1.0}, "learning_rate = 1 is at its upper bound", "32"),
         (
             {"learning_rate": 0.001},
             "learning_rate = 0.001 is at its lower bound; to look further, widen it to 3.2e-05",
@@ -282,25 +282,25 @@ def test_the_baseline_is_listed_though_it_is_not_among_the_best(story: Story) ->
             {"learning_rate": 0.96},
             "learning_rate = 0.96 is near its upper bound 1; to look further, widen it to 32",
         ),
-        ({"learning_rate": 0.90}, None),
-        ({"max_depth": 2}, "max_depth = 2 is at its lower bound; to look further, widen it to 1"),
-        ({"max_depth": 9}, None),
+        ({"learning_rate": 0.90}, None, None),
+        ({"max_depth": 2}, "max_depth = 2 is at its lower bound", "1"),
+        ({"max_depth": 9}, None, None),
         (
             {"booster": "dart", "rate_drop": 0.496},
             "rate_drop = 0.496 is near its upper bound 0.5; to look further, widen it to 0.75",
         ),
-        ({"booster": "dart", "rate_drop": 0.494}, None),
+        ({"booster": "dart", "rate_drop": 0.494}, None, None),
     ],
 )
 def test_bounds_are_seen_in_the_parameters_own_scale(
-    story: Story, params: dict[str, Any], expected: str | None
+    story: Story, params: dict[str, Any], expected: str | None, wider: str | None
 ) -> None:
     story.scored(better(BASE, 0.05), **params)
     text = summary(story.registry, story.study)
     if expected is None:
         assert "At a bound" not in text
     else:
-        assert f"At a bound {expected} " in " ".join(text.split())
+        assert f"At a bound {expected}; to look further, widen it to {wider} " in " ".join(text.split())
 
 
 INSIGHT = Insight(
