@@ -124,10 +124,6 @@ def queue_guesses(
     A guess that the study has already is not written again, unless what it has of it is of no use: scored on
     other data, code or metric than the latest, lost or cancelled.
 
-
-def take_stock(registry: Registry, study: Study, provenance: Provenance | None = None) -> Insight | None:
-    """Learn what the study has taught so far, and append it to the events for the reports to read.
-
     Args:
         registry: where the study is.
         study: the study.
@@ -172,6 +168,12 @@ def _says_nothing(row: Experiment, latest: Provenance | None) -> bool:
     return row.state is State.FAILED and row.outcome in _NOT_THE_CONFIGURATION
 
 
+def take_stock(registry: Registry, study: Study, provenance: Provenance | None = None) -> Insight | None:
+    """Learn what the study has taught so far, and append it to the events for the reports to read.
+
+    Args:
+        registry: where the study is.
+        study: the study.
         provenance: only results scored on this are learned from; by default, the latest of the study.
 
     Returns:

@@ -143,7 +143,7 @@ class GoalsGenerator(BayesianGenerator):
         losses = np.array([each[0] for each in judged if each is not None])
         excesses = np.array([each[1] for each in judged if each is not None]).reshape(len(known), -1)
         finished, noises = [each.params for each in results], noises_of(results)
-        rows = self._encode(finished)
+        rows = self.encode(finished)
         scaled = [scaled_excess(each.tolist()) for each in excesses.T]
         beyond = np.array([each.y - each.threshold for each in scaled]).reshape(-1, len(known))
         kept = np.flatnonzero((excesses <= 0).all(axis=1))
@@ -166,7 +166,7 @@ class GoalsGenerator(BayesianGenerator):
     def _most_promising(
         self, belief: Any, rng: np.random.Generator
     ) -> tuple[Params, Mapping[str, Any]] | None:
-        plain = belief.score(self._encode(self.history.pending()))
+        plain = belief.score(self.encode(self.history.pending()))
 
         def score(x: Array) -> Array:
             return np.asarray(plain(x * self._weights))
@@ -186,7 +186,7 @@ class GoalsGenerator(BayesianGenerator):
 
     def _why(self, params: Params, belief: _Belief) -> Mapping[str, Any]:
         """What each objective is predicted to be, with its deviation, and the chance that limits are kept."""
-        x = self._encode([params])
+        x = self.encode([params])
         numbers = {}
         aims = [
             ("", self.direction),
