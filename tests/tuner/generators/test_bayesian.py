@@ -222,6 +222,17 @@ def test_its_reasons_are_in_the_unit_and_direction_of_the_metric(direction: str)
     assert 0 < one.reason["expected_improvement"] < 50
 
 
+def test_it_says_whether_it_explores_or_exploits() -> None:
+    generator = make_generator("bayesian", CUBE, seed=0)
+    generator.tell(told(12))
+    batch = [one.reason for one in generator.ask(8)]
+    assert {reason["aim"] for reason in batch} == {"explore", "exploit"}
+    assert batch[0]["aim"] == "exploit"
+    for i, reason in enumerate(batch[1:], 1):  # what is pending counts as it is predicted
+        best = min(before["mean"] for before in batch[:i])
+        assert (reason["aim"] == "exploit") == (reason["mean"] < best - 1e-3), i
+
+
 def test_repeats_are_one_observation_that_is_surer(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     fit = GaussianProcess.fit

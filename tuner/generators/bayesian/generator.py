@@ -102,20 +102,25 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         )
         for params, promise in found:
             if config_key(params) not in self.history:
-                return params, self._reason(params, belief.targets, surrogate, promise)
+                return params, self._reason(params, belief.targets, surrogate, bests, promise)
         return None
 
     def _reason(
-        self, params: Params, targets: Targets, surrogate: Surrogate, promise: float
+        self, params: Params, targets: Targets, surrogate: Surrogate, bests: Sequence[float], promise: float
     ) -> Mapping[str, Any]:
-        """Predicted value, its deviation and the expected improvement, in the metric's own unit."""
+        """Predicted value, its deviation and the expected improvement, in the metric's own unit.
+
+        And the aim: to exploit, where it is expected to be better than the incumbent; else to explore.
+        """
         (mean,), (deviation,) = surrogate.predict(self.encode([params]))
         numbers = {
             "mean": loss_of(targets.center + targets.scale * float(mean), self.direction),
             "std": targets.scale * float(deviation),
             "expected_improvement": targets.scale * exp(promise),
         }
-        return {"design": "model", **{name: number for name, number in numbers.items() if isfinite(number)}}
+        aim = "exploit" if mean < np.mean(bests) else "explore"
+        finite = {name: number for name, number in numbers.items() if isfinite(number)}
+        return {"design": "model", "aim": aim, **finite}
 
     def encode(self, configs: Sequence[Params]) -> Array:
         """Rows as the surrogate takes them, (n, n_dims)."""
