@@ -53,6 +53,7 @@ _AT_LEAST_ZERO = click.IntRange(min=0)
 @click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
 @click.option("--method", metavar="M", help="Propose candidates: bayesian, random, grid, sobol, lhs ...")
 @click.option("--configs", metavar="N", type=_AT_LEAST_ONE, help="How many: 20; for grid, its whole design.")
+@click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
 @click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Experiments at a time; one per core.")
 @click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local: processes, no Ray.")
 @click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto.")
@@ -89,7 +90,10 @@ def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **
         return 0
     if top is not None:
         raise click.UsageError("--top goes with --summary.")
-    return _run(common, common.load_config({"study.name": study}), flags, options)
+    if options["warm_start"] and options["method"] is None and options["configs"] is None:
+        raise click.UsageError("--warm-start goes with --method or --configs.")
+    overrides = {"study.name": study, "study.warm_start": list(options["warm_start"]) or None}
+    return _run(common, common.load_config(overrides), flags, options)
 
 
 def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> int:
@@ -102,6 +106,7 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
     request = Request(
         method=options["method"],
         n_configs=options["configs"],
+        warm_start=config.study.warm_start,
         n_workers=options["workers"],
         pool=options["pool"],
         address=options["address"],

@@ -25,6 +25,7 @@ class Request:
     Attributes:
         method: a generator's name, or None to run what waits.
         n_configs: new candidates; None for the method's own number.
+        warm_start: names of earlier studies that the generator learns from.
         options: further options of the generator.
         n_workers: size of the pool; None for one per core, and no more than there is to run.
         pool: one of `POOLS`.
@@ -42,6 +43,7 @@ class Request:
 
     method: str | None = None
     n_configs: int | None = None
+    warm_start: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     n_workers: int | None = None
     pool: str = "ray"

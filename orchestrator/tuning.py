@@ -77,6 +77,7 @@ def tune(
     db: str | Path | None = None,
     study: str = "tune",
     seed: int = 0,
+    warm_start: Sequence[str] = (),
     workers: int | None = None,
     pool: str = "local",
     experiment_timeout: float | None = None,
@@ -104,6 +105,7 @@ def tune(
             finishes what was begun.
         seed: of a new study. With workers=1 the same seed and results give the same candidates; with more
             workers a method that learns sees results in the order in which they arrive, and may differ.
+        warm_start: names of earlier studies in `db` for the method to learn from.
         workers: processes at a time; one per core by default.
         pool: "local", whose processes start at once, or "ray", which takes some seconds to start.
         experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
@@ -122,6 +124,7 @@ def tune(
     request = Request(
         method=method,
         n_configs=configs,
+        warm_start=tuple(warm_start),
         options=options,
         n_workers=workers,
         pool=pool,

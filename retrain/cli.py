@@ -273,6 +273,7 @@ _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
     "tune_method": ("tune",),
     "tune_configs": ("tune",),
     "tune_guess": ("tune",),
+    "warm_start": ("tune",),
     "dry_run": ("", "apply_hp", "rollback"),
     "force": ("", "apply_hp", "rollback"),
 }
@@ -320,6 +321,7 @@ class _VersionNumber(click.ParamType[int | str]):
     "--tune-configs", metavar="N", type=_AtLeast(1), help="How many: 20; for grid, its whole design."
 )
 @click.option("--tune-guess", metavar="HP", multiple=True, help="Queue your own: JSON, @FILE, -; repeatable.")
+@click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
 @click.option("--tune-report", is_flag=True, help="Show how the tuning goes.")
 @click.option("--apply-hp", metavar="HP", help="Retrain with it, gate, deploy: JSON, @FILE, -, ID, best.")
 @click.option("--dry-run", is_flag=True, help="Go the whole way and show it, changing nothing.")
@@ -347,7 +349,8 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
     if context.invoked_subcommand is not None:
         _refuse_before_subcommand(context)
         return None
-    overrides = {"study.name": study, "study.seed": seed}
+    warm_start = list(options["warm_start"]) or None
+    overrides = {"study.name": study, "study.seed": seed, "study.warm_start": warm_start}
     flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
     if mode == "tune_report":
         _tune_report(common, overrides, flags)

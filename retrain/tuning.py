@@ -5,19 +5,21 @@ from dataclasses import dataclass
 
 from retrain.config import Config
 from retrain.deploy.deployed import Deployed, find_deployed, found_in_place
-from retrain.opening import open_or_make
+from retrain.opening import open_or_make, open_up_to_date
 from retrain.pipeline import Pipeline
 from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Experiment, Params, State, Study
-from tuner.generators import METHODS
+from tuner.generators import METHODS, make_generator
 from tuner.propose import Queued, complete_guesses, open_study, propose, queue_guesses
+from tuner.recall import recall
 from tuner.registry.base import Registry, StudySpec
 
 __all__ = [
     "DEFAULT_CONFIGS",
     "DEFAULT_METHOD",
     "Written",
+    "check_warm_start",
     "open_configured_study",
     "write_candidates",
     "written_text",
@@ -75,6 +77,20 @@ def open_configured_study(
     return open_study(registry, spec, deployed)
 
 
+def check_warm_start(config: Config, pipeline: Pipeline, method: str) -> None:
+    """Insist that the configured earlier studies can inform this one, before anything is written.
+
+    Raises:
+        NotFoundError: there is no registry, no such study in it, or no result in that.
+        UsageError: the method learns nothing from earlier studies, one of them has nothing in common with
+            this one, or it is this one.
+    """
+    if config.study.warm_start:
+        with open_up_to_date(config) as registry:
+            recalled = recall(registry, config.study.warm_start, own=config.study_name)
+        make_generator(method, pipeline.space, earlier=recalled.earlier)
+
+
 def write_candidates(
     config: Config, *, method: str | None = None, n: int | None = None, guesses: Sequence[Params] = ()
 ) -> Written:
@@ -88,7 +104,9 @@ def write_candidates(
         guesses: the user's own configurations, which run first; the study's baseline completes them.
 
     Raises:
-        UsageError: an unknown method, a number below 1, or a study that was defined otherwise.
+        UsageError: an unknown method, a number below 1, a study that was defined otherwise, or an earlier one
+            that has nothing in common with it.
+        NotFoundError: an earlier study is not there, or has no result.
         ParamsError: a guess that is not in the space. Nothing was written.
         StorageError: the registry cannot be used.
     """
@@ -106,6 +124,8 @@ def write_candidates(
         )
     n_wanted = 0 if method is None else DEFAULT_CONFIGS if n is None and method != "grid" else n
     pipeline = load_pipeline(config)
+    if method is not None:
+        check_warm_start(config, pipeline, method)
 
     def check(deployed: Deployed, known: Study | None = None) -> None:
         base = deployed.params if pipeline.space.contains(deployed.params) else {}
@@ -115,7 +135,11 @@ def write_candidates(
         check(find_deployed(config, registry, pipeline.space), registry.find_study(config.study_name))
         study = open_configured_study(config, registry, pipeline)
         queued = queue_guesses(registry, study, guesses)
-        candidates = [] if method is None else propose(registry, study, method, n_wanted)
+        candidates = (
+            []
+            if method is None
+            else propose(registry, study, method, n_wanted, warm_start=config.study.warm_start)
+        )
         n_waiting = registry.counts(study)[State.WAITING]
         return Written(study, method, tuple(candidates), n_wanted, n_waiting, queued)
 
@@ -153,6 +177,9 @@ def written_text(written: Written, output: str = "table", *, flags: str = "") ->
     radii = [float(str(each.reason["radius"])) for each in written.candidates if "radius" in each.reason]
     if radii:
         lines.append(f"grid: within {100 * max(radii):.0f} % of the baseline.")
+    used = {name for each in written.candidates for name in each.reason.get("earlier", {})}
+    if used:
+        lines.append(f"warm start: {', '.join(sorted(used))}.")
     if written.n_wanted is not None and n < written.n_wanted:
         lines.append(f"{written.n_wanted} were wanted, but {written.method} has no more that are new.")
     return "\n".join([*lines, f"run them: {command}"])

@@ -7,12 +7,14 @@ if TYPE_CHECKING:
     from tuner.experiment import Direction, Observation, Suggestion
     from tuner.generators import make_generator
     from tuner.goals import Goals, Limit, Objective
+    from tuner.memory import Earlier
     from tuner.registry import open_registry
     from tuner.space import CategoricalParam, FloatParam, Forbid, Increasing, IntParam, SearchSpace, Sum
 
 __all__ = [
     "CategoricalParam",
     "Direction",
+    "Earlier",
     "FloatParam",
     "Forbid",
     "Goals",
@@ -30,6 +32,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "Direction": "tuner.experiment",
+    "Earlier": "tuner.memory",
     "Goals": "tuner.goals",
     "Limit": "tuner.goals",
     "Objective": "tuner.goals",

@@ -1,7 +1,7 @@
 """From a study's history to new candidate rows and to insight: where a generator and the registry meet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -10,7 +10,6 @@ from tuner.experiment import (
     GUESS,
     Experiment,
     Observation,
-    Outcome,
     Params,
     Provenance,
     State,
@@ -20,13 +19,11 @@ from tuner.experiment import (
 )
 from tuner.generators import make_generator
 from tuner.insight import INSIGHT, Insight
+from tuner.recall import NOT_THE_CONFIGURATION, recall
 from tuner.registry.base import Registry, Run, StudySpec
 from tuner.space import SearchSpace, config_key
 
 __all__ = ["Queued", "complete_guesses", "open_study", "propose", "queue_guesses", "take_stock"]
-
-_NOT_THE_CONFIGURATION = (Outcome.WORKER_LOST, Outcome.CANCELLED)
-"""Ends that say nothing about the configuration: a lost machine, a user who stopped."""
 
 _N_ROUNDS = 10
 """How often to propose anew what other processes wrote at the same moment."""
@@ -61,6 +58,7 @@ def propose(
     *,
     run: Run | None = None,
     provenance: Provenance | None = None,
+    warm_start: Sequence[str] = (),
     **options: Any,
 ) -> list[Experiment]:
     """Let a generator learn from the study, and write up to `n` new candidates as WAITING rows.
@@ -75,18 +73,25 @@ def propose(
         n: how many; None for the method's own number (a grid's whole design).
         run: the invocation they belong to, if any.
         provenance: only results scored on this are learned from; by default, the latest of the study.
+        warm_start: names of earlier studies of this registry to learn from, each as it was when this study
+            first used it.
         options: further options of the generator.
 
     Returns:
         The new rows, in order. Fewer than `n`, down to none: the method has no more to propose.
 
     Raises:
-        UsageError: unknown method or option.
+        UsageError: unknown method or option, a method that learns nothing from earlier studies, or an earlier
+            one that has nothing in common with this.
+        NotFoundError: an earlier study is not there, or has no result.
     """
     space = SearchSpace.from_dict(study.space)
     written: list[Experiment] = []
     for _ in range(_N_ROUNDS):
         rows = registry.experiments(study)
+        recalled = recall(registry, warm_start, own=study.name, rows=rows)
+        if recalled.earlier:
+            options = {**options, "earlier": recalled.earlier}
         history = _history(rows, provenance or _latest(registry, study))
         generator = make_generator(
             method,
@@ -101,6 +106,7 @@ def propose(
         generator.tell(history.finished, history.held)
         wanted = generator.default_n() if n is None else n - len(written)
         suggestions = generator.ask(wanted) if wanted else []
+        suggestions = [replace(one, reason={**one.reason, **recalled.stamp}) for one in suggestions]
         new = _write(registry, study, suggestions, history.outdated, run)
         written += new
         if len(new) == len(suggestions):
@@ -165,7 +171,7 @@ def _says_nothing(row: Experiment, latest: Provenance | None) -> bool:
     """Whether the row holds no result that counts, and none is on its way."""
     if row.state is State.COMPLETE:
         return row.provenance != latest
-    return row.state is State.FAILED and row.outcome in _NOT_THE_CONFIGURATION
+    return row.state is State.FAILED and row.outcome in NOT_THE_CONFIGURATION
 
 
 def take_stock(registry: Registry, study: Study, provenance: Provenance | None = None) -> Insight | None:
@@ -219,7 +225,7 @@ def _history(rows: Sequence[Experiment], provenance: Provenance | None) -> _Hist
         if row.state is State.COMPLETE and row.provenance != provenance:
             outdated.add(config_key(row.params))
         elif row.state is State.COMPLETE or (
-            row.state is State.FAILED and row.outcome not in _NOT_THE_CONFIGURATION
+            row.state is State.FAILED and row.outcome not in NOT_THE_CONFIGURATION
         ):
             finished.append(row.observation())
         else:

@@ -1,6 +1,6 @@
 """`show`: everything about one experiment. `diff`: what sets two of them apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -120,6 +120,8 @@ def _facts(study: Study, experiment: Experiment) -> list[str]:
 
 
 def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_brief(each)}" for key, each in value.items())
     return number(value) if isinstance(value, float) else str(value)
 
 

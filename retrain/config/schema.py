@@ -127,15 +127,27 @@ class GateConfig(Section):
 
 
 class StudyConfig(Section):
-    """The campaign: its name in the registry (the pipeline's name by default) and its seed."""
+    """The campaign.
+
+    Attributes:
+        name: in the registry; the pipeline's name by default.
+        seed: of a new study.
+        warm_start: names of earlier studies of the same registry, which inform the search.
+    """
 
     name: str | None = None
     seed: int = Field(0, ge=0, lt=2**63)
+    warm_start: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @field_validator("name")
     @classmethod
     def _is_name(cls, name: str | None) -> str | None:
         return name if name is None else checked_name(name)
+
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def _may_be_one(cls, names: Any) -> Any:
+        return [names] if isinstance(names, str) else names
 
 
 class Config(Section):

@@ -342,3 +342,31 @@ def test_help_names_every_flag_and_subcommand(run: Run) -> None:
     for name in ("ls", "show", "diff", "backup"):
         assert f"\n  {name} " in out
         assert run(name, "--help")[0] == 0
+
+
+# ---- warm starts
+
+
+def test_a_run_can_start_from_an_earlier_study(run: Run) -> None:
+    run("--method", "random", "--configs", "8", "--study", "old")
+    code, _, err = run("--method", "bayesian", "--configs", "3", "--warm-start", "old")
+    assert code == 0, err
+    with open_registry("experiments.db", create=False) as registry:
+        rows = registry.experiments(registry.find_study("toy"))
+    assert [row.reason.get("earlier") for row in rows] == [None, *[{"old": 9}] * 3]
+    assert rows[1].reason["design"] == "earlier"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        ("--warm-start old", "--warm-start goes with --method or --configs.", 2),
+        ("--summary --warm-start old", "--warm-start and --summary exclude each other.", 2),
+        ("--configs 2 --warm-start old", "There is no study 'old' to start from.", 6),
+    ],
+)
+def test_a_warm_start_that_cannot_be_is_refused(run: Run, arguments: str, message: str, code: int) -> None:
+    run("--method", "random", "--configs", "1")
+    given, _, err = run(*arguments.split())
+    assert given == code
+    assert f"error: {message}" in err

@@ -67,6 +67,12 @@ def make_generator(
             raise UsageError(f"`{name}` must be a whole number of at least 0, but got {number!r}.")
     module, name = (_WITH_GOALS if goals and method in _WITH_GOALS else _ENGINES)[method]
     engine: type[Generator] = getattr(import_module(module), name)
+    if "earlier" in options and (goals or "earlier" not in inspect.signature(engine).parameters):
+        raise UsageError(
+            f"The method {method} learns nothing from earlier studies"
+            f"{' where a study has further objectives or limits' if goals else ''}.",
+            "Leave the warm start out." if goals else "Use bayesian, or leave the warm start out.",
+        )
     _check_options(method, engine, options)
     return engine(
         space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, goals=goals, **options

@@ -8,16 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tuner.experiment import Params, loss_of
+from tuner.experiment import Direction, Params, loss_of
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.search import best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import Targets, noises_of, scaled
+from tuner.generators.bayesian.transfer import Transfer
 from tuner.generators.history import LearningGenerator
 from tuner.generators.random import draw_unseen
-from tuner.space import config_key
+from tuner.goals import NO_GOALS, Goals
+from tuner.memory import Earlier, carried
+from tuner.space import SearchSpace, config_key
 
 __all__ = ["BayesianGenerator"]
 
@@ -31,12 +34,16 @@ _N_LISTED = 500
 
 @dataclass(frozen=True)
 class _Belief:
-    """What is believed at one time: finished configurations, best first, their targets and surrogate."""
+    """What is believed at one time: finished configurations, best first, their targets and surrogate.
+
+    `prior` has the parts in which earlier studies stand behind the surrogate, by name.
+    """
 
     finished: list[Params]
     targets: Targets
     surrogate: Surrogate
     n_successes: int
+    prior: Mapping[str, float]
 
 
 class BayesianGenerator(LearningGenerator[_Belief]):
@@ -44,13 +51,40 @@ class BayesianGenerator(LearningGenerator[_Belief]):
 
     Failed experiments count as bad ones, so that a crashing region is left. Suggestions are made one at a
     time, each knowing those before it, so that a batch is spread out. The first five of a study fill the
-    space.
+    space, up to three of them being the best of earlier studies where there are any.
+
+    Args:
+        earlier: studies of this space, or of one that overlaps, for a warm start.
     """
 
     method: ClassVar[str] = "bayesian"
     takes_goals: ClassVar[bool] = False  # which is what `GoalsGenerator` is for
 
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        direction: Direction | str = Direction.MINIMIZE,
+        baseline: Params | None = None,
+        n_asked: int = 0,
+        goals: Goals = NO_GOALS,
+        earlier: Sequence[Earlier] = (),
+    ) -> None:
+        super().__init__(
+            space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, goals=goals
+        )
+        self._carried = [carried(each, space) for each in earlier]
+
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
+        return self._best_of_earlier() or self._own_next()
+
+    def _best_of_earlier(self) -> tuple[Params, Mapping[str, Any]] | None:
+        """The first of the best of earlier studies that is not known yet."""
+        early = self._transfer.early if self._carried else ()
+        return next((one for one in early if config_key(one[0]) not in self.history), None)
+
+    def _own_next(self) -> tuple[Params, Mapping[str, Any]] | None:
         rng = self.rng()
         belief = self.learned() if len(self.history) >= _N_INITIAL else None
         found = self._most_promising(belief, rng) if belief else self._most_remote(rng)
@@ -67,12 +101,11 @@ class BayesianGenerator(LearningGenerator[_Belief]):
             return None
         targets = scaled(losses)
         best_first = [finished[i] for i in np.argsort(targets.y, kind="stable")]
-        return _Belief(
-            best_first,
-            targets,
-            GaussianProcess.fit(self.encode(finished), targets.y, self._owners, noises_of(results)),
-            n_successes,
-        )
+        learned = (self.encode(finished), targets.y, self._owners, noises_of(results))
+        if not self._carried:
+            return _Belief(best_first, targets, GaussianProcess.fit(*learned), n_successes, {})
+        surrogate, prior = self._transfer.fit(GaussianProcess, *learned)
+        return _Belief(best_first, targets, surrogate, n_successes, prior)
 
     def _most_remote(self, rng: np.random.Generator) -> tuple[Params, Mapping[str, Any]] | None:
         """The draw that is furthest from everything known (Mitchell 1991, best-candidate sampling)."""
@@ -102,7 +135,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         )
         for params, promise in found:
             if config_key(params) not in self.history:
-                return params, self._reason(params, belief.targets, surrogate, bests, promise)
+                reason = self._reason(params, belief.targets, surrogate, bests, promise)
+                return params, {**reason, "prior": belief.prior} if belief.prior else reason
         return None
 
     def _reason(
@@ -121,6 +155,10 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         aim = "exploit" if mean < np.mean(bests) else "explore"
         finite = {name: number for name, number in numbers.items() if isfinite(number)}
         return {"design": "model", "aim": aim, **finite}
+
+    @cached_property
+    def _transfer(self) -> Transfer:
+        return Transfer(self._carried, self.encode, self._weights)
 
     def encode(self, configs: Sequence[Params]) -> Array:
         """Rows as the surrogate takes them, (n, n_dims)."""
