@@ -47,10 +47,7 @@ __all__ = ["TAKE", "claim", "finish", "measure", "recover", "release"]
 # Statements are built once: building one costs many times what SQLite takes to carry it out.
 _WAITING = (
     select(experiments.c.id)
-    .where(
-        experiments.c.study_id == bindparam("of_study"),
-        experiments.c.state == literal_column(f"'{State.WAITING.value}'"),
-    )
+    .where(experiments.c.state == literal_column(f"'{State.WAITING.value}'"))
     .order_by(experiments.c.id)
     .limit(bindparam("n"))
     .with_for_update(skip_locked=True, key_share=True)  # where several write: what another is just taking
@@ -67,11 +64,17 @@ TAKE = (
 )
 """WAITING -> RUNNING; which ones, whoever takes them must add."""
 
-# Found by their ids, which begin with the method: they are few, in a study of any size.
+# Found by their ids, which begin with the method: they are few, in a study of any size. The 0 keeps SQLite
+# from an index that leads through the whole study.
 _GUESSES = _WAITING.where(
-    experiments.c.public_id.between(f"{GUESS}_", f"{GUESS}_{LAST_CHARACTER}"), experiments.c.method == GUESS
+    experiments.c.public_id.between(f"{GUESS}_", f"{GUESS}_{LAST_CHARACTER}"),
+    experiments.c.method == GUESS,
+    experiments.c.study_id + 0 == bindparam("of_study"),
 )
-_OLDEST = _WAITING.where(experiments.c.value.is_(None))  # for the index
+_OLDEST = _WAITING.where(
+    experiments.c.study_id == bindparam("of_study"),
+    experiments.c.value.is_(None),  # for the index
+)
 
 
 def _claiming(which: Select[tuple[int]]) -> ReturningUpdate[tuple[int, int]]:

@@ -36,7 +36,7 @@ def plans(registry: Registry, act: Callable[[], object]) -> list[str]:
         return [
             str(row[3])
             for statement, parameters in sent
-            if statement.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")
+            if statement.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")
             and not isinstance(parameters, list)
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]
@@ -67,6 +67,15 @@ def test_no_question_reads_every_experiment(registry: Registry, study: Study, na
     whole = [way for way in ways if way.startswith("SCAN") and "USING" not in way]
     assert not whole
     assert "USE TEMP B-TREE FOR ORDER BY" not in found[-1]
+
+
+def test_guesses_are_found_by_their_ids(registry: Registry, study: Study) -> None:
+    """Of which there are few; an index of the study would lead to each of its experiments, at each claim."""
+    ways = [way for way in plans(registry, lambda: registry.claim(study, 1)) if ON_EXPERIMENTS.match(way)]
+    by_id = [way for way in ways if "public_id>? AND public_id<?" in way]
+    waiting = [way for way in ways if "study_id=? AND state=?" in way]
+    assert (len(by_id), len(waiting)) == (1, 1), ways
+    assert not [way for way in ways if "config_hash" in way]
 
 
 COUNTED: dict[str, Callable[[Registry, Study, Run], object]] = {
