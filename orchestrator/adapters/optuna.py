@@ -17,7 +17,7 @@ import numpy as np
 from tuner.errors import SpaceError, UsageError, did_you_mean
 from tuner.experiment import Direction, Observation, Params, Value
 from tuner.generators import Generator, make_generator
-from tuner.goals import Goals, Limit, Objective
+from tuner.goals import NO_GOALS, Goals, Limit, Objective
 from tuner.space import FloatParam, SearchSpace
 
 try:
@@ -94,7 +94,9 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         # Whatever is wrong is told now, and not in the first trial.
         probe = self._given.space if self._given else _PROBE
-        make_generator(method, probe, seed=self._seed, direction="minimize", n_asked=0, **options)
+        make_generator(
+            method, probe, seed=self._seed, direction="minimize", n_asked=0, goals=NO_GOALS, **options
+        )
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,7 +135,7 @@ class RetrainSampler(optuna.samplers.BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """See Optuna: the parameters proposed together."""
         if self._given is not None:
-            return self._given.distributions
+            return dict(self._given.distributions)  # samplers around this one take some out
         fixed = Observed(study.get_trials(deepcopy=False)).fixed
         return {name: fixed[name] for name in sorted(fixed)}
 
@@ -187,10 +189,14 @@ class RetrainSampler(optuna.samplers.BaseSampler):
     def _generator(
         self, directions: Sequence[StudyDirection], goals: Goals, trial: FrozenTrial, space: SearchSpace
     ) -> Generator:
-        direction = _direction(directions[0])
-        options = {**self._options, "goals": goals}
         return make_generator(
-            self._method, space, seed=self._seed, direction=direction, n_asked=trial.number, **options
+            self._method,
+            space,
+            seed=self._seed,
+            direction=_direction(directions[0]),
+            n_asked=trial.number,
+            goals=goals,
+            **self._options,
         )
 
     def _proposed(

@@ -1,9 +1,13 @@
 """The sampler in Optuna: its own published tests, and what those do not ask for."""
 
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import cos, inf, pi
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,6 +21,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler
+from optuna.storages.journal import JournalFileBackend
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
     MultiObjectiveSamplerTestCase,
@@ -254,6 +259,31 @@ def test_jobs_of_one_process_do_not_repeat_each_other() -> None:
     assert len({trial.params["a"] for trial in study.trials}) >= 20  # four at most were blind
 
 
+_WORKER = """
+import sys
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from orchestrator.adapters.optuna import RetrainSampler
+
+storage = optuna.storages.JournalStorage(JournalFileBackend(sys.argv[1]))
+study = optuna.load_study(study_name="s", storage=storage, sampler=RetrainSampler("random", seed=0))
+study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=5)
+"""
+
+
+def test_processes_with_one_seed_on_one_storage_do_not_repeat_each_other(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal")
+    storage = optuna.storages.JournalStorage(JournalFileBackend(path))
+    study = optuna.create_study(study_name="s", storage=storage)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", _WORKER, path], env=environment, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0]
+    assert len({trial.params["x"] for trial in study.trials}) == 10
+
+
 # ---- the same again
 
 
@@ -342,6 +372,17 @@ def test_what_is_enqueued_is_fitted_in() -> None:
         assert (params["booster"], params["w0"]) == (booster, 0.75)
         assert WEIGHTS.validate(params) == params
         study.tell(trial, 1.0)
+
+
+@pytest.mark.filterwarnings("ignore:PartialFixedSampler is experimental")
+def test_a_sampler_around_it_may_fix_a_part() -> None:
+    ours = RetrainSampler(space=WEIGHTS, seed=0)
+    study = optuna.create_study(sampler=optuna.samplers.PartialFixedSampler({"booster": "gbtree"}, ours))
+    study.optimize(lambda trial: float(len(ours.suggest(trial))), n_trials=4)
+    assert {trial.params["booster"] for trial in study.trials} == {"gbtree"}
+    again = optuna.create_study(sampler=ours)
+    again.optimize(lambda trial: float(len(ours.suggest(trial))), n_trials=8)
+    assert {trial.params["booster"] for trial in again.trials} == {"gbtree", "dart"}
 
 
 def refused(error: type[RetrainError], says: str, **sampler: Any) -> None:
