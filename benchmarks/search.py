@@ -25,6 +25,7 @@ from benchmarks.arena.job import Options, Results, Section
 from benchmarks.arena.problems import selected
 from benchmarks.arena.running import missing_methods, run_all
 from benchmarks.arena.sequential import Search
+from benchmarks.arena.simplex import Simplex
 from benchmarks.peers import METHODS, method_named
 
 SECTIONS: dict[str, Section] = {
@@ -34,6 +35,7 @@ SECTIONS: dict[str, Section] = {
         Ablations(),
         Cost(),
         Crash(),
+        Simplex(),
     )
 }
 

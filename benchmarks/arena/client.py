@@ -62,12 +62,12 @@ class Proposer:
             (config,) = self.ask()
             self.tell([Told(number, config, config["a"])])
 
-    def start(self, space: Sequence[Param], seed: int, n_experiments: int) -> None:
-        """Begin a new run."""
+    def start(self, space: Sequence[Param], seed: int, n_experiments: int, **settings: Any) -> None:
+        """Begin a new run; `settings` are further arguments of the adapter, beside the method's own."""
         self._call(
             do="new",
             adapter=self._method.adapter,
-            settings=self._method.settings,
+            settings={**self._method.settings, **settings},
             space=[list(asdict(p).values()) for p in space],
             seed=seed,
             n_experiments=n_experiments,

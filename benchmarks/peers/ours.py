@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.peers.base import Config, Param, Peer, Told
-from tuner import CategoricalParam, FloatParam, IntParam, Observation, SearchSpace, make_generator
+from tuner import CategoricalParam, FloatParam, IntParam, Observation, SearchSpace, Sum, make_generator
 
 __all__ = ["Ours", "search_space"]
 
@@ -17,19 +17,33 @@ def _param(p: Param) -> Any:
     return kind(p.name, p.low, p.high, log=p.log, when=when)
 
 
-def search_space(space: Sequence[Param]) -> SearchSpace:
+def search_space(space: Sequence[Param], sum_to_one: bool = False) -> SearchSpace:
     """The problem's space as ours, with no defaults named."""
-    return SearchSpace([_param(p) for p in space])
+    constraints = [Sum([p.name for p in space], 1.0)] if sum_to_one else []
+    return SearchSpace([_param(p) for p in space], constraints)
 
 
 class Ours(Peer):
-    """One method of `tuner.generators`; what was asked and not told is pending."""
+    """One method of `tuner.generators`; what was asked and not told is pending.
+
+    Args:
+        space, seed, n_experiments: as every peer's.
+        method: its name.
+        sum_to_one: whether all parameters are weights that sum to one.
+        options: further arguments of the method.
+    """
 
     def __init__(
-        self, space: Sequence[Param], seed: int, n_experiments: int, method: str = "bayesian", **options: Any
+        self,
+        space: Sequence[Param],
+        seed: int,
+        n_experiments: int,
+        method: str = "bayesian",
+        sum_to_one: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(space, seed, n_experiments)
-        self._space = search_space(space)
+        self._space = search_space(space, sum_to_one)
         self._method, self._options = method, options
         self._finished: list[Observation] = []
         self._pending: dict[int, Config] = {}
