@@ -32,7 +32,7 @@ class Problem(Protocol):
 @cache
 def _bench() -> Any:
     """The module `problems` of the shared folder; None where the folder is absent."""
-    for folder in (os.environ.get("RETRAIN_BENCH"), ROOT.parent / "shared" / "bench"):
+    for folder in (os.environ.get("TUNING_PROBLEMS"), ROOT.parent / "shared" / "bench"):
         if folder and (Path(folder) / "problems.py").is_file():
             sys.path.append(str(folder))
             import problems  # type: ignore[import-not-found]
