@@ -51,7 +51,7 @@ REGION_FACTOR = 4
 """So many times longer must a row of the same error be where experiments succeeded after that error before.
 
 A region that crashes in a fifth of the space makes a row of 3 in every other run of 100 experiments, and one
-of 12 in one of ten million.
+of 12 in one of three million.
 """
 
 

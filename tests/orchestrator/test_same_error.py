@@ -108,7 +108,7 @@ def longest_rows(crashes: Sequence[bool]) -> tuple[int, int]:
 def test_a_region_of_a_fifth_hardly_ever_stops_a_run_of_a_hundred() -> None:
     """The error is new only in the first row, which is of 3 or more with a chance of 0.2**2 = 4 %.
 
-    Of 500 runs that stops 20, and more than 45 with a chance below 1e-6. One of 12 never comes (1e-7 each).
+    Of 500 runs that stops 20, and more than 45 with a chance below 1e-6. One of 12 never comes (3e-7 each).
     """
     rng = np.random.default_rng(0)
     rows = [longest_rows(list(rng.random(100) < 0.2)) for _ in range(500)]
