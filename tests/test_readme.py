@@ -86,6 +86,13 @@ def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(names["s"]) == 4
 
 
+def test_the_snippet_for_scikit_learn_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    block = next(block for block in INDENTED if "import RetrainSearchCV" in block)
+    code = "\n".join(line[4:] for line in block.splitlines()).replace("n_iter=20", "n_iter=2")
+    exec(code.replace("load_digits(", "load_digits(n_class=2, "))
+    assert capsys.readouterr().out.startswith("{'svc__C': ")
+
+
 def test_the_snippets_for_other_tools_run(monkeypatch: pytest.MonkeyPatch) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     names: dict[str, Any] = {"space": SearchSpace([FloatParam("lr", 0.0, 1.0)])}

@@ -4,13 +4,15 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import isfinite
 from numbers import Integral
 from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -23,7 +25,7 @@ from tuner.space import config_key
 
 __all__ = ["RetrainSearchCV"]
 
-_EVERY_FIT_FAILED = re.compile(r"All the \d+ fits failed")
+_EVERY_FIT_FAILED = re.compile(r"All the (\d+) fits failed")
 """How scikit-learn begins to say that no fit of a call succeeded: nothing special for a batch of one."""
 
 
@@ -187,12 +189,14 @@ class _Unscored:
 
     Attributes:
         failed: index among all candidates, parameters, and seconds per fit, in the order they were tried.
+        n_fits: how many fits that were.
         errors: what scikit-learn said of each call.
         formatted: what the last results were made of.
         warnings: what was warned of when they were made.
     """
 
     failed: list[tuple[int, Mapping[str, Any], float]] = field(default_factory=list)
+    n_fits: int = 0
     errors: list[ValueError] = field(default_factory=list)
     formatted: tuple[Any, ...] | None = None
     warnings: list[Any] = field(default_factory=list)
@@ -226,7 +230,9 @@ class _Rounds:
         self.n_candidates = 0
         self._search = search
         self._evaluate = evaluate
-        self._splits = _SameSplits(search._checked_cv_orig)
+        # Splits that were given as such are kept by scikit-learn.
+        given = isinstance(search.cv, Iterable) and not hasattr(search.cv, "split")
+        self._cv = None if given else _SameSplits(search.cv, classifier=is_classifier(search.estimator))
         self._results: dict[str, Any] | None = None
         self._context = callback_ctx and callback_ctx.subcontext(
             task_name="search",
@@ -237,29 +243,29 @@ class _Rounds:
     def run(self, batch: Sequence[_Candidate]) -> list[Observation]:
         """Evaluate a batch, and say what came out."""
         candidates = [params for _, params in batch]
-        n_before, n_fits = self.n_candidates, len(batch) * self._search.n_splits_
+        n_before = self.n_candidates
         self.n_candidates += len(batch)
         context = {}
         if self._context is not None:
             context["callback_ctx"] = _Numbered(self._context, n_before * self._search.n_splits_)
         started = perf_counter()
         try:
-            self._results = self._evaluate(candidates, cv=self._splits, **context)
+            self._results = self._evaluate(candidates, cv=self._cv, **context)
         except ValueError as error:
-            if self._search.error_score == "raise" or not _EVERY_FIT_FAILED.match(str(error).strip()):
+            said = _EVERY_FIT_FAILED.match(str(error).strip())
+            if said is None or self._search.error_score == "raise":
                 raise
-            seconds = (perf_counter() - started) / n_fits
             kept = self._search._unscored
+            kept.n_fits += int(said[1])
+            seconds = (perf_counter() - started) / int(said[1])
             kept.failed += [(n_before + i, params, seconds) for i, params in enumerate(candidates)]
             kept.errors.append(error)
-            return [_observation(config, [self._search.error_score]) for config, _ in batch]
+            return [_observation(config, self._search.error_score) for config, _ in batch]
         metric = self._metric(self._results)
         self._say(metric)
-        splits = [self._results[f"split{i}_test_{metric}"][n_before:] for i in range(self._search.n_splits_)]
-        return [
-            _observation(config, scores)
-            for (config, _), scores in zip(batch, zip(*splits, strict=True), strict=True)
-        ]
+        # All are scored on the same splits: how far those lie apart says nothing about which is better.
+        means = self._results[f"mean_test_{metric}"][n_before:]
+        return [_observation(config, mean) for (config, _), mean in zip(batch, means, strict=True)]
 
     def close(self) -> None:
         """Bring the results up to date, and warn of what failed.
@@ -269,8 +275,8 @@ class _Rounds:
         """
         search, kept = self._search, self._search._unscored
         if self._results is None:
-            text = f"All the {self.n_candidates * search.n_splits_} fits failed"
-            raise ValueError(_EVERY_FIT_FAILED.sub(text, str(kept.errors[0]), count=1)) from kept.errors[0]
+            said, error = f"All the {kept.n_fits} fits failed", kept.errors[0]
+            raise ValueError(_EVERY_FIT_FAILED.sub(said, str(error), count=1)) from error
         if kept.failed:
             self._results.update(search._format_results(*(kept.formatted or ())))
             details = str(kept.errors[0]).partition("Below are more details")[2]
@@ -300,13 +306,13 @@ class _Rounds:
 class _SameSplits:
     """A splitter that splits once, so that all batches are scored on the same splits."""
 
-    def __init__(self, cv: Any) -> None:
-        self._cv = cv
+    def __init__(self, cv: Any, *, classifier: bool) -> None:
+        self._cv, self._classifier = cv, classifier
         self._splits: list[Any] | None = None
 
     def split(self, X: Any, y: Any = None, **params: Any) -> list[Any]:  # noqa: N803 - scikit-learn's name
         if self._splits is None:
-            self._splits = list(self._cv.split(X, y, **params))
+            self._splits = list(check_cv(self._cv, y, classifier=self._classifier).split(X, y, **params))
         return self._splits
 
 
@@ -320,10 +326,6 @@ class _Numbered:
         return self._context.subcontext(task_id=self._first + task_id, **more)
 
 
-def _observation(config: Params, scores: Sequence[float]) -> Observation:
-    """The mean of the splits' scores with its standard error; a failure where it is not finite."""
-    mean = float(np.mean(scores))
-    if not isfinite(mean):
-        return Observation(config, None)
-    error = float(np.std(scores, ddof=1)) / sqrt(len(scores)) if len(scores) > 1 else None
-    return Observation(config, mean, error)
+def _observation(config: Params, score: float) -> Observation:
+    """What a generator learns of a score; one that is not finite is a failure."""
+    return Observation(config, float(score) if isfinite(score) else None)

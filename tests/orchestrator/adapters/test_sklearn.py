@@ -136,7 +136,7 @@ def test_its_candidates_are_those_of_the_generator_told_of_each() -> None:
     for height in heights(fitted):
         (suggested,) = generator.ask()
         assert suggested.params["height"] == height
-        generator.tell([Observation(suggested.params, Hill(height).score(X), 0.0)])
+        generator.tell([Observation(suggested.params, Hill(height).score(X))])
 
 
 def test_a_batch_is_asked_for_at_once() -> None:
