@@ -52,7 +52,7 @@ def _code_version() -> str:
     return digest.hexdigest()[:12]
 
 
-_OURS = Method("benchmarks.peers.ours:Ours", package="tuner")
+_OURS = Method("benchmarks.peers.ours:Ours", package="tuner", revision=2)
 
 
 def _optuna(sampler: str, **settings: Any) -> Method:

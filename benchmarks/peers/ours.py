@@ -47,14 +47,14 @@ class Ours(Peer):
         self._method, self._options = method, options
         self._finished: list[Observation] = []
         self._pending: dict[int, Config] = {}
-        self._n_asked = self._n_told = 0
+        self._n_asked = 0
 
     def ask(self, n: int) -> list[Config]:
         generator = make_generator(
             self._method,
             self._space,
             seed=self.seed,
-            n_asked=self._n_told + len(self._pending),
+            n_asked=self._n_asked,
             **self._options,
         )
         generator.tell(self._finished, list(self._pending.values()))
@@ -66,7 +66,8 @@ class Ours(Peer):
 
     def tell(self, results: Sequence[Told]) -> None:
         for each in results:
-            if each.number is not None:
+            # What was asked and not told stays pending, as the contract of generators has it: it is not asked
+            # again where the nearest measured configuration was told in its stead.
+            if each.number is not None and self._pending[each.number] == each.config:
                 del self._pending[each.number]
             self._finished.append(Observation(each.config, each.loss))
-            self._n_told += 1
