@@ -49,9 +49,9 @@ def parsed(argv: list[str] | None) -> argparse.Namespace:
     add("--methods", help=f"comma-separated: {', '.join(METHODS)}; ours:NAME is another method of ours")
     add("--problems", help="comma-separated names, with wildcards")
     add("--aside", action="store_true", help="the problems kept aside instead of the default ones")
-    add("--seeds", default="0,1,2", help="comma-separated")
+    add("--seeds", type=_numbers, default="0,1,2", help="comma-separated")
     add("--n", type=int, help="experiments per run")
-    add("--batch", default="1", help="comma-separated sizes of batches")
+    add("--batch", type=_numbers, default="1", help="comma-separated sizes of batches")
     add("--scale", type=int, help="random configurations that set the scale where none is known")
     add("--jobs", type=int, default=1, help="runs at a time")
     add("--out", type=Path, help="keep results in this file, and measure only what is missing there")
@@ -59,15 +59,34 @@ def parsed(argv: list[str] | None) -> argparse.Namespace:
     add("--plot", type=Path, help="draw regret against experiments: .png or .svg")
     add("--environments", type=Path, default=Path("environments"), help="folder of the peers' environments")
     add("--install", type=Path, metavar="FOLDER", help="make the peers' environments there, and stop")
-    return parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    if unknown := [name for name in given.sections if name not in SECTIONS]:
+        parser.error(f"there is no section {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
+    if given.report and given.out is None:
+        parser.error("--report prints what a file holds: name it with --out")
+    try:
+        given.problems_selected = selected(given.problems, given.aside)
+        for name in _listed(given.methods or ""):
+            method_named(name)
+    except LookupError as error:
+        parser.error(str(error))
+    return given
+
+
+def _listed(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in _listed(text)]
 
 
 def options_of(given: argparse.Namespace) -> Options:
     return Options(
-        methods=given.methods.split(",") if given.methods else None,
-        problems=selected(given.problems, given.aside),
-        seeds=[int(seed) for seed in given.seeds.split(",")],
-        batches=[int(batch) for batch in given.batch.split(",")],
+        methods=_listed(given.methods) if given.methods else None,
+        problems=given.problems_selected,
+        seeds=given.seeds,
+        batches=given.batch,
         named=given.problems is not None,
         n=given.n,
         scale=given.scale,
@@ -83,8 +102,6 @@ def main(argv: list[str] | None = None) -> int:
 
         return install(given.install)
     options = options_of(given)
-    for name in options.methods or ():
-        method_named(name)
     results = Results(given.out)
     status = 0
     for name in given.sections:

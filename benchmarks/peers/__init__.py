@@ -82,11 +82,13 @@ def method_named(name: str) -> Method:
     The last is ours without one of the ingredients in `ablated.py`.
 
     Raises:
-        KeyError: there is no such method.
+        LookupError: there is no such method.
     """
     if name.startswith("ours:"):
         return replace(_OURS, settings={"method": name.removeprefix("ours:")})
     if name.startswith("without:"):
         adapter = "benchmarks.peers.ablated:Ablated"
         return replace(_OURS, adapter=adapter, settings={"without": name.removeprefix("without:")})
+    if name not in METHODS:
+        raise LookupError(f"There is no method {name!r}. There are: {', '.join(METHODS)}.")
     return METHODS[name]
