@@ -9,15 +9,12 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from tests.tuner.spaces import is_valid, search_spaces, seeds
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement, log_h
 from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
 from tuner.generators.bayesian.posterior import JITTER, Posterior
-from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.targets import noises_of, scaled
 from tuner.generators.history import Result
-from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
 
 
 def some_points(n: int, d: int, seed: int = 0) -> Array:
@@ -273,63 +270,6 @@ def test_any_losses_give_finite_targets_in_their_order(losses: list[float | None
     ]
     assert (np.diff(ordered) >= -1e-12).all()
     assert all(y[i] == max(ordered) for i, loss in enumerate(losses) if loss is None)
-
-
-# ---- many at once
-
-
-@settings(max_examples=60, deadline=None)
-@given(space=search_spaces(), seed=seeds)
-def test_rows_stand_for_valid_configurations(space: SearchSpace, seed: int) -> None:
-    if all(param.n_values == 1 for param in space.params.values()):
-        return
-    rng, made = np.random.default_rng(seed), Rows(space)
-    drawn = made.draws(10, rng)
-    rows = np.vstack([drawn, made.variations(drawn[:3], 10, 0.5, rng)])
-    configs = [made.config(row) for row in rows]
-    assert all(is_valid(space, config) for config in configs)
-    # Members of a sum share one number of decimals, and equal ones of an order are set a thousandth apart.
-    np.testing.assert_allclose(made.encode(rows), space.encode(configs), atol=2e-3)
-    np.testing.assert_allclose(made.rows(configs), rows, atol=2e-3)
-
-
-def test_rows_are_drawn_as_configurations_are() -> None:
-    space = SearchSpace(
-        [IntParam("n", 1, 4), IntParam("m", 1, 100, log=True), CategoricalParam("kind", ["a", "b", "c"])]
-    )
-    rng = np.random.default_rng(0)
-    made = Rows(space)
-    ours = [made.config(row) for row in made.draws(4000, rng)]
-    theirs = [space.sample(rng) for _ in range(4000)]
-    for name, value in [("n", 1), ("n", 4), ("m", 1), ("m", 2), ("kind", "c")]:
-        shares = [sum(config[name] == value for config in configs) / 4000 for configs in (ours, theirs)]
-        assert shares[0] == pytest.approx(shares[1], abs=0.04)  # five standard errors
-
-
-def test_steps_move_by_one_value_at_least() -> None:
-    space = SearchSpace([IntParam("n", 1, 3), FloatParam("x", 0.0, 1.0, step=1.0), IntParam("one", 5, 5)])
-    made = Rows(space)
-    parent = made.rows([{"n": 2, "x": 0.0, "one": 5}])
-    found = [made.config(row) for row in made.variations(parent, 200, 0.01, np.random.default_rng(0))]
-    assert {one["n"] for one in found} == {1, 2, 3}
-    assert {one["x"] for one in found} == {0.0, 1.0}
-    assert all((one["n"], one["x"]) != (2, 0.0) for one in found)
-
-
-def test_what_a_move_makes_active_is_drawn() -> None:
-    space = SearchSpace(
-        [
-            CategoricalParam("booster", ["tree", "dart"]),
-            FloatParam("drop", 0.0, 1.0, when={"booster": ["dart"]}),
-        ]
-    )
-    made = Rows(space)
-    parent = made.rows([{"booster": "tree"}])
-    found = [made.config(row) for row in made.variations(parent, 300, 1.0, np.random.default_rng(0))]
-    drops = [float(str(one["drop"])) for one in found if "drop" in one]
-    assert len(set(drops)) > 50
-    assert max(drops) > 0.9
-    assert min(drops) < 0.1
 
 
 def test_a_noisy_observation_moves_the_mean_less_than_an_exact_one() -> None:

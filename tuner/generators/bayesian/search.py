@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tuner.experiment import Params
+from tuner.generators.bayesian.climbing import climbed
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
 from tuner.space import SearchSpace
@@ -25,7 +26,7 @@ def best_first(
     """Yield valid configurations with their scores, the most promising of those looked at first.
 
     The first are drawn from the whole space and around `parents` (best first). Each further round looks
-    around the leaders, ever closer.
+    around the leaders, ever closer; from the best of all, the score is climbed.
     """
     rows = np.vstack(
         [made.draws(_N_DRAWS, rng), made.variations(made.rows(parents), _N_VARIATIONS, 1.0, rng)]
@@ -34,6 +35,9 @@ def best_first(
     for reach in _REACHES:
         near = made.variations(rows[_order(scores)[:_N_LEADERS]], _N_REFINED, reach, rng)
         rows, scores = np.vstack([rows, near]), np.concatenate([scores, score(made.encode(near))])
+    best = rows[_order(scores)[0]]
+    top = climbed(best, made.room(best), lambda some: score(made.encode(some)))[None, :]
+    rows, scores = np.vstack([rows, top]), np.concatenate([scores, score(made.encode(top))])
     for index in _order(scores):
         yield made.config(rows[index]), float(scores[index])
 
