@@ -6,14 +6,16 @@ from statistics import median
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from tests.contracts.generator_contract import MIXED, SMALL, GeneratorContract, keys
 from tests.tuner.generators.recommender import RECOMMENDER
+from tests.tuner.spaces import search_spaces, seeds
 from tuner.experiment import Observation, Params
 from tuner.generators import make_generator
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.surrogate import Array
-from tuner.space import FloatParam, IntParam, SearchSpace
+from tuner.space import CategoricalParam, FloatParam, Forbid, IntParam, SearchSpace, Sum, config_key
 
 PLANE = SearchSpace([FloatParam("a", -5.0, 10.0), FloatParam("b", 0.0, 15.0)])
 CUBE = SearchSpace([FloatParam(f"x{i}", 0.0, 1.0) for i in range(5)])
@@ -100,6 +102,64 @@ def test_weights_that_sum_to_one_are_tuned() -> None:
 
     # Random search over 20 seeds: median 0.03, least 0.009.
     assert best(search("bayesian", RECOMMENDER, miss, 0, 35, batch=5)) < 0.01
+
+
+def test_weights_of_which_some_are_nothing_are_found_to_a_hundredth() -> None:
+    wanted = [0.0, 0.45, 0.0, 0.2, 0.35]
+    names = [f"w{i}" for i in range(5)]
+    space = SearchSpace([FloatParam(name, 0.0, 1.0) for name in names], [Sum(names, 1.0)])
+
+    def miss(params: Params) -> float:
+        return sum((number(params, name) - share) ** 2 for name, share in zip(names, wanted, strict=True))
+
+    # The nearest of 30 random draws is 0.21 away in the median of 4,000 searches, 0.03 in the best of them.
+    assert best(search("bayesian", space, miss, 0, 30)) < 0.01**2
+
+
+# ---- finite and tied spaces
+
+
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_a_small_space_is_tried_to_the_last_configuration(n: int) -> None:
+    space = SearchSpace([IntParam("n", 1, n)])
+    generator = make_generator("bayesian", space, seed=0)
+    found: list[int] = []
+    while suggestions := generator.ask(4):
+        found += [int(str(one.params["n"])) for one in suggestions]
+        generator.tell([Observation(one.params, abs(int(str(one.params["n"])) - 3)) for one in suggestions])
+    assert sorted(found) == list(range(1, n + 1))
+
+
+def test_the_last_configurations_of_a_larger_tied_space_are_found() -> None:
+    names = [f"w{i}" for i in range(5)]
+    space = SearchSpace(
+        [*(FloatParam(name, 0.0, 1.0, step=0.125) for name in names), CategoricalParam("kind", ["a", "b"])],
+        [Sum(names, 1.0), Forbid({"kind": "b", "w0": [0.0, 0.125]})],
+    )
+    every = list(space.enumerate())
+    assert len(every) > 500  # more than are looked at one by one
+    left = {config_key(params) for params in every[::80]}
+    generator = make_generator("bayesian", space, seed=0)
+    generator.tell(
+        Observation(params, number(params, "w1")) for params in every if config_key(params) not in left
+    )
+    assert set(keys(generator.ask(20))) == left
+
+
+@settings(max_examples=10, deadline=None)
+@given(space=search_spaces(), seed=seeds)
+def test_it_never_starves_and_always_says_the_same(space: SearchSpace, seed: int) -> None:
+    drawn = make_generator("random", space, seed=seed).ask(7)
+    told = [Observation(one.params, None if i == 3 else float(i % 5)) for i, one in enumerate(drawn)]
+    twice = []
+    for _ in range(2):
+        generator = make_generator("bayesian", space, seed=seed, n_asked=len(told))
+        generator.tell(told)
+        twice.append([dict(one.params) for one in generator.ask(3)])
+    assert twice[0] == twice[1]
+    other = make_generator("random", space, seed=seed, n_asked=len(told))
+    other.tell(told)
+    assert len(twice[0]) == len(other.ask(3))
 
 
 # ---- failures

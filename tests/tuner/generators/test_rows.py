@@ -92,7 +92,8 @@ def test_climbing_leads_to_valid_configurations(space: SearchSpace, seed: int) -
     rng, made = np.random.default_rng(seed), Rows(space)
     slope = rng.standard_normal(len(space))
     for row in made.draws(3, rng):
-        top = climbed(row, made.room(row), lambda rows: rows @ slope)
+        sums = made.sums(row)
+        top = climbed(row, sums, lambda rows: rows @ slope) if len(sums) else row
         assert top @ slope >= row @ slope - 1e-6
         config = made.config(top)
         assert is_valid(space, config)
@@ -180,25 +181,31 @@ def test_climbing_finds_the_top_on_a_simplex(wanted: tuple[float, ...]) -> None:
         return np.asarray(-((rows - wanted) ** 2 * [1.0, 2.0, 4.0, 8.0]).sum(axis=1))
 
     start = np.array([0.4, 0.3, 0.2, 0.1])
-    np.testing.assert_allclose(climbed(start, made.room(start), score), wanted, atol=0.005)
+    np.testing.assert_allclose(climbed(start, made.sums(start), score), wanted, atol=0.005)
 
 
-def test_climbing_moves_what_is_active_and_continuous_only() -> None:
+def test_climbing_moves_along_sums_that_are_active_and_continuous_only() -> None:
+    names = ["v0", "v1", "w0", "w1", "n0", "n1"]
+    when = {"kind": ["a"]}
     space = SearchSpace(
         [
             CategoricalParam("kind", ["a", "b"]),
-            FloatParam("x", 0.0, 1.0, when={"kind": ["a"]}),
-            FloatParam("y", 0.1, 10.0, log=True),
-            IntParam("n", 0, 9),
-            FloatParam("low", 0.0, 1.0),
-            FloatParam("high", 0.0, 1.0),
+            FloatParam("v0", 0.0, 1.0, when=when),
+            FloatParam("v1", 0.0, 1.0, when=when),
+            FloatParam("w0", 0.0, 1.0),
+            FloatParam("w1", 0.0, 3.0),
+            IntParam("n0", 0, 2),
+            IntParam("n1", 0, 2),
+            FloatParam("x", 0.0, 1.0),
         ],
-        [Increasing(["low", "high"])],
+        [Sum(names[:2], 1.0), Sum(names[2:4], 2.0), Sum(names[4:], 2)],
     )
     made = Rows(space)
-    (row,) = made.rows([{"kind": "b", "y": 1.0, "n": 3, "low": 0.2, "high": 0.6}])
-    top = climbed(row, made.room(row), lambda rows: rows.sum(axis=1))
-    assert made.config(top) == {"kind": "b", "y": 10.0, "n": 3, "low": 0.4, "high": 1.0}
+    config = {"kind": "b", "w0": 0.5, "w1": 1.5, "n0": 1, "n1": 1, "x": 0.5}
+    (row,) = made.rows([config])
+    top = climbed(row, made.sums(row), lambda rows: rows.sum(axis=1))
+    # A place of w0 is worth three of w1.
+    assert made.config(top) == {**config, "w0": 1.0, "w1": 1.0}
 
 
 def test_what_a_sum_leaves_of_the_range_is_known() -> None:

@@ -1,59 +1,44 @@
-"""The last bit uphill: a local ascent of the score over all that is continuous, along sums, within bounds."""
+"""The last bit uphill: a local ascent of the score along sums, whose members random moves rarely get all right.
+
+Only there: everywhere else, an ascent to the very top of the acquisition function leads to the borders of
+what hardly matters, and finds less.
+"""
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from tuner.generators.bayesian.surrogate import Array
 
-__all__ = ["Room", "climbed"]
+__all__ = ["climbed"]
 
 _STEP = 1e-6
 _N_STEPS = 25
 _LEAST_GAIN = 1e-5
 
 
-@dataclass(frozen=True)
-class Room:
-    """How far the numbers of one row may move by themselves.
-
-    Attributes:
-        places: (k,), which they are.
-        lows, highs: (k,), their bounds.
-        sums: (c, k), each row times the numbers must stay what it is.
-    """
-
-    places: "np.ndarray"
-    lows: Array
-    highs: Array
-    sums: Array
-
-
-def climbed(row: Array, room: Room, score: Callable[[Array], Array]) -> Array:
+def climbed(row: Array, sums: Array, score: Callable[[Array], Array]) -> Array:
     """The row, (n_params,), moved uphill by sequential least squares programming (Kraft 1988).
 
     Args:
         row: where to start.
-        room: what may move.
+        sums: (c, n_params), each times the row stays what it is. Only what counts in one of them moves.
         score: takes rows, (m, n_params), and gives each a number, (m,); differentiable. Gradients are
             differences between neighbours, which are judged all at once.
     """
+    places = np.flatnonzero(sums.any(axis=0))
+    start, sums = row[places], sums[:, places]
+    total = sums @ start
 
     def descent(x: Array) -> tuple[float, Array]:
         rows = np.tile(row, (len(x) + 1, 1))
-        rows[:, room.places] = x
-        rows[np.arange(len(x)) + 1, room.places] += _STEP
+        rows[:, places] = x
+        rows[np.arange(len(x)) + 1, places] += _STEP
         scores = score(rows)
         return -float(scores[0]), -(scores[1:] - scores[0]) / _STEP
 
-    if not len(room.places):
-        return row
-    start = row[room.places]
-    total = room.sums @ start
-    keep = {"type": "eq", "fun": lambda x: room.sums @ x - total, "jac": lambda _: room.sums}
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", RuntimeWarning
@@ -63,11 +48,11 @@ def climbed(row: Array, room: Room, score: Callable[[Array], Array]) -> Array:
             start,
             jac=True,
             method="SLSQP",
-            bounds=list(zip(room.lows, room.highs, strict=True)),
-            constraints=[keep] if len(room.sums) else [],
+            bounds=[(0.0, 1.0)] * len(places),
+            constraints=[{"type": "eq", "fun": lambda x: sums @ x - total, "jac": lambda _: sums}],
             options={"maxiter": _N_STEPS, "ftol": _LEAST_GAIN},
         )
     there = row.copy()
     if np.isfinite(found.x).all():
-        there[room.places] = found.x.clip(room.lows, room.highs)
+        there[places] = found.x.clip(0.0, 1.0)
     return there

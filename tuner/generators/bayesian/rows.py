@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 
 from tuner.experiment import Params, Value
-from tuner.generators.bayesian.climbing import Room
 from tuner.generators.bayesian.columns import SAME, config_value, drawn, moved, row_value
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.ties import Tie, tie_of
@@ -124,16 +123,13 @@ class Rows:
             {param.name: config_value(param, row[j]) for j, param in enumerate(self._params) if active[j]}
         )
 
-    def room(self, row: Array) -> Room:
-        """How far the continuous numbers of this row may move while everything else stays as it is."""
-        free = self._active(row[None, :])[0] & [param.n_values is None for param in self._params]
-        bounds, sums = np.tile([[0.0], [1.0]], len(row)), np.zeros((len(self._ties), len(row)))
-        for (tie, members), share in zip(self._ties, sums, strict=True):
-            bounds[:, members] = tie.bounds(row[members])
-            free[members] &= bounds[0, members] < bounds[1, members]
-            share[members] = tie.shares * free[members]
-        places = np.flatnonzero(free)
-        return Room(places, bounds[0, places], bounds[1, places], sums[sums.any(axis=1)][:, places])
+    def sums(self, row: Array) -> Array:
+        """(c, n_params): what the members of each sum count in it, where they are active and continuous."""
+        active = self._active(row[None, :])[0]
+        sums = np.zeros((len(self._ties), len(row)))
+        for (tie, members), shares in zip(self._ties, sums, strict=True):
+            shares[members] = tie.shares * active[members]
+        return np.asarray(sums[np.count_nonzero(sums, axis=1) > 1])
 
     @cached_property
     def spreads(self) -> Array:

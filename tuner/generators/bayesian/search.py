@@ -26,7 +26,7 @@ def best_first(
     """Yield valid configurations with their scores, the most promising of those looked at first.
 
     The first are drawn from the whole space and around `parents` (best first). Each further round looks
-    around the leaders, ever closer; from the best of all, the score is climbed.
+    around the leaders, ever closer. From the best of all, the score is climbed along its sums.
     """
     rows = np.vstack(
         [made.draws(_N_DRAWS, rng), made.variations(made.rows(parents), _N_VARIATIONS, 1.0, rng)]
@@ -36,8 +36,9 @@ def best_first(
         near = made.variations(rows[_order(scores)[:_N_LEADERS]], _N_REFINED, reach, rng)
         rows, scores = np.vstack([rows, near]), np.concatenate([scores, score(made.encode(near))])
     best = rows[_order(scores)[0]]
-    top = climbed(best, made.room(best), lambda some: score(made.encode(some)))[None, :]
-    rows, scores = np.vstack([rows, top]), np.concatenate([scores, score(made.encode(top))])
+    if len(sums := made.sums(best)):
+        top = climbed(best, sums, lambda some: score(made.encode(some)))[None, :]
+        rows, scores = np.vstack([rows, top]), np.concatenate([scores, score(made.encode(top))])
     for index in _order(scores):
         yield made.config(rows[index]), float(scores[index])
 

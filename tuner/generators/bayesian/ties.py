@@ -50,13 +50,9 @@ class Tie(ABC):
         Rows without a move stay.
         """
 
-    @abstractmethod
-    def bounds(self, at: Array) -> Array:
-        """Between which places, (2, members), continuous members may move from `at`, (members,)."""
-
     @property
     def shares(self) -> Array:
-        """(members,): what must not change is the sum of these times the places; all 0 if nothing must."""
+        """(members,): what a place counts in the sum, of those that can be shifted freely along it; else 0."""
         return np.zeros(len(self.params))
 
     def _places(self, values: Array) -> Array:
@@ -99,13 +95,10 @@ class _SumTie(Tie):
         found = sqrt(12) * self.pool.std(axis=0)
         return np.where(found > _SLACK, found, 1.0)
 
-    def bounds(self, at: Array) -> Array:
-        held = [param.log for param in self.params]  # places on a log scale do not add up
-        return np.where(held, at, [np.zeros_like(at), np.ones_like(at)])
-
     @property
     def shares(self) -> Array:
-        return np.where([param.log for param in self.params], 0.0, self._highs - self._lows)
+        straight = [param.n_values is None and not param.log for param in self.params]
+        return np.where(straight, self._highs - self._lows, 0.0)
 
     @cached_property
     def _lows(self) -> Array:
@@ -158,14 +151,6 @@ class _OrderTie(Tie):
                 places[:, i] = np.maximum(places[:, i], _above(param, values))
             values = on_scale(param, places[:, i])
         return places
-
-    def bounds(self, at: Array) -> Array:
-        """Half way to the neighbours."""
-        values = self._values(at[None, :])[0]
-        middles = (values[1:] + values[:-1]) / 2
-        ends = np.array([np.append(-np.inf, middles), np.append(middles, np.inf)])
-        places = self._places(ends.clip([p.low for p in self.params], [p.high for p in self.params]))
-        return np.array([np.minimum(places[0], at), np.maximum(places[1], at)])
 
 
 def tie_of(group: Group, rng: np.random.Generator) -> Tie:
