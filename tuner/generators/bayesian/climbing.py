@@ -1,7 +1,7 @@
-"""The last bit uphill: a local ascent of the score along sums, whose members random moves rarely get all right.
+"""The last bit uphill: a local ascent along sums, whose members random moves rarely get right all at once.
 
-Only there: everywhere else, an ascent to the very top of the acquisition function leads to the borders of
-what hardly matters, and finds less.
+Only there, and not far: an ascent to the very top of the acquisition function sends what hardly matters to
+its bounds, and less is found.
 """
 
 import warnings
@@ -19,18 +19,20 @@ _N_STEPS = 25
 _LEAST_GAIN = 1e-5
 
 
-def climbed(row: Array, sums: Array, score: Callable[[Array], Array]) -> Array:
+def climbed(row: Array, sums: Array, reach: Array, score: Callable[[Array], Array]) -> Array:
     """The row, (n_params,), moved uphill by sequential least squares programming (Kraft 1988).
 
     Args:
         row: where to start.
         sums: (c, n_params), each times the row stays what it is. Only what counts in one of them moves.
+        reach: (n_params,), how far each place may move.
         score: takes rows, (m, n_params), and gives each a number, (m,); differentiable. Gradients are
             differences between neighbours, which are judged all at once.
     """
     places = np.flatnonzero(sums.any(axis=0))
     start, sums = row[places], sums[:, places]
     total = sums @ start
+    lows, highs = (start - reach[places]).clip(0.0), (start + reach[places]).clip(max=1.0)
 
     def descent(x: Array) -> tuple[float, Array]:
         rows = np.tile(row, (len(x) + 1, 1))
@@ -48,11 +50,11 @@ def climbed(row: Array, sums: Array, score: Callable[[Array], Array]) -> Array:
             start,
             jac=True,
             method="SLSQP",
-            bounds=[(0.0, 1.0)] * len(places),
+            bounds=list(zip(lows, highs, strict=True)),
             constraints=[{"type": "eq", "fun": lambda x: sums @ x - total, "jac": lambda _: sums}],
             options={"maxiter": _N_STEPS, "ftol": _LEAST_GAIN},
         )
     there = row.copy()
     if np.isfinite(found.x).all():
-        there[places] = found.x.clip(0.0, 1.0)
+        there[places] = found.x.clip(lows, highs)
     return there

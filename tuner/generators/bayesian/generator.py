@@ -182,7 +182,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         """
         counts = [param.n_dims for param in self.space.params.values()]
         categories = np.array([1.0 if n == 1 else sqrt(0.5) for n in counts for _ in range(n)])
-        return categories / self._rows.spreads
+        return np.asarray(categories / self._rows.spreads[self._owners])
 
     @cached_property
     def _listed(self) -> list[Params] | None:

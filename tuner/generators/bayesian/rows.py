@@ -133,11 +133,10 @@ class Rows:
 
     @cached_property
     def spreads(self) -> Array:
-        """(n_dims,): the share of its range that each column of the encoding is spread over."""
-        spreads = np.ones(self._space.n_dims)
+        """(n_params,): the share of its range that each parameter is spread over; see `Tie.spread`."""
+        spreads = np.ones(len(self._params))
         for tie, members in self._ties:
-            columns = list(self._space.columns.values())
-            spreads[[columns[j].start for j in members]] = tie.spread
+            spreads[members] = tie.spread
         return spreads
 
     @cached_property

@@ -52,7 +52,7 @@ class Tie(ABC):
 
     @property
     def shares(self) -> Array:
-        """(members,): what a place counts in the sum, of those that can be shifted freely along it; else 0."""
+        """(members,): what a place counts in the sum where it can be shifted freely along it; else 0."""
         return np.zeros(len(self.params))
 
     def _places(self, values: Array) -> Array:
