@@ -233,12 +233,16 @@ def print_tables(
     rows = []
     for arm in arms:
         means = [regrets[arm][:, :, at - 1].mean() for at in points]
-        against = "optuna cold" if arm in PEERS else "cold"
-        ratio = regrets[arm][..., points[-1] - 1].mean() / regrets[against][..., points[-1] - 1].mean()
+        cold = regrets["optuna cold" if arm in PEERS else "cold"][:, :, points[-1] - 1]
+        more = regrets[arm][:, :, points[-1] - 1] - cold
+        error = more.std(ddof=1) / more.size**0.5
         seconds = np.mean([done[name, arm, seed][1] for name in names for seed in range(n_seeds)])
-        rows.append((arm, *means, ratio, seconds))
-    print(f"{len(names)} problems, {n_seeds} seeds: mean regret, and the last one's share of the cold one's")
-    headers = ["", *(f"at {at}" for at in points), "of cold", "seconds"]
+        rows.append((arm, *means, means[-1] / cold.mean(), f"{more.mean():+.3f} ± {error:.3f}", seconds))
+    print(
+        f"{len(names)} problems, {n_seeds} seeds: mean regret; at {points[-1]}, its share of the cold one's"
+    )
+    print("and how much more it is, with the standard error over the pairs of problem and seed")
+    headers = ["", *(f"at {at}" for at in points), "of cold", "more", "seconds"]
     print(tabulate(rows, headers=headers, floatfmt=".3f"))
     print(f"\nby scenario, at {points[-1]}")
     scenarios = list(dict.fromkeys(name.split(":")[1] for name in names))
