@@ -19,8 +19,8 @@ _REACHES = (1.0, 0.5, 0.25, 0.1)
 _N_DRAWS, _N_VARIATIONS, _N_REFINED, _N_LEADERS = 600, 300, 150, 8
 _DIGITS = 9
 
-_CLIMB = 0.3
-"""How far the climb may go, in shares of what the members of a sum are spread over."""
+_CLIMB = 0.1
+"""How far the climb may go beside free parameters, in shares of what the members are spread over."""
 
 
 def best_first(
@@ -40,7 +40,8 @@ def best_first(
         rows, scores = np.vstack([rows, near]), np.concatenate([scores, score(made.encode(near))])
     best = rows[_order(scores)[0]]
     if len(sums := made.sums(best)):
-        top = climbed(best, sums, _CLIMB * made.spreads, lambda some: score(made.encode(some)))[None, :]
+        share = np.inf if sums.any(axis=0).all() else _CLIMB
+        top = climbed(best, sums, share * made.spreads, lambda some: score(made.encode(some)))[None, :]
         rows, scores = np.vstack([rows, top]), np.concatenate([scores, score(made.encode(top))])
     for index in _order(scores):
         yield made.config(rows[index]), float(scores[index])
