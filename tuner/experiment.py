@@ -231,6 +231,7 @@ class Experiment:
         public_id: readable and unique, `<method>_<YYYYMMDD>_<HHMMSS>_<NNN>`.
         attempt: number of times it was claimed; the fence of every later write.
         failures, deaths, interruptions: attempts that ended by the user's error, by a dead worker, by us.
+        feasible: False where its metrics do not keep the limits of the study.
     """
 
     id: int
@@ -260,6 +261,7 @@ class Experiment:
     started_at: float | None = None
     finished_at: float | None = None
     duration_s: float | None = None
+    feasible: bool = True
 
     def observation(self) -> Observation:
         """What a generator learns from this finished experiment."""

@@ -135,8 +135,20 @@ class RegistryReader(ABC):
     ) -> list[Experiment]:
         """The `n` best COMPLETE experiments, all of one provenance (default: the latest), best first.
 
-        Of one method, where that is given. Ties go to the older one. Empty when there is none.
+        Best in the study's metric; one that does not keep the study's limits is never among them. Of one
+        method, where that is given. Ties go to the older one. Empty when there is none.
         """
+
+    @abstractmethod
+    def front(self, study: Study, provenance: Provenance | None = None) -> list[Experiment]:
+        """The Pareto front of the study's objectives, by its metric, best first; as `best` otherwise.
+
+        Of experiments that are equal in every objective, the oldest. With one objective: the best.
+        """
+
+    @abstractmethod
+    def n_infeasible(self, study: Study, provenance: Provenance | None = None) -> int:
+        """How many COMPLETE experiments of one provenance (default: the latest) break the study's limits."""
 
     @abstractmethod
     def find_scored(

@@ -35,11 +35,12 @@ from tuner.experiment import (
     State,
     Study,
 )
+from tuner.goals import Goals
 from tuner.registry import codec, queries
 from tuner.registry.base import Claim, Limits, Recovered
 from tuner.registry.locks import lock_experiments, lock_out_writers
 from tuner.registry.owners import Owner, read_owners
-from tuner.registry.schema import attempts, experiments, measurements, owners, provenances
+from tuner.registry.schema import attempts, experiments, measurements, owners, provenances, studies
 from tuner.registry.sql import LAST_CHARACTER, reading
 
 __all__ = ["TAKE", "claim", "finish", "measure", "recover", "release"]
@@ -102,6 +103,7 @@ _MEASURE = text(
     " VALUES (:experiment_id, :metric, :step, :value)"
     " ON CONFLICT (experiment_id, metric, step) DO UPDATE SET value = excluded.value"
 )
+_GOALS = select(studies.c.goals).where(studies.c.id == bindparam("of_study"))
 _NEWEST_TURN = select(func.max(provenances.c.turn)).where(provenances.c.study_id == bindparam("of_study"))
 _FIND_PROVENANCE = select(provenances.c.id, provenances.c.turn).where(
     provenances.c.study_id == bindparam("of_study"),
@@ -150,6 +152,7 @@ def finish(
 ) -> list[Experiment | ClaimLostError]:
     """See `Registry.finish`. The `provenance` is needed as soon as there is an Evaluation."""
     scored_on = _current_provenances(connection, results, provenance)
+    goals = _goals(connection, results)
     lock_experiments(connection, [held.experiment.id for held, _ in results])
     lost: dict[int, ClaimLostError] = {}
     for place, (held, result) in enumerate(results):
@@ -162,7 +165,7 @@ def finish(
                 _check_held(connection, held)  # before a provenance is written for it
                 assert provenance is not None
                 scored_on[study_id] = _provenance(connection, study_id, provenance)
-            _complete(connection, held, result, scored_on[study_id], now)
+            _complete(connection, held, result, scored_on[study_id], goals[study_id], now)
         except ClaimLostError as error:
             lost[place] = error
     written = [held.experiment.id for place, (held, _) in enumerate(results) if place not in lost]
@@ -171,7 +174,12 @@ def finish(
 
 
 def _complete(
-    connection: Connection, held: Claim, evaluation: Evaluation, provenance_id: int, now: float
+    connection: Connection,
+    held: Claim,
+    evaluation: Evaluation,
+    provenance_id: int,
+    goals: Goals,
+    now: float,
 ) -> None:
     try:
         values = _scores(evaluation)
@@ -185,6 +193,7 @@ def _complete(
         "traceback": None,
         "finished_at": now,
         "duration_s": evaluation.duration_s,
+        "feasible": int(goals.kept(evaluation.metrics)),
     }
     _end(connection, held, values, ending="complete", message=None, now=now)
     _store_measurements(connection, held, evaluation.measurements)
@@ -378,6 +387,12 @@ def _step(measurement: Measurement) -> int:
     if measurement.step < 0:
         raise UsageError(f"`step >= 0` must hold for a Measurement, but got {measurement.step}.")
     return int(measurement.step)
+
+
+def _goals(connection: Connection, results: Sequence[tuple[Claim, Evaluation | Failure]]) -> dict[int, Goals]:
+    """What each study with a result wants besides its metric."""
+    ids = {held.experiment.study_id for held, result in results if isinstance(result, Evaluation)}
+    return {id_: codec.to_goals(connection.execute(_GOALS, {"of_study": id_}).scalar_one()) for id_ in ids}
 
 
 def _current_provenances(

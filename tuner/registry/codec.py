@@ -22,6 +22,7 @@ from tuner.experiment import (
     Study,
     Value,
 )
+from tuner.goals import NO_GOALS, Goals
 from tuner.registry.records import Attempt, Deployment, Event, ModelVersion, Run
 from tuner.registry.sql import Row
 from tuner.space.identity import config_key
@@ -38,6 +39,7 @@ __all__ = [
     "to_deployment",
     "to_event",
     "to_experiment",
+    "to_goals",
     "to_measurement",
     "to_model_version",
     "to_run",
@@ -185,7 +187,13 @@ def to_study(row: Row) -> Study:
         baseline=json.loads(row["baseline"]),
         seed=row["seed"],
         created_at=row["created_at"],
+        goals=to_goals(row["goals"]),
     )
+
+
+def to_goals(text: str | None) -> Goals:
+    """The column `goals` of `studies`."""
+    return NO_GOALS if text is None else Goals.from_dict(json.loads(text))
 
 
 def to_run(row: Row) -> Run:
@@ -234,6 +242,7 @@ def to_experiment(row: Row) -> Experiment:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         duration_s=row["duration_s"],
+        feasible=bool(row["feasible"]),
     )
 
 

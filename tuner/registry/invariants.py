@@ -87,7 +87,8 @@ _BROKEN_ANYWHERE = {
         """SELECT 'study ' || t.name || ': best of provenance ' || s.provenance
         FROM (SELECT study_id + 0 AS study, provenance_id + 0 AS provenance,
                      min(value) AS least, max(value) AS most
-              FROM experiments WHERE state = 'complete' GROUP BY study_id + 0, provenance_id + 0) AS s
+              FROM experiments WHERE state = 'complete' AND feasible = 1
+              GROUP BY study_id + 0, provenance_id + 0) AS s
         JOIN studies AS t ON t.id = s.study
         JOIN provenances AS v ON v.id = s.provenance
         LEFT JOIN v_best AS b ON b.study = t.name AND b.data_fingerprint = v.data

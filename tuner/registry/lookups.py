@@ -18,7 +18,7 @@ __all__ = [
     "versions_of",
 ]
 
-_STUDIES = "SELECT id, name, space, metric, direction, baseline, seed, created_at FROM studies"
+_STUDIES = "SELECT id, name, space, metric, direction, baseline, seed, created_at, goals FROM studies"
 _RUNS = """
     SELECT r.id, r.study_id, r.method, r.n_wanted, r.seed, r.started_at, r.ended_at, r.info, owners.token
     FROM runs AS r

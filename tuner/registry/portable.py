@@ -83,7 +83,7 @@ REFUSALS: tuple[Refusal, ...] = (
 
 EXPERIMENTS = """CREATE VIEW hp_experiments AS
     SELECT e.public_id, t.name AS study, e.method, e.state, e.outcome, e.value, e.std_error, t.metric,
-           <params> AS params, <metrics>, e.attempt, e.error,
+           <params> AS params, <metrics>, e.feasible, e.attempt, e.error,
            <utc created_at> AS created_utc,
            <utc started_at> AS started_utc,
            <utc finished_at> AS finished_utc,
@@ -96,8 +96,8 @@ EXPERIMENTS = """CREATE VIEW hp_experiments AS
 HISTORY = """CREATE VIEW hp_tuning_history AS
     SELECT t.name AS study, e.provenance_id, row_number() OVER earlier AS iteration,
            e.public_id, e.method, e.value,
-           CASE t.direction WHEN 'minimize' THEN min(e.value) OVER earlier ELSE max(e.value) OVER earlier END
-               AS best_value,
+           CASE t.direction WHEN 'minimize' THEN min(e.value) FILTER (WHERE e.feasible = 1) OVER earlier
+               ELSE max(e.value) FILTER (WHERE e.feasible = 1) OVER earlier END AS best_value,
            <utc finished_at> AS finished_utc
     FROM experiments AS e
     JOIN studies AS t ON t.id = e.study_id

@@ -1,12 +1,15 @@
 """Questions about experiments: functions of a `Read`, so that every database answers the same ones."""
 
+import json
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from operator import itemgetter
 from typing import Any
 
+from tuner.direction import loss_of
 from tuner.errors import NotFoundError
 from tuner.experiment import Direction, Experiment, Measurement, Outcome, Params, Provenance, State, Study
+from tuner.goals import front as pareto_front
 from tuner.registry import codec
 from tuner.registry.records import Attempt, Effort, FailedAlike, Run
 from tuner.registry.sql import LAST_CHARACTER, Read, marks
@@ -20,9 +23,11 @@ __all__ = [
     "effort",
     "failures",
     "find_scored",
+    "front",
     "get_experiment",
     "list_experiments",
     "measurements_of",
+    "n_infeasible",
     "provenances_of",
 ]
 
@@ -30,7 +35,7 @@ _EXPERIMENTS = """
     SELECT e.id, e.public_id, e.study_id, e.run_id, e.method, e.params, e.repeat, e.seed, e.reason, e.state,
            e.outcome, e.value, e.std_error, e.metrics, e.provenance_id, e.error, e.traceback, e.attempt,
            e.failures, e.deaths, e.interruptions, e.created_at, e.started_at, e.finished_at, e.duration_s,
-           shapes.names, owners.token, parents.public_id AS parent,
+           e.feasible, shapes.names, owners.token, parents.public_id AS parent,
            provenances.data AS on_data, provenances.code AS on_code, provenances.metric AS on_metric
     FROM experiments AS e
     JOIN shapes ON shapes.id = e.shape_id
@@ -173,12 +178,44 @@ def best(
 ) -> list[Experiment]:
     """See `RegistryReader.best`."""
     wanted, parameters = _provenance_id(study, provenance)
-    where = f"WHERE e.study_id = ? AND e.provenance_id = ({wanted}) AND e.value IS NOT NULL"
+    where = (
+        f"WHERE e.study_id = ? AND e.provenance_id = ({wanted}) AND e.value IS NOT NULL AND e.feasible = 1"
+    )
     if method is not None:
         where += " AND e.method = ?"
         parameters = [*parameters, method]
     order = "e.value DESC" if study.direction is Direction.MAXIMIZE else "e.value"
     return _experiments(read, f"{where} ORDER BY {order}, e.id LIMIT ?", [study.id, *parameters, n])
+
+
+def front(read: Read, study: Study, provenance: Provenance | None) -> list[Experiment]:
+    """See `RegistryReader.front`."""
+    wanted, parameters = _provenance_id(study, provenance)
+    rows = read(
+        f"SELECT id, value, metrics FROM experiments WHERE study_id = ? AND provenance_id = ({wanted})"  # noqa: S608
+        " AND value IS NOT NULL AND feasible = 1 ORDER BY id",
+        [study.id, *parameters],
+    )
+    losses = {}
+    for row in rows:
+        others = study.goals.losses(json.loads(row["metrics"]) if row["metrics"] else {})
+        if others is not None:
+            losses[row["id"]] = (loss_of(row["value"], study.direction), *others)
+    ids = [list(losses)[i] for i in pareto_front(losses.values())]
+    return sorted(by_ids(read, ids), key=lambda one: losses[one.id]) if ids else []
+
+
+def n_infeasible(read: Read, study: Study, provenance: Provenance | None) -> int:
+    """See `RegistryReader.n_infeasible`."""
+    if not study.goals:
+        return 0
+    wanted, parameters = _provenance_id(study, provenance)
+    [row] = read(
+        f"SELECT count(*) AS n FROM experiments WHERE study_id = ? AND provenance_id = ({wanted})"  # noqa: S608
+        " AND value IS NOT NULL AND feasible = 0",
+        [study.id, *parameters],
+    )
+    return int(row["n"])
 
 
 def _provenance_id(study: Study, provenance: Provenance | None) -> tuple[str, list[Any]]:

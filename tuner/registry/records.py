@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuner.experiment import Direction, Experiment, Outcome, Params
+from tuner.goals import NO_GOALS, Goals
 
 __all__ = [
     "Attempt",
@@ -24,7 +25,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class StudySpec:
-    """What defines a study. Opening a name again with another definition is an error."""
+    """What defines a study. Opening a name again with another definition is an error.
+
+    `goals`: what it wants besides its metric.
+    """
 
     name: str
     space: Mapping[str, Any]
@@ -32,6 +36,7 @@ class StudySpec:
     direction: Direction
     baseline: Params
     seed: int = 0
+    goals: Goals = NO_GOALS
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,14 @@ _BEST = """CREATE VIEW v_best AS
     JOIN studies AS t ON t.id = v.study_id
     JOIN experiments AS e ON e.id = (
         SELECT min(c.id) FROM experiments AS c
-        WHERE c.study_id = v.study_id AND c.provenance_id = v.id AND c.value = CASE t.direction
+        WHERE c.study_id = v.study_id AND c.provenance_id = v.id AND c.feasible = 1
+            AND c.value = CASE t.direction
             WHEN 'minimize' THEN (SELECT min(m.value) FROM experiments AS m
-                WHERE m.study_id = v.study_id AND m.provenance_id = v.id AND m.value IS NOT NULL)
+                WHERE m.study_id = v.study_id AND m.provenance_id = v.id AND m.value IS NOT NULL
+                    AND m.feasible = 1)
             ELSE (SELECT max(m.value) FROM experiments AS m
-                WHERE m.study_id = v.study_id AND m.provenance_id = v.id AND m.value IS NOT NULL)
+                WHERE m.study_id = v.study_id AND m.provenance_id = v.id AND m.value IS NOT NULL
+                    AND m.feasible = 1)
             END)
     JOIN shapes AS s ON s.id = e.shape_id"""
 

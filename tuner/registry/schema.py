@@ -92,6 +92,8 @@ studies = Table(
     Column("baseline", Text, nullable=False),
     Column("seed", Integer, nullable=False),
     Column("created_at", REAL, nullable=False),
+    # Further objectives and limits on metrics; NULL without any.
+    Column("goals", Text, CheckConstraint("goals IS NULL OR json_valid(goals)", name="goals_json")),
     _one_of("direction", ("minimize", "maximize")),
     _json("space"),
     _json("baseline"),
@@ -187,6 +189,14 @@ experiments = Table(
     Column("started_at", REAL),
     Column("finished_at", REAL),
     Column("duration_s", REAL),
+    # Whether its metrics keep the limits of the study, judged once, with the result.
+    Column(
+        "feasible",
+        Integer,
+        CheckConstraint("feasible = 0 OR feasible = 1", name="feasible_known"),
+        nullable=False,
+        server_default=text("1"),
+    ),
     UniqueConstraint("study_id", "config_hash", "repeat"),
     _one_of("state", ("waiting", "running", "complete", "pruned", "failed")),
     _one_of(

@@ -69,6 +69,14 @@ class SqlReader(RegistryReader):
         with self.reading() as read:
             return queries.best(read, study, n, provenance, method)
 
+    def front(self, study: Study, provenance: Provenance | None = None) -> list[Experiment]:
+        with self.reading() as read:
+            return queries.front(read, study, provenance)
+
+    def n_infeasible(self, study: Study, provenance: Provenance | None = None) -> int:
+        with self.reading() as read:
+            return queries.n_infeasible(read, study, provenance)
+
     def find_scored(
         self,
         study: Study,

@@ -32,6 +32,7 @@ def open_study(connection: Connection, spec: StudySpec, now: float) -> Study:
             baseline=codec.dump(codec.plain_params(spec.baseline)),
             seed=spec.seed,
             created_at=now,
+            goals=codec.dump(spec.goals.to_dict()) if spec.goals else None,
         )
     )
     written = find_study(reading(connection), spec.name)
@@ -51,6 +52,8 @@ def check_same(stored: Study, spec: StudySpec) -> None:
     ]
     if difference := _difference(stored.space, spec.space):
         differing.append(f"search space ({difference})")
+    if difference := _difference(stored.goals.to_dict(), spec.goals.to_dict()):
+        differing.append(f"set of goals ({difference})")
     if differing:
         raise MismatchError(
             f"A study keeps its definition, but {spec.name!r} is stored with another "

@@ -103,7 +103,7 @@ REFUSED = [
     (copy("config_hash=randomblob(16), public_id='new', study_id=99"), "FOREIGN KEY"),
     (copy("config_hash=randomblob(16), public_id='new', params='{}'"), "params_array"),
     (copy("config_hash=randomblob(15), public_id='new'"), "config_hash_length"),
-    ("INSERT INTO studies SELECT 9, name, space, metric, direction, baseline, seed, 1 FROM studies", "UNIQ"),
+    ("INSERT INTO studies SELECT 9, name, space, metric, direction, baseline, seed, 1, NULL FROM studies", "UNIQ"),
     ("UPDATE studies SET direction='up'", "direction_known"),
     # versions, ledger, events
     ("UPDATE model_versions SET state='active'", "UNIQUE"),

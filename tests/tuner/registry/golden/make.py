@@ -17,6 +17,7 @@ from unittest import mock
 from tests.contracts.registry_cases import ON, SPEC, START, some
 from tests.tuner.registry.golden.reading import read_all
 from tuner.experiment import Direction, Evaluation, Failure, Measurement, Outcome, Provenance, Suggestion
+from tuner.goals import Goals, Limit, Objective
 from tuner.registry import Registry, StudySpec, open_registry, owners
 from tuner.registry.engine import connect
 from tuner.registry.schema import SCHEMA_VERSION
@@ -25,7 +26,15 @@ __all__ = ["FOLDER", "make"]
 
 FOLDER = Path(__file__).resolve().parent
 
-OTHER = StudySpec("films", {}, "rmse", Direction.MINIMIZE, {"genre": "drama"}, seed=2**53 - 1)
+OTHER = StudySpec(
+    "films",
+    {},
+    "rmse",
+    Direction.MINIMIZE,
+    {"genre": "drama"},
+    seed=2**53 - 1,
+    goals=Goals((Objective("ms", Direction.MINIMIZE),), (Limit("ms", min=0.5, max=5.0),)),
+)
 ODD = [
     Suggestion({"rate": 0.1 + 0.2, "n": 2**70, "flag": True, "none": None, "text": 'é "q"\n'}, "grid"),
     Suggestion({"rate": 1.0, "n": 1, "flag": False, "none": None, "text": ""}, "grid", {"design": "initial"}),
@@ -102,6 +111,8 @@ def _experiments(first: Registry, second: Registry) -> dict[str, int]:
     second.fail(timed_out, Failure(Outcome.TIMEOUT, "longer than 2 s", duration_s=2.0))
     [timed_out] = second.claim(other)
     second.fail(timed_out, Failure(Outcome.NON_FINITE, "NaN", "", (Measurement(3, "rmse", 4.5),)))
+    [slow] = second.claim(other)
+    second.complete(slow, Evaluation(0.25, metrics={"ms": 7.5}), ON)
     assert held.owner == first.owner
     return {"pruned": pruned.experiment.id, "best": best.experiment.id}
 
