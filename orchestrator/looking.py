@@ -4,9 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from orchestrator import report
+from retrain.best import get_best
 from retrain.config import Lookup
 from retrain.improvement import get_study
-from tuner.errors import NotFoundError
 from tuner.experiment import State
 from tuner.registry import open_registry
 from tuner.registry.base import RegistryReader
@@ -71,13 +71,7 @@ def _id_of(registry: RegistryReader, config: Lookup, word: str) -> str:
     """The id that a word on the command line stands for: `best`, or an id or the start of one as it is."""
     if word != "best":
         return word
-    best = registry.best(get_study(registry, config.study_name))
-    if not best:
-        raise NotFoundError(
-            f"No experiment of study {config.study_name!r} is complete, so there is no best one.",
-            "orchestrator",
-        )
-    return best[0].public_id
+    return get_best(registry, get_study(registry, config.study_name), config.study_name).public_id
 
 
 def _reading(config: Lookup) -> RegistryReader:

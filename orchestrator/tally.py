@@ -27,7 +27,7 @@ class Tally:
             them, and some of the latest, from which the typical duration is learnt.
 
     Attributes:
-        best: the best complete experiment; ties go to the older one.
+        best: the best complete experiment that keeps the study's limits; ties go to the older one.
         baseline: the latest complete experiment of the study's baseline.
         n_complete: experiments told by `add` that are complete.
         n_failed: experiments told by `add` that failed for good.
@@ -77,6 +77,8 @@ class Tally:
             return
         if experiment.params == self._baseline_params:
             self.baseline = experiment
+        if not experiment.feasible:
+            return
         if self.best is None or self._loss(experiment) < self._loss(self.best):
             self.best = experiment
 

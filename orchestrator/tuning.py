@@ -16,6 +16,7 @@ from orchestrator.spill import Spill
 from retrain.pipelines.objective import ObjectivePipeline
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, State, Study
+from tuner.goals import NO_GOALS, Goals
 from tuner.propose import complete_guesses, open_study, queue_guesses
 from tuner.registry import open_registry
 from tuner.registry.base import StudySpec
@@ -74,6 +75,7 @@ def tune(
     configs: int | None = 30,
     direction: Direction | str = "minimize",
     metric: str = "value",
+    goals: Goals = NO_GOALS,
     db: str | Path | None = None,
     study: str = "tune",
     seed: int = 0,
@@ -100,6 +102,8 @@ def tune(
         configs: how many candidates; None for grid's whole design.
         direction: "minimize" or "maximize".
         metric: the key of the value where the objective returns a dict.
+        goals: further objectives, and limits on the other numbers of that dict. The best keeps all limits;
+            with several objectives it is the best in `metric` alone.
         db: registry to keep the study in; None keeps nothing on disk.
         study: name of the study. With `db`, calling again adds `configs` more; after an interruption it first
             finishes what was begun.
@@ -141,8 +145,9 @@ def tune(
     space = SearchSpace.of(space)
     pipeline = ObjectivePipeline(objective, space, metric, direction)
     defaults = space.defaults()
+    pipeline.goals = goals
     complete_guesses(space, guesses, defaults)  # before anything is made
-    spec = StudySpec(study, space.to_dict(), metric, pipeline.direction, defaults, seed)
+    spec = StudySpec(study, space.to_dict(), metric, pipeline.direction, defaults, seed, goals)
     if progress is None:
         progress = sys.stderr.isatty()
     with ExitStack() as stack:

@@ -18,7 +18,7 @@ from orchestrator.payload import build_pipeline
 from orchestrator.pool import Task
 from orchestrator.processes import adopt_orphans, descendants, kill_all
 from retrain.pipeline import Pipeline, Report
-from retrain.results import ResultError, check_report, check_result, failure_of
+from retrain.results import ResultError, check_goals, check_report, check_result, failure_of
 from tuner.errors import PoolError, RetrainError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome
 
@@ -72,6 +72,7 @@ def run_task(pipeline: Pipeline, task: Task, report: Report) -> Evaluation | Fai
         if recorder.fault is not None:
             raise recorder.fault  # user code caught it, but a NaN on the way is no success
         result = check_result(raw, pipeline.metric)
+        check_goals(result, pipeline.goals)
         if len(result.metrics) > MAX_METRICS:
             raise ResultError(
                 f"A result must hold at most {MAX_METRICS} metrics, but it holds {len(result.metrics)}."

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINARY",
+    "COSTS",
     "METRICS",
     "MULTICLASS",
     "REGRESSION",
@@ -26,6 +27,7 @@ __all__ = [
     "UndefinedMetricError",
     "cod_accuracy",
     "csmf_accuracy",
+    "direction_of",
     "get_metric",
     "score",
 ]
@@ -153,6 +155,23 @@ USUAL_METRICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What is reported beside the study's own metric, by task."""
+
+
+COSTS: Mapping[str, str] = MappingProxyType(
+    {
+        "fit_seconds": "seconds of one fit",
+        "predict_ms": "milliseconds that the prediction of one row takes alone, the median of 20",
+        "model_kb": "size of the fitted model in kilobytes",
+    }
+)
+"""What a model costs, by name: the less the better. None of it can be the study's own metric."""
+
+
+def direction_of(name: str) -> Direction | None:
+    """Whether less or more of a metric or cost is better; None for one that is not known here."""
+    if name in COSTS:
+        return Direction.MINIMIZE
+    return METRICS[name].direction if name in METRICS else None
 
 
 def get_metric(name: str) -> Metric:

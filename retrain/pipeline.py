@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.experiment import Direction, Evaluation, Params, Provenance
+from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 
 __all__ = ["Pipeline", "Report", "Scores"]
@@ -36,12 +37,14 @@ class Pipeline(ABC):
         space: the search space, defaults included.
         metric: name of the metric that `evaluate` returns as its value.
         direction: whether a smaller or larger metric is better.
+        goals: what the study wants of the further metrics that `evaluate` returns.
     """
 
     name: str
     space: SearchSpace
     metric: str
     direction: Direction
+    goals: Goals = NO_GOALS
 
     def load(self) -> object:
         """Load the data, once per run, or None. The result is handed to `use` in every worker.

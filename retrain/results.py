@@ -14,8 +14,9 @@ from numbers import Real
 
 from tuner.errors import RetrainError, did_you_mean
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome
+from tuner.goals import Goals
 
-__all__ = ["ResultError", "check_report", "check_result", "failure_of", "to_evaluation"]
+__all__ = ["ResultError", "check_goals", "check_report", "check_result", "failure_of", "to_evaluation"]
 
 N_TRACEBACK_LINES = 50
 
@@ -63,6 +64,21 @@ def check_result(raw: object, metric: str) -> Evaluation:
         value = numbers.pop(metric)
         return Evaluation(value, metrics=numbers)
     return Evaluation(_number(metric, raw))
+
+
+def check_goals(evaluation: Evaluation, goals: Goals) -> None:
+    """Look for every metric that the study's goals are judged by.
+
+    Raises:
+        ResultError: one is not there.
+    """
+    for name in goals.metrics:
+        if name not in evaluation.metrics:
+            received = ", ".join(map(repr, evaluation.metrics)) or "none"
+            raise ResultError(
+                f"The result must hold the metric {name!r}, which an objective or limit is about, but its"
+                f" further metrics are {received}." + did_you_mean(name, evaluation.metrics)
+            )
 
 
 def to_evaluation(raw: object, metric: str) -> Evaluation | Failure:

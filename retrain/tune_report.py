@@ -13,7 +13,7 @@ from retrain.improvement import (
     improvement_lines,
 )
 from retrain.page import Page
-from retrain.tables import plus_minus, render, timestamp, to_json
+from retrain.tables import number, plus_minus, render, timestamp, to_json
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, State, Study
 from tuner.registry import open_registry
@@ -35,12 +35,20 @@ class MethodProgress:
 
 @dataclass(frozen=True, slots=True)
 class TuneReport:
-    """How a study goes. `gain`: of the best over the baseline; None until both are complete."""
+    """How a study goes.
+
+    Attributes:
+        gain: of the best over the baseline; None until both are complete.
+        front: with several objectives, the Pareto front.
+        n_infeasible: complete experiments that do not keep the study's limits.
+    """
 
     study: Study
     methods: tuple[MethodProgress, ...]
     best: Experiment | None
     gain: Improvement | None
+    front: tuple[Experiment, ...]
+    n_infeasible: int
     events: tuple[Event, ...]
 
 
@@ -69,6 +77,8 @@ def tune_report(registry: RegistryReader, study: Study, *, folds: int | None = N
         ),
         best=best,
         gain=gain,
+        front=tuple(registry.front(study, provenance)) if study.goals.objectives else (),
+        n_infeasible=registry.n_infeasible(study, provenance),
         events=tuple(registry.events(_N_EVENTS)),
     )
 
@@ -110,12 +120,17 @@ def tune_report_text(
                 "methods": rows,
                 "best": report.best and {"id": report.best.public_id, "value": report.best.value},
                 "improvement": report.gain and improvement_json(report.gain),
+                **(
+                    {"front": [each.public_id for each in report.front], "n_infeasible": report.n_infeasible}
+                    if study.goals
+                    else {}
+                ),
                 "events": [{**_event(each), "salience": each.salience} for each in report.events],
             }
         )
     page = Page(output, colour)
     page.table(f"Study {study.name}: {study.metric}, {study.direction}", rows, columns)
-    page.lines("Best so far", *_best_lines(report))
+    page.lines("Pareto front so far" if report.front else "Best so far", *_best_lines(report))
     page.table("Latest events", [_event(each) for each in report.events], ["at", "what"])
     n_open = sum(each.counts[State.WAITING] + each.counts[State.RUNNING] for each in report.methods)
     if n_open:
@@ -124,10 +139,21 @@ def tune_report_text(
 
 
 def _best_lines(report: TuneReport) -> list[str]:
+    broken = [f"{report.n_infeasible} broke a limit."] if report.n_infeasible else []
+    if report.front:
+        metrics = report.study.goals.objectives
+        return [
+            *(
+                f"{each.public_id}  {report.study.metric} {plus_minus(each.value, each.std_error)}, "
+                + ", ".join(f"{one.metric} {number(each.metrics[one.metric])}" for one in metrics)
+                for each in report.front
+            ),
+            *broken,
+        ]
     if report.best is None:
-        return ["None yet: no experiment is complete."]
+        return broken or ["None yet: no experiment is complete."]
     head = f"{report.best.public_id}  {plus_minus(report.best.value, report.best.std_error)}"
-    return [head, *(improvement_lines(report.gain) if report.gain else [])]
+    return [head, *(improvement_lines(report.gain) if report.gain else []), *broken]
 
 
 def _event(event: Event) -> dict[str, Any]:

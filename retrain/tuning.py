@@ -73,6 +73,7 @@ def open_configured_study(
         direction=pipeline.direction,
         baseline=deployed or pipeline.space.defaults(),
         seed=config.study.seed if seed is None else seed,
+        goals=pipeline.goals,
     )
     return open_study(registry, spec, deployed)
 

@@ -114,9 +114,16 @@ def _facts(study: Study, experiment: Experiment) -> list[str]:
         "repeat": str(experiment.repeat or ""),
         "parent": experiment.parent,
         "reason": ", ".join(f"{key} {_brief(value)}" for key, value in experiment.reason.items()),
+        "infeasible": "" if experiment.feasible else _broken_limits(study, experiment),
         **provenance_facts(experiment.provenance, study),
     }
     return aligned(facts)
+
+
+def _broken_limits(study: Study, experiment: Experiment) -> str:
+    excesses = study.goals.excesses(experiment.metrics) or {}
+    broken = [f"{number(excess)} beyond {name}" for name, excess in excesses.items() if excess > 0]
+    return ", ".join(broken) or "a metric of the study's goals is missing"
 
 
 def _brief(value: Any) -> str:

@@ -47,7 +47,7 @@ def listing(
             "state": each.state.value,
             study.metric: value,
             "took": seconds(each.duration_s),
-            "why": each.outcome and each.outcome.value,
+            "why": (each.outcome and each.outcome.value) or (None if each.feasible else "infeasible"),
         }
         for each, value in zip(found, values, strict=True)
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from retrain.tables import timestamp
 from tuner.experiment import Experiment, Params, Provenance, State, Study
+from tuner.goals import Goals
 
 __all__ = [
     "PLUS_MINUS",
@@ -13,6 +14,8 @@ __all__ = [
     "count_text",
     "differing",
     "experiment_json",
+    "goal_facts",
+    "goals_of",
     "parameter_columns",
     "provenance_facts",
     "provenance_json",
@@ -68,6 +71,19 @@ def aligned(facts: Mapping[str, str | None]) -> list[str]:
     return [f"{label:<{width}}  {value}" for label, value in known.items()]
 
 
+def goal_facts(goals: Goals) -> dict[str, str]:
+    """What a study wants besides its metric, by label."""
+    return {
+        "objectives": "; ".join(f"{each.metric}, {each.direction}" for each in goals.objectives),
+        "limits": "; ".join(map(str, goals.limits)),
+    }
+
+
+def goals_of(experiment: Experiment, goals: Goals) -> dict[str, float]:
+    """Its numbers that the goals are about, by name."""
+    return {name: experiment.metrics[name] for name in goals.metrics if name in experiment.metrics}
+
+
 def provenance_json(provenance: Provenance) -> dict[str, str]:
     """All three parts in full."""
     return {"data": provenance.data, "code": provenance.code, "metric": provenance.metric}
@@ -83,6 +99,7 @@ def experiment_json(experiment: Experiment) -> dict[str, Any]:
         "value": experiment.value,
         "std_error": experiment.std_error,
         "metrics": dict(experiment.metrics),
+        **({} if experiment.feasible else {"feasible": False}),
         "params": dict(experiment.params),
         "parent": experiment.parent,
         "seed": experiment.seed,

@@ -66,6 +66,8 @@ class Summary:
         baseline, deployed: the reference rows among them, where they are complete. `deployed` is None, too,
             where it is the baseline.
         best_in_use: whether the best is what is in production (or the baseline, where nothing else is).
+        front: with several objectives, the Pareto front, the best in the study's metric first.
+        n_infeasible: complete experiments of that provenance that do not keep the study's limits.
         improvements: of the best over each reference row that is not the best itself.
         insight: what the latest run learned of the parameters, and of going on; None where no run did yet.
         experiments_s: seconds of all finished experiments together.
@@ -77,6 +79,8 @@ class Summary:
     provenance: Provenance | None
     n_compared: int
     top: tuple[Experiment, ...]
+    front: tuple[Experiment, ...]
+    n_infeasible: int
     baseline: Experiment | None
     deployed: Experiment | None
     best_in_use: bool
@@ -137,6 +141,8 @@ def summarize(
         provenance=provenance,
         n_compared=sum(n for each, n in provenances if each == provenance),
         top=best,
+        front=tuple(registry.front(study, provenance)) if study.goals.objectives else (),
+        n_infeasible=registry.n_infeasible(study, provenance),
         baseline=baseline,
         deployed=in_use,
         best_in_use=bool(best) and _is_in_use(best[0], deployed, in_use or baseline),

@@ -10,6 +10,8 @@ from orchestrator.report.rows import (
     count_text,
     differing,
     experiment_json,
+    goal_facts,
+    goals_of,
     parameter_columns,
     provenance_facts,
     provenance_json,
@@ -54,9 +56,10 @@ def summary_text(
     page = Page(output, colour)
     _head(page, summary)
     _top(page, summary)
-    page.lines("Improvement of the best", *_improvement_lines(summary, holdout))
-    _insight(page, summary)
-    page.lines("At a bound", *_bound_lines(summary))
+    if not summary.front:  # with several objectives there is no best one
+        page.lines("Improvement of the best", *_improvement_lines(summary, holdout))
+        _insight(page, summary)
+        page.lines("At a bound", *_bound_lines(summary))
     page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
     if summary.excluded:
         page.lines("Not compared", *map(_excluded_line, summary.excluded), _ABOUT_EXCLUDED)
@@ -65,12 +68,14 @@ def summary_text(
     )
     command = _apply_command(summary, flags)
     if command is not None:
-        page.verbatim("Apply the best", command)
+        page.verbatim("Apply one of them" if summary.front else "Apply the best", command)
     return page.text()
 
 
 def _apply_command(summary: Summary, flags: str = "") -> str | None:
     """The command that deploys the best; None where it is in use already, or nothing is gained by it."""
+    if summary.front:
+        return f"retrain --apply-hp ID{flags}"
     if not summary.top or summary.best_in_use:
         return None
     baseline = summary.baseline
@@ -83,25 +88,37 @@ def _head(page: Page, summary: Summary) -> None:
     study = summary.study
     facts = {
         "metric": f"{study.metric}, {study.direction}",
+        **goal_facts(study.goals),
         **provenance_facts(summary.provenance, study),
         "experiments": count_text(summary.counts),
+        "infeasible": _infeasible(summary),
     }
     page.lines(f"Study {study.name}", *aligned(facts))
 
 
+def _infeasible(summary: Summary) -> str:
+    if not summary.n_infeasible:
+        return ""
+    limits = "; ".join(map(str, summary.study.goals.limits))
+    return f"{summary.n_infeasible} of {summary.n_compared} break a limit: {limits}"
+
+
 def _top(page: Page, summary: Summary) -> None:
     if not summary.top:
-        page.lines("Best", "None yet: no experiment is complete.")
+        why = "keeps the limits" if summary.n_infeasible else "is complete"
+        page.lines("Best", f"None yet: no experiment {why}.")
         return
     study, rows = summary.study, _ranked(summary)
     values = plus_minus_column([(e.value, e.std_error) for _, e in rows])
     page.table(
-        f"Best {len(summary.top)} of {summary.n_compared}",
+        f"Pareto front: {len(summary.front)} of {summary.n_compared}"
+        if summary.front
+        else f"Best {len(summary.top)} of {summary.n_compared}",
         [
-            {"#": rank, "experiment": each.public_id, study.metric: value}
+            {"#": rank, "experiment": each.public_id, study.metric: value, **goals_of(each, study.goals)}
             for (rank, each), value in zip(rows, values, strict=True)
         ],
-        ["#", "experiment", study.metric],
+        ["#", "experiment", study.metric, *study.goals.metrics],
         note=PLUS_MINUS if any("±" in value for value in values) else "",
     )
     # One row per parameter: a space of twenty still fits the screen, and the eye compares along a line.
@@ -119,8 +136,8 @@ def _top(page: Page, summary: Summary) -> None:
 
 def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
     """The best with their ranks, then the baseline and what is deployed now, if not among them."""
-    ranked = [(str(rank), each) for rank, each in enumerate(summary.top, 1)]
-    listed = {each.id for each in summary.top}
+    ranked = [(str(rank), each) for rank, each in enumerate(summary.front or summary.top, 1)]
+    listed = {each.id for _, each in ranked}
     references = (("base", summary.baseline), ("now", summary.deployed))
     return ranked + [(label, row) for label, row in references if row is not None and row.id not in listed]
 
@@ -178,7 +195,7 @@ def _excluded_line(excluded: Excluded) -> str:
 
 def _top_csv(summary: Summary) -> str:
     rows = _ranked(summary)
-    fixed = ["rank", "role", "experiment", "method", "value", "std_error"]
+    fixed = ["rank", "role", "experiment", "method", "value", "std_error", *summary.study.goals.metrics]
     columns = parameter_columns(all_names([e.params for _, e in rows]), fixed)
     return render(
         [
@@ -189,6 +206,7 @@ def _top_csv(summary: Summary) -> str:
                 "method": each.method,
                 "value": each.value,
                 "std_error": each.std_error,
+                **goals_of(each, summary.study.goals),
                 **{column: each.params.get(name) for name, column in columns.items()},
             }
             for rank, each in rows
@@ -203,7 +221,21 @@ def _role(summary: Summary, experiment: Experiment) -> str:
     for role, row in (("baseline", summary.baseline), ("deployed", summary.deployed)):
         if row is not None and row.id == experiment.id:
             return role
-    return "best"
+    return "front" if summary.front else "best"
+
+
+def _goals_document(summary: Summary) -> dict[str, Any]:
+    """Nothing for a study that wants nothing but its metric."""
+    goals = summary.study.goals
+    if not goals:
+        return {}
+    return {
+        "goals": goals.to_dict(),
+        "n_infeasible": summary.n_infeasible,
+        "front": [
+            {"id": each.public_id, "value": each.value, **goals_of(each, goals)} for each in summary.front
+        ],
+    }
 
 
 def _document(summary: Summary, flags: str) -> dict[str, Any]:
@@ -216,6 +248,7 @@ def _document(summary: Summary, flags: str) -> dict[str, Any]:
         "scored_on": None if provenance is None else provenance_json(provenance),
         "counts": {state.value: n for state, n in summary.counts.items()},
         "n_compared": summary.n_compared,
+        **_goals_document(summary),
         "best": [experiment_json(each) for each in summary.top],
         "baseline": summary.baseline and experiment_json(summary.baseline),
         "deployed": summary.deployed and experiment_json(summary.deployed),

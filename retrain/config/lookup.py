@@ -21,7 +21,19 @@ __all__ = ["KNOWN_KEYS", "Lookup", "look_up"]
 
 KNOWN_KEYS: dict[str, frozenset[str]] = {
     "": frozenset(
-        {"name", "db", "allow_network_fs", "pipeline", "splits", "space", "deploy", "gate", "study"}
+        {
+            "name",
+            "db",
+            "allow_network_fs",
+            "pipeline",
+            "splits",
+            "space",
+            "deploy",
+            "objective",
+            "limit",
+            "gate",
+            "study",
+        }
     ),
     "pipeline": frozenset(
         {

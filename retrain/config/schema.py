@@ -1,7 +1,8 @@
 """The sections of the configuration, and the whole of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,13 +11,18 @@ from retrain.config.naming import checked_name, default_name
 from retrain.config.pipeline import PipelineConfig
 from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space
+from retrain.metrics import COSTS, METRICS, direction_of
+from tuner.direction import Direction
 from tuner.errors import ConfigError, did_you_mean
+from tuner.goals import Goals, Limit, Objective
 from tuner.space import SearchSpace
 
 __all__ = [
     "Config",
     "DeployConfig",
     "GateConfig",
+    "LimitConfig",
+    "ObjectiveConfig",
     "PhaseConfig",
     "SpaceConfig",
     "SplitsConfig",
@@ -126,6 +132,50 @@ class GateConfig(Section):
         return self
 
 
+class ObjectiveConfig(Section):
+    """A metric that the search optimises beside the pipeline's own.
+
+    Attributes:
+        metric: its name.
+        direction: whether less or more of it is better; needed where it is no known metric.
+    """
+
+    metric: str = Field(min_length=1)
+    direction: Literal["minimize", "maximize"] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_direction(self) -> Self:
+        known = direction_of(self.metric)
+        if self.direction is None and known is None:
+            raise FaultsError(
+                [("direction", "must be 'minimize' or 'maximize': the metric is no known one.")]
+            )
+        if known is not None and self.direction not in (None, known):
+            raise FaultsError([("direction", f"must be {known.value!r} (or left out) for {self.metric}.")])
+        return self
+
+
+class LimitConfig(Section):
+    """What a metric has to keep: an experiment that does not is infeasible, and never the best.
+
+    Attributes:
+        metric: its name.
+        min, max: the bounds, at least one.
+    """
+
+    metric: str = Field(min_length=1)
+    min: Finite | None = None
+    max: Finite | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("needs min, max or both.")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min <= max must hold, but got min={self.min}, max={self.max}.")
+        return self
+
+
 class StudyConfig(Section):
     """The campaign.
 
@@ -168,6 +218,8 @@ class Config(Section):
     splits: SplitsConfig = SplitsConfig()
     space: SpaceConfig = SpaceConfig()
     deploy: DeployConfig = DeployConfig()
+    objective: Annotated[tuple[ObjectiveConfig, ...], Field(strict=False)] = ()
+    limit: Annotated[tuple[LimitConfig, ...], Field(strict=False)] = ()
     gate: Annotated[tuple[GateConfig, ...], Field(strict=False)] = ()
     study: StudyConfig = StudyConfig()
     root: Path = Field(Path(), exclude=True)
@@ -188,6 +240,27 @@ class Config(Section):
         ):
             return {**document, "name": default_name(document["pipeline"])}
         return document
+
+    @model_validator(mode="after")
+    def _goals_are_of_other_metrics(self) -> Self:
+        own = self.pipeline.metric
+        for section in ("objective", "limit"):
+            given = [each.metric for each in getattr(self, section)]
+            faults = [
+                (f"{section}.{i}.metric", _fault_of_goal(metric, own, given[:i], self.pipeline.kind))
+                for i, metric in enumerate(given)
+            ]
+            FaultsError.raise_if([(key, fault) for key, fault in faults if fault])
+        return self
+
+    @property
+    def goals(self) -> Goals:
+        """What the study wants besides its metric."""
+        objectives = ((each.metric, each.direction or direction_of(each.metric)) for each in self.objective)
+        return Goals(
+            tuple(Objective(metric, Direction(direction or "")) for metric, direction in objectives),
+            tuple(Limit(each.metric, each.min, each.max) for each in self.limit),
+        )
 
     @property
     def study_name(self) -> str:
@@ -217,3 +290,17 @@ class Config(Section):
             default_preset=default,
             preset_defaults=self.pipeline.regression_defaults,
         )
+
+
+def _fault_of_goal(metric: str, own: str | None, before: Sequence[str], kind: str) -> str:
+    """Why a metric cannot be an objective or limit of its own; "" where it can."""
+    if metric == own:
+        return "is the pipeline's own metric already: name another."
+    if metric in before:
+        return f"is there twice: {metric!r}."
+    if kind == "tabular" and metric not in METRICS and metric not in COSTS:
+        return unknown(metric, [*COSTS, *METRICS], "metric")
+    tasks = [set(METRICS[name].tasks) for name in (metric, own) if name is not None and name in METRICS]
+    if kind == "tabular" and tasks and not set.intersection(*tasks):
+        return f"is not defined where {own} is: {metric!r}."
+    return ""

@@ -4,11 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from retrain.best import get_best
 from retrain.config import Config
 from retrain.deploy.deployed import find_deployed
 from retrain.typed_json import MAX_BYTES, read_typed
 from tuner import strict_json
-from tuner.errors import GateError, NotFoundError, ParamsError, UsageError
+from tuner.errors import GateError, ParamsError, UsageError
 from tuner.experiment import Experiment, State, Value
 from tuner.registry.base import RegistryReader
 from tuner.space import SearchSpace
@@ -48,21 +49,12 @@ def parse_params_input(
     """
     typed, text = text, text.strip()
     if text == "best":
-        return _from_experiment(_best(config, registry), space)
+        return _from_experiment(
+            get_best(registry, registry.find_study(config.study_name), config.study_name), space
+        )
     if _ID.fullmatch(text) and not _is_json(text):
         return _from_experiment(registry.get_experiment(text), space)
     return _from_json(*read_typed(typed, "--apply-hp", stdin=stdin), config, registry, space)
-
-
-def _best(config: Config, registry: RegistryReader) -> Experiment:
-    study = registry.find_study(config.study_name)
-    best = [] if study is None else registry.best(study)
-    if not best:
-        raise NotFoundError(
-            f"Study {config.study_name!r} has no finished experiment yet, so there is no best one.",
-            "orchestrator --method random --configs 20",
-        )
-    return best[0]
 
 
 def _from_experiment(experiment: Experiment, space: SearchSpace) -> ParamsInput:

@@ -18,6 +18,12 @@ def load_pipeline(config: "Config") -> Pipeline:
         ConfigError: the configuration names what does not exist.
         SpaceError: its search space cannot exist.
     """
+    pipeline = _build(config)
+    pipeline.goals = config.goals
+    return pipeline
+
+
+def _build(config: "Config") -> Pipeline:
     kind = config.pipeline.kind
     if kind == "tabular":
         from retrain.pipelines.tabular import TabularPipeline

@@ -158,6 +158,7 @@ class ImportedPipeline(Pipeline):
         self.direction = Direction(self.inner.direction)
         own_space = config.space.preset is not None or bool(config.space.params)
         self.space = config.search_space() if own_space else self.inner.space
+        self.goals = config.goals
         self._fixed = config.pipeline.fixed
 
     def __reduce__(self) -> tuple[Any, ...]:

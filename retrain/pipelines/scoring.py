@@ -12,12 +12,17 @@ __all__ = ["means", "score_all"]
 
 
 def score_all(
-    metric: str, task: str, truth: np.ndarray, predictions: Predictions, n_classes: int, where: str
+    metrics: Sequence[str],
+    task: str,
+    truth: np.ndarray,
+    predictions: Predictions,
+    n_classes: int,
+    where: str,
 ) -> dict[str, float]:
-    """Score by `metric`, and by the usual metrics of the task as far as they are defined on these rows.
+    """Score by `metrics`, and by the usual metrics of the task as far as they are defined on these rows.
 
     Args:
-        metric: the one that counts; the first key of what is returned.
+        metrics: those that count; the first keys of what is returned.
         task: "binary", "multiclass" or "regression".
         truth: (n,) class codes or values.
         predictions: of the same rows.
@@ -25,14 +30,14 @@ def score_all(
         where: which rows they are, for people.
 
     Raises:
-        ResultError: `metric` is undefined on these rows (of outcome NON_FINITE).
+        ResultError: one of `metrics` is undefined on these rows (of outcome NON_FINITE).
     """
     try:
-        scores = {metric: score(get_metric(metric), truth, predictions, n_classes)}
+        scores = {name: score(get_metric(name), truth, predictions, n_classes) for name in metrics}
     except UndefinedMetricError as error:
         raise ResultError(f"The metric has no value {where}: {error}.", outcome=Outcome.NON_FINITE) from None
     for name in USUAL_METRICS[task]:
-        if name == metric:
+        if name in scores:
             continue
         try:
             scores[name] = score(get_metric(name), truth, predictions, n_classes)

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrain.metrics import get_metric
+from retrain.metrics import COSTS, METRICS, get_metric
 from retrain.models import check_params, check_task, get_family, make_model
 from retrain.pipeline import Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
@@ -22,6 +23,7 @@ from retrain.pipelines.artifact import (
     predict,
     save_model,
 )
+from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.scoring import means, score_all
 from retrain.results import ResultError
@@ -86,6 +88,13 @@ class TabularPipeline(Pipeline):
             time=splits.time,
         )
         check_task(get_family(self._model), table.task)
+        for name in self._scored[1:]:
+            if table.task not in get_metric(name).tasks:
+                raise DataError(
+                    f"The metric {name!r} of an objective or limit must be defined for the data, but"
+                    f" these are of a {table.task} task.",
+                    "Name another metric in [[objective]] or [[limit]].",
+                )
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
         self._check_training_rows(rows_of(table).take(train), table)
         return LoadedTable(table, train, holdout)
@@ -156,7 +165,13 @@ class TabularPipeline(Pipeline):
             predictions = predict(estimator, fold.x_valid, present, table.n_classes)
             where = f"on fold {step}"
             scores.append(
-                score_all(self.metric, table.task, fold.y_valid, predictions, table.n_classes, where)
+                score_all(self._scored, table.task, fold.y_valid, predictions, table.n_classes, where)
+                | costs(
+                    [name for name in self.goals.metrics if name in COSTS],
+                    estimator,
+                    fold.x_valid,
+                    partial(predict, estimator, present=present, n_classes=table.n_classes),
+                )
             )
             report(step, {self.metric: scores[-1][self.metric]})
         metrics = means(scores) | {"fit_seconds": fit_seconds / len(folds)}
@@ -169,6 +184,11 @@ class TabularPipeline(Pipeline):
             metrics=metrics,
             duration_s=time.perf_counter() - start,
         )
+
+    @property
+    def _scored(self) -> list[str]:
+        """The metrics that count: the pipeline's own, and those of further objectives and of limits."""
+        return [self.metric, *(name for name in self.goals.metrics if name in METRICS)]
 
     def _folds_of(self, seed: int) -> Folds:
         """The folds of a seed; those of the last one are kept."""
@@ -211,7 +231,7 @@ class TabularPipeline(Pipeline):
         data = self.data
         table, truth = data.table, data.table.y[data.holdout]
         predictions = model.predictions(table.features[data.holdout])
-        metrics = score_all(self.metric, table.task, truth, predictions, table.n_classes, "on the holdout")
+        metrics = score_all(self._scored, table.task, truth, predictions, table.n_classes, "on the holdout")
         return Scores({f"test_{name}": value for name, value in metrics.items()}, len(truth))
 
     def save(self, model: TabularModel, folder: Path) -> Sequence[Path]:

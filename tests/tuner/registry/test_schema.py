@@ -103,7 +103,10 @@ REFUSED = [
     (copy("config_hash=randomblob(16), public_id='new', study_id=99"), "FOREIGN KEY"),
     (copy("config_hash=randomblob(16), public_id='new', params='{}'"), "params_array"),
     (copy("config_hash=randomblob(15), public_id='new'"), "config_hash_length"),
-    ("INSERT INTO studies SELECT 9, name, space, metric, direction, baseline, seed, 1, NULL FROM studies", "UNIQ"),
+    (
+        "INSERT INTO studies SELECT 9, name, space, metric, direction, baseline, seed, 1, NULL FROM studies",
+        "UNIQ",
+    ),
     ("UPDATE studies SET direction='up'", "direction_known"),
     # versions, ledger, events
     ("UPDATE model_versions SET state='active'", "UNIQUE"),
@@ -172,6 +175,7 @@ def test_hp_experiments_reads_like_a_sentence(raw: Any) -> None:
         "metric": "roc_auc",
         "params": '{"depth":0,"rate":0.0}',
         "metrics": '{"f1":0.25}',
+        "feasible": 1,
         "attempt": 1,
         "error": None,
         "created_utc": "2023-11-14 22:13:20",
