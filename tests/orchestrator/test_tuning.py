@@ -15,6 +15,7 @@ from orchestrator.pool import Event
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
 from tuner.errors import MismatchError, ParamsError, SpaceError, UsageError
 from tuner.experiment import Direction, Outcome, State
+from tuner.goals import Goals, Limit
 from tuner.registry import open_registry
 from tuner.space import CategoricalParam, FloatParam, SearchSpace
 
@@ -220,3 +221,17 @@ def test_the_name_stays_a_function_whatever_is_imported() -> None:
 def test_on_ray(ray_address: str) -> None:
     result = quiet(lambda params: (params["x"] - 3.0) ** 2, pool="ray", configs=3)
     assert [e.state for e in result.experiments] == [State.COMPLETE] * 4
+
+
+def test_goals_decide_what_is_the_best() -> None:
+    result = quiet(
+        lambda params: {"gain": params["x"], "cost": params["x"]},
+        configs=9,
+        metric="gain",
+        direction="maximize",
+        goals=Goals(limits=(Limit("cost", max=5.0),)),
+    )
+    kept = [each for each in result.experiments if each.metrics["cost"] <= 5.0]
+    assert result.best_value == max(each.value for each in kept)  # type: ignore[type-var]
+    assert [each.id for each in result.experiments if each.feasible] == [each.id for each in kept]
+    assert len(kept) < 10

@@ -406,3 +406,54 @@ def test_a_network_file_system_is_allowed_by_file_or_environment(tmp_path: Path)
     assert config_in(tmp_path, f"allow_network_fs = true\n{COMMAND}").allow_network_fs
     (tmp_path / "retrain.toml").write_text(COMMAND)
     assert load_config(tmp_path, environ={"RETRAIN_ALLOW_NETWORK_FS": "true"}).allow_network_fs
+
+
+# ---- goals beside the metric
+
+TABULAR = "[pipeline]\nmodel = 'xgboost'\ndata = 'breast_cancer'\nmetric = 'roc_auc'\n"
+
+
+def test_objectives_and_limits_are_read_with_the_directions_that_are_known(tmp_path: Path) -> None:
+    (tmp_path / "retrain.toml").write_text(
+        TABULAR
+        + "[[objective]]\nmetric = 'predict_ms'\n[[objective]]\nmetric = 'f1'\n"
+        + "[[limit]]\nmetric = 'model_kb'\nmax = 500\n[[limit]]\nmetric = 'predict_ms'\nmin = 0.5\nmax = 5\n"
+    )
+    assert load_config(tmp_path / "retrain.toml", environ={}).goals.to_dict() == {
+        "objectives": [
+            {"metric": "predict_ms", "direction": "minimize"},
+            {"metric": "f1", "direction": "maximize"},
+        ],
+        "limits": [
+            {"metric": "model_kb", "max": 500.0},
+            {"metric": "predict_ms", "min": 0.5, "max": 5.0},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[[limit]]\nmetric = 'predict_mss'\nmax = 5\n", "Did you mean 'predict_ms'?"),
+        ("[[limit]]\nmetric = 'predict_ms'\n", "needs min, max or both"),
+        ("[[limit]]\nmetric = 'predict_ms'\nmax = 1\nmin = 2\n", "min <= max must hold"),
+        ("[[limit]]\nmetric = 'roc_auc'\nmin = 0.9\n", "is the pipeline's own metric already"),
+        ("[[limit]]\nmetric = 'f1'\nmin = 0.9\n[[limit]]\nmetric = 'f1'\nmax = 1\n", "is there twice: 'f1'"),
+        ("[[limit]]\nmetric = 'rmse'\nmax = 5\n", "is not defined where roc_auc is: 'rmse'"),
+        ("[[objective]]\nmetric = 'f1'\ndirection = 'minimize'\n", "must be 'maximize' (or left out) for f1"),
+        ("[[objective]]\nmetrik = 'f1'\n", "Did you mean 'metric'?"),
+        ("[[limits]]\nmetric = 'f1'\nmax = 1\n", "Did you mean 'limit'?"),
+        ("[[objectives]]\nmetric = 'f1'\n", "Did you mean 'objective'?"),
+    ],
+)
+def test_goals_that_make_no_sense_are_named(tmp_path: Path, text: str, part: str) -> None:
+    assert part in fault_of(tmp_path, TABULAR + text)
+
+
+def test_an_objective_of_an_unknown_metric_needs_its_direction(tmp_path: Path) -> None:
+    command = "[pipeline]\nkind = 'command'\ncommand = 'sh a.sh'\nmetric = 'rmse'\n"
+    assert "direction" in fault_of(tmp_path, command + "[[objective]]\nmetric = 'watts'\n")
+    text = command + "[[objective]]\nmetric = 'watts'\ndirection = 'minimize'\n"
+    (tmp_path / "retrain.toml").write_text(text)
+    [objective] = load_config(tmp_path / "retrain.toml", environ={}).goals.objectives
+    assert (objective.metric, objective.direction) == ("watts", "minimize")

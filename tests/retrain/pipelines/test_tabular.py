@@ -96,6 +96,28 @@ def test_the_metrics_of_the_task_come_along(tmp_path: Path) -> None:
     assert {"mae", "r2"} <= set(evaluate(bound(tmp_path, n_classes=0))[0].metrics)
 
 
+def test_what_goals_are_about_is_measured(tmp_path: Path) -> None:
+    goals = "".join(
+        f"[[limit]]\nmetric = '{name}'\nmin = 0\n" for name in ("precision", "predict_ms", "model_kb")
+    )
+    evaluation, _ = evaluate(bound(tmp_path, rest=goals))
+    assert 0 <= evaluation.metrics["precision"] <= 1
+    assert 0 < evaluation.metrics["predict_ms"] < 1000
+    assert 1 < evaluation.metrics["model_kb"] < 10_000
+    (tmp_path / "plain").mkdir()
+    plain, _ = evaluate(bound(tmp_path / "plain"))
+    assert not {"precision", "predict_ms", "model_kb"} & plain.metrics.keys()
+    assert plain.value == evaluation.value
+
+
+def test_a_goal_that_the_data_cannot_have_is_refused(tmp_path: Path) -> None:
+    pipeline = project(
+        tmp_path, n_classes=3, metric="accuracy", rest="[[limit]]\nmetric = 'roc_auc'\nmin = 0.5\n"
+    )
+    with pytest.raises(DataError, match=r"'roc_auc' of an objective or limit .* of a multiclass task"):
+        pipeline.load()
+
+
 def test_two_configurations_are_scored_on_the_same_folds(tmp_path: Path) -> None:
     pipeline = bound(tmp_path)
     evaluate(pipeline)

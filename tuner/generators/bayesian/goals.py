@@ -124,7 +124,7 @@ class GoalsGenerator(BayesianGenerator):
 
     takes_goals: ClassVar[bool] = True
 
-    def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
+    def _own_next(self) -> tuple[Params, Mapping[str, Any]] | None:
         belief = self.learned() if len(self.history) >= _N_INITIAL else None
         found = self._most_promising(belief, self.rng()) if belief else None
         if found is None and (unseen := draw_unseen(self.space, self.history, self.rng())) is not None:
