@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -13,6 +13,8 @@ from tuner.generators.bayesian.acquisition import log_h
 from tuner.generators.bayesian.feasibility import log_feasibility, scaled_excess
 from tuner.generators.bayesian.pareto import Cells, cells_beyond, hypervolume
 from tuner.generators.bayesian.surrogate import Array
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 FRONT = {
     2: np.array([[0.1, 0.8], [0.3, 0.5], [0.7, 0.2]]),
@@ -35,6 +37,7 @@ points = st.integers(1, 4).flatmap(
 )
 
 
+@UNHURRIED
 @given(points)
 def test_the_hypervolume_is_that_of_inclusion_and_exclusion(given_points: list[tuple[int, ...]]) -> None:
     losses = np.array(given_points, dtype=float) / 10
@@ -46,6 +49,7 @@ def test_nothing_has_no_hypervolume() -> None:
     assert hypervolume(np.empty((0, 2)), np.ones(2)) == 0.0
 
 
+@UNHURRIED
 @given(points)
 def test_the_cells_are_all_that_nothing_dominates_and_none_twice(given_points: list[tuple[int, ...]]) -> None:
     losses = np.array(given_points, dtype=float) / 10
@@ -99,7 +103,7 @@ def test_far_from_the_front_the_gain_still_has_a_slope() -> None:
     assert found[0] < found[1] - 1 < found[2] - 1
 
 
-@settings(max_examples=30)
+@settings(UNHURRIED, max_examples=30)
 @given(points, st.floats(0.01, 2.0))
 def test_more_deviation_at_the_same_mean_is_never_less_gain(
     given_points: list[tuple[int, ...]], deviation: float
@@ -139,6 +143,7 @@ def test_an_end_that_pays_much_for_next_to_nothing_does_not_stretch_the_front() 
 # ---- feasibility
 
 
+@UNHURRIED
 @given(st.lists(st.floats(-1e308, 1e308), min_size=2, max_size=8))
 def test_the_scale_of_excesses_keeps_their_sign(excesses: list[float]) -> None:
     scaled = scaled_excess(excesses)
