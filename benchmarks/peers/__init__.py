@@ -66,11 +66,11 @@ PEERS: dict[str, Method] = {
     "hyperopt-tpe": Method("benchmarks.peers.hyperopt_peer:HyperoptPeer", "main", "hyperopt"),
     "optuna-tpe": _optuna("TPESampler"),
     "optuna-tpe-multivariate": _optuna("TPESampler", multivariate=True, group=True, constant_liar=True),
-    "optuna-gp": _optuna("GPSampler", conditional=False),
-    "skopt-gp": Method("benchmarks.peers.skopt_peer:SkoptPeer", "main", "scikit-optimize"),
+    "optuna-gp": replace(_optuna("GPSampler", conditional=False, leave_asked=True), revision=2),
+    "skopt-gp": Method("benchmarks.peers.skopt_peer:SkoptPeer", "main", "scikit-optimize", 2),
     "smac": Method("benchmarks.peers.smac_peer:SmacPeer", "smac", "smac"),
-    "hebo": Method("benchmarks.peers.hebo_peer:HeboPeer", "hebo", "hebo"),
-    "botorch": Method("benchmarks.peers.botorch_peer:BotorchPeer", "main", "botorch"),
+    "hebo": Method("benchmarks.peers.hebo_peer:HeboPeer", "hebo", "hebo", 2),
+    "botorch": Method("benchmarks.peers.botorch_peer:BotorchPeer", "main", "botorch", 2),
 }
 
 METHODS: dict[str, Method] = {"ours": _OURS, **PEERS}

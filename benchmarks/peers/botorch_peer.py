@@ -4,7 +4,7 @@ A scrambled Sobol design of twice as many points as parameters, 5 to 15; then a 
 priors on standardised losses, and `qLogNoisyExpectedImprovement`, which knows what is pending, maximised by
 `optimize_acqf`. Numbers live in the unit cube, categories are one-hot, and the best point is rounded; its
 `MixedSingleTaskGP` takes five times as long to fit. It knows no conditions, and has no word for a failure,
-which it is not told.
+which it is not told. What was asked stays pending where something near it was measured and told in its stead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,9 @@ class BotorchPeer(Peer):
         for each in results:
             config = {p.name: middle(p) for p in self.space}
             if each.number is not None:
-                config = self._pending.pop(each.number)
+                config = self._pending[each.number]
+                if active(self.space, config) == each.config:
+                    del self._pending[each.number]
             if each.loss is not None:
                 self._x.append(self._point({**config, **each.config}))
                 self._y.append(each.loss)

@@ -1,7 +1,8 @@
 """HEBO by suggest and observe, all at its defaults.
 
 It knows no conditions: it is asked for all parameters, and told the middle of what is not active where
-nothing else was asked. It has no word for a failure, which it is not told.
+nothing else was asked. It has no word for a failure, which it is not told. A loss is told for what was asked,
+although something near it was measured: else it would ask for the same again.
 """
 
 from collections.abc import Sequence
@@ -49,9 +50,9 @@ class HeboPeer(Peer):
             self._hebo.observe(pd.DataFrame(rows), np.array([[each.loss] for each in good], float))
 
     def _row(self, told: Told) -> dict[str, Any]:
-        row = {p.name: _encoded(p, middle(p)) for p in self.space}
-        row |= {} if told.number is None else self._asked[told.number]
-        return row | {p.name: _encoded(p, told.config[p.name]) for p in self.space if p.name in told.config}
+        if told.number is not None:
+            return self._asked[told.number]
+        return {p.name: _encoded(p, told.config.get(p.name, middle(p))) for p in self.space}
 
 
 def _decoded(p: Param, value: Any) -> Any:

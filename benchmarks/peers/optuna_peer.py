@@ -2,9 +2,11 @@
 
 Its TPE is asked define-by-run, so that conditions are its own. Its Gaussian process and CMA-ES search only
 parameters that every trial has, so they are asked for all of them, and the inactive ones are left out of
-what is measured. Where the nearest measured configuration is not the asked one, the asked trial is closed as
-failed, which Optuna ignores, and the measured one added as a trial of its own; only CMA-ES, which learns from
-nothing but its own population, is told the loss for what it asked.
+what is measured. Where the nearest measured configuration is not the asked one, that one is added as a trial
+of its own. The asked trial goes on running for the Gaussian process, which knows what that means and would
+else ask for the same again; for TPE, whose liar would take it for a bad one for ever, it is closed as failed,
+which Optuna ignores. Only CMA-ES, which learns from nothing but its own population, is told the loss for what
+it asked.
 """
 
 from collections.abc import Sequence
@@ -37,6 +39,7 @@ class OptunaPeer(Peer):
         sampler: name of its class.
         conditional: whether parameters that are not active are left out of what it is asked and told.
         tell_asked: whether a loss is told for what was asked, although something near it was measured.
+        leave_asked: whether what was asked and not measured stays a running trial.
         settings: further arguments of the sampler.
     """
 
@@ -48,11 +51,12 @@ class OptunaPeer(Peer):
         sampler: str,
         conditional: bool = True,
         tell_asked: bool = False,
+        leave_asked: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(space, seed, n_experiments)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._conditional, self._tell_asked = conditional, tell_asked
+        self._conditional, self._tell_asked, self._leave_asked = conditional, tell_asked, leave_asked
         self._axes = {p.name: _distribution(p) for p in space}
         self._study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed, **settings))
         self._trials: list[Trial] = []
@@ -89,7 +93,7 @@ class OptunaPeer(Peer):
             if trial and (self._tell_asked or active(self.space, trial.params) == each.config):
                 self._study.tell(trial, each.loss, state=None if each.loss is not None else TrialState.FAIL)
                 continue
-            if trial:
+            if trial and not self._leave_asked:
                 self._study.tell(trial, state=TrialState.FAIL)
             added.append(self._measured(each, trial.params if trial else {}))
         self._study.add_trials(added)

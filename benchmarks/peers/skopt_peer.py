@@ -2,7 +2,8 @@
 
 It knows no conditions: it is asked for all parameters, and told the middle of what is not active where
 nothing else was asked. A batch is its own constant liar and is told at once. It has no word for a failure and
-raises on NaN; a failure is told as the worst loss so far, as people do.
+raises on NaN; a failure is told as the worst loss so far, as people do. A loss is told for what was asked,
+although something near it was measured: else it would ask for the same again.
 """
 
 from collections.abc import Sequence
@@ -52,8 +53,8 @@ class SkoptPeer(Peer):
             self._optimizer.tell(points, told)
 
     def _point(self, told: Told) -> list[Any]:
-        asked = {} if told.number is None else self._asked[told.number]
-        return [told.config.get(p.name, asked.get(p.name, middle(p))) for p in self.space]
+        config = told.config if told.number is None else self._asked[told.number]
+        return [config.get(p.name, middle(p)) for p in self.space]
 
 
 def _plain(value: Any) -> Any:
