@@ -10,6 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement, log_h
+from tuner.generators.bayesian.factors import factored, inverted, solved
 from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
 from tuner.generators.bayesian.posterior import JITTER, Posterior
 from tuner.generators.bayesian.surrogate import Array
@@ -295,3 +296,23 @@ def test_how_noisy_results_are_is_told_by_their_standard_errors_and_repeats() ->
     assert noises_of([result(0.0), result(1e300), result(1.0), result(1.0)]).tolist() == pytest.approx(
         [0.01, 100.0, 1.0, 1.0]
     )
+
+
+# ---- factors
+
+
+def test_factors_solve_what_they_should() -> None:
+    half = some_points(30, 30)
+    covariance = half @ half.T + 0.1 * np.eye(30)
+    b = some_points(30, 3, 1)
+    factor = factored(covariance.copy())
+    assert np.triu(factor, 1).max() == 0
+    assert factor @ factor.T == pytest.approx(covariance)
+    assert factor @ solved(factor, b) == pytest.approx(b)
+    assert factor.T @ solved(factor, b, transposed=True) == pytest.approx(b)
+    assert inverted(factor) @ covariance == pytest.approx(np.eye(30), abs=1e-9)
+
+
+def test_a_matrix_that_is_not_positive_definite_has_no_factor() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="order 2"):
+        factored(np.array([[1.0, 2.0], [2.0, 1.0]]))

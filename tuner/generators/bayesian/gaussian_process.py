@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from numpy.linalg import LinAlgError
 
+from tuner.generators.bayesian.factors import factored, solved
 from tuner.generators.bayesian.posterior import JITTER, Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
@@ -51,26 +52,24 @@ class _Member:
 
     def condition(self, x: Array) -> Self:
         scaled = x * self.scales
-        cross = solve_triangular(self.factor, _correlations(self.x, scaled), lower=True, check_finite=False)
+        cross = solved(self.factor, _correlations(scaled, self.x).T)
         rest = _correlations(scaled, scaled) - cross.T @ cross + (self.noise + JITTER) * np.eye(len(x))
         n = len(self.x)
-        factor = np.zeros((n + len(x), n + len(x)))
+        factor = np.zeros((n + len(x), n + len(x)), order="F")
         factor[:n, :n], factor[n:, :n] = self.factor, cross.T
-        factor[n:, n:] = cholesky(rest, lower=True, check_finite=False)
+        factor[n:, n:] = factored(rest)
         # What comes out at its mean tells nothing new: its share of the weights is zero.
         weights = np.concatenate([self.weights, np.zeros(len(x))])
         return replace(self, x=np.vstack([self.x, scaled]), factor=factor, weights=weights)
 
     def predict(self, x: Array) -> tuple[Array, Array]:
-        cross = solve_triangular(
-            self.factor, _correlations(self.x, x * self.scales), lower=True, check_finite=False
-        )
+        cross = solved(self.factor, _correlations(x * self.scales, self.x).T)
         share = 1 - np.einsum("ij,ij->j", cross, cross)
         return cross.T @ self.weights + self.mean, np.sqrt(np.maximum(share, _LEAST_VARIANCE) * self.variance)
 
     def drawn(self, x: Array, rng: np.random.Generator) -> Array:
         scaled = x * self.scales
-        cross = solve_triangular(self.factor, _correlations(self.x, scaled), lower=True, check_finite=False)
+        cross = solved(self.factor, _correlations(scaled, self.x).T)
         rest = _correlations(scaled, scaled) - cross.T @ cross
         offsets = _factor(rest) @ rng.standard_normal(len(x))
         return np.asarray(cross.T @ self.weights + self.mean + math.sqrt(self.variance) * offsets)
@@ -122,18 +121,20 @@ class GaussianProcess(Surrogate):
 
 def _correlations(a: Array, b: Array) -> Array:
     """Of each row of `a` with each of `b`, both in length scales."""
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
-    return correlation(np.maximum(squares, 0.0))
+    squares = a @ (-2 * b.T)
+    squares += np.einsum("ij,ij->i", a, a)[:, None]
+    squares += np.einsum("ij,ij->i", b, b)
+    return correlation(np.maximum(squares, 0.0, out=squares))
 
 
 def _factor(covariance: Array) -> Array:
     """The lower Cholesky factor, with as little added to the diagonal as rounding asks for."""
     for jitter in (1e-8, 1e-6, 1e-4):
         try:
-            return np.asarray(cholesky(covariance + jitter * np.eye(len(covariance)), lower=True))
+            return factored(covariance + jitter * np.eye(len(covariance)))
         except LinAlgError:
             continue
-    return np.asarray(cholesky(covariance + 1e-2 * np.eye(len(covariance)), lower=True))
+    return factored(covariance + 1e-2 * np.eye(len(covariance)))
 
 
 def _kept(y: Array, most: int) -> "np.ndarray":

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from numpy.linalg import LinAlgError
 from scipy.optimize import minimize
 
+from tuner.generators.bayesian.factors import factored, inverted, solved
 from tuner.generators.bayesian.surrogate import Array
 
 __all__ = ["JITTER", "Level", "Posterior", "correlation", "level"]
@@ -33,8 +34,15 @@ _N_SHRINKS = 30
 
 def correlation(distance2: Array) -> Array:
     """Matern 5/2 of squared distances >= 0, in length scales."""
-    distance = _SQRT5 * np.sqrt(distance2)
-    return np.asarray((1 + distance + distance**2 / 3) * np.exp(-distance))
+    distance = np.sqrt(distance2)
+    distance *= _SQRT5
+    decay = np.exp(-distance)
+    factor = distance / 3
+    factor += 1
+    factor *= distance
+    factor += 1
+    factor *= decay
+    return np.asarray(factor)
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,8 @@ def level(covariance: Array, y: Array) -> Level:
         LinAlgError: the covariance is singular to working precision.
     """
     n = len(y)
-    factor = cholesky(covariance, lower=True, check_finite=False)
-    ones, given = solve_triangular(
-        factor, np.stack([np.ones(n), y], axis=1), lower=True, check_finite=False
-    ).T
+    factor = factored(covariance)
+    ones, given = solved(factor, np.array([np.ones(n), y]).T).T
     mean = float(ones @ given / (ones @ ones))
     whitened = given - mean * ones
     return Level(factor, mean, float(whitened @ whitened + 1) / (n + 1), whitened)
@@ -85,9 +91,9 @@ class Posterior:
     def __init__(self, x: Array, y: Array, owners: Sequence[int], noises: Array) -> None:
         self._y, self._noises = y, noises
         self.n_params = owners[-1] + 1
-        self._gaps = np.zeros((self.n_params, len(x), len(x)))
+        self._gaps = np.zeros((self.n_params, len(x) ** 2))
         for column, owner in zip(x.T, owners, strict=True):
-            self._gaps[owner] += (column[:, None] - column[None, :]) ** 2
+            self._gaps[owner] += (column[:, None] - column[None, :]).ravel() ** 2
         location = math.sqrt(2) + _GROWTH * math.log(self.n_params)
         self.center = np.array([location] * self.n_params + [_NOISE_PRIOR[0]])
         self.spread = np.array([math.sqrt(3)] * self.n_params + [_NOISE_PRIOR[1]])
@@ -109,12 +115,11 @@ class Posterior:
             found = level(self._covariance(distances, theta), self._y)
         except LinAlgError:
             return -1e10, np.zeros_like(theta)
-        inverse = cho_solve((found.factor, True), np.eye(len(self._y)), check_finite=False)
-        weights = solve_triangular(found.factor, found.whitened, trans=1, lower=True, check_finite=False)
-        slope = inverse - np.outer(weights, weights) / found.variance
+        weights = solved(found.factor, found.whitened, transposed=True)
+        slope = inverted(found.factor) - np.outer(weights, weights) / found.variance
         roots = _SQRT5 * np.sqrt(distances)
         by_length = slope * (5 / 3 * (1 + roots) * np.exp(-roots))
-        lengths = np.tensordot(self._gaps, by_length, 2) * np.exp(-2 * theta[:-1])
+        lengths = self._gaps @ by_length.ravel() * np.exp(-2 * theta[:-1])
         noise = math.exp(theta[-1]) * float(slope.diagonal() @ self._noises)
         gradient = -0.5 * np.append(lengths, noise) - z / self.spread
         return _log_likelihood(found) - float(z @ z) / 2, gradient
@@ -163,17 +168,17 @@ class Posterior:
         return place, height  # a slice too thin to be found: stay
 
     def _bounded(self, place: Array) -> Array:
-        return np.asarray((self.center + place).clip(self._low, self._high))
+        return np.asarray(np.minimum(np.maximum(self.center + place, self._low), self._high))
 
     def _distances(self, theta: Array) -> Array:
-        return np.asarray(np.tensordot(np.exp(-2 * theta[:-1]), self._gaps, 1))
+        return np.asarray(np.exp(-2 * theta[:-1]) @ self._gaps).reshape(len(self._y), -1)
 
     def _covariance(self, distances: Array, theta: Array) -> Array:
         covariance = correlation(distances)
-        covariance[np.diag_indices_from(covariance)] += math.exp(theta[-1]) * self._noises + JITTER
+        covariance.ravel()[:: len(covariance) + 1] += math.exp(theta[-1]) * self._noises + JITTER
         return covariance
 
 
 def _log_likelihood(found: Level) -> float:
     n = len(found.whitened)
-    return -float(np.log(np.diag(found.factor)).sum()) - (n + 1) / 2 * math.log(found.variance)
+    return -float(np.log(found.factor.diagonal()).sum()) - (n + 1) / 2 * math.log(found.variance)
