@@ -191,6 +191,28 @@ def test_errors_are_typed_by_what_to_do_next(error: type[psycopg.Error], kind: t
     assert "secret" not in str(caught.value)
 
 
+def test_schema_2_is_brought_up_to_date(postgres_server: PostgresServer) -> None:
+    """What version 3 added is taken away by hand; the views of version 2 need only be there."""
+    url = postgres_server.make_database("second")
+    with open_registry(url, create=True) as registry:
+        registry.add(registry.open_study(SPEC), some(2))
+    views = ("v_best", "hp_tuning_history", "hp_experiments")
+    for view in views:
+        postgres_server.execute(f"DROP VIEW {view}; CREATE VIEW {view} AS SELECT 1 AS x", "second")
+    postgres_server.execute("ALTER TABLE studies DROP COLUMN goals", "second")
+    postgres_server.execute("ALTER TABLE experiments DROP COLUMN feasible", "second")
+    postgres_server.execute("UPDATE alembic_version SET version_num = '0002'", "second")
+    with open_registry(url, create=False) as registry:
+        [study] = registry.studies()
+        assert not study.goals
+        assert [each.feasible for each in registry.experiments(study)] == [True, True]
+    fresh = postgres_server.make_database("third")
+    open_registry(fresh, create=True).close()
+    for view in views:
+        ask = f"SELECT pg_get_viewdef('{view}')"
+        assert postgres_server.execute(ask, "second") == postgres_server.execute(ask, "third")
+
+
 def test_an_older_schema_is_migrated_once_by_whoever_comes_first(
     postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
