@@ -143,9 +143,8 @@ def _margin(found: Mapping[str, Mapping[Pair, np.ndarray]], k: int) -> str:
     if not margins:
         return ""
     nearest = min(margins, key=margins.__getitem__)
-    return (
-        f"At {k}: ours is {margins[nearest]:.0%} below {nearest}, the peer that comes nearest on shared runs."
-    )
+    side = "below" if margins[nearest] >= 0 else "above"
+    return f"At {k}: ours is {abs(margins[nearest]):.0%} {side} {nearest}, its best peer on shared runs."
 
 
 def _beside_sequential(rows: list[Row], scale: Mapping[str, Scale], batches: Sequence[int]) -> str:
