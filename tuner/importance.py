@@ -5,6 +5,7 @@ variance of the value over the space would be gone if all but this parameter wer
 draws of the surrogate, so that their spread says what the experiments leave open.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -147,7 +148,7 @@ def expected_gain(generator: BayesianGenerator, rng: np.random.Generator) -> Gai
     """What draws of the surrogate say of the next ten suggestions, beside the incumbent in its own view.
 
     They are chosen as one batch: ten that are chosen one by one may gain more. None where too little is
-    known, or nothing is left to suggest.
+    known, nothing is left to suggest, or the gain is beyond the largest float.
     """
     belief = generator.learned()
     if belief is None:
@@ -159,6 +160,8 @@ def expected_gain(generator: BayesianGenerator, rng: np.random.Generator) -> Gai
     means = belief.surrogate.predict(known)[0]
     rows = np.vstack([known[[int(means.argmin())]], generator.encode(suggested)])
     draws = np.vstack([belief.surrogate.drawn(rows, rng) for _ in range(_N_GAINS)])
-    gains = np.maximum(draws[:, 0] - draws[:, 1:].min(axis=1), 0.0) * belief.targets.scale
-    low, high = np.quantile(gains, _QUANTILES)
-    return Gain(len(suggested), float(gains.mean()), float(low), float(high))
+    gains = np.maximum(draws[:, 0] - draws[:, 1:].min(axis=1), 0.0)
+    mean, low, high = (
+        float(each) * belief.targets.scale for each in (gains.mean(), *np.quantile(gains, _QUANTILES))
+    )
+    return Gain(len(suggested), mean, low, high) if math.isfinite(high) and math.isfinite(mean) else None

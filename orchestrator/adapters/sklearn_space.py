@@ -21,6 +21,12 @@ __all__ = ["EstimatorSpace", "read_space"]
 _SELECTOR = "which::dictionary"
 """The parameter that chooses among several dictionaries."""
 
+_NO_VALUE = object()
+"""Of no parameter, and fit for a set, as what an estimator holds need not be."""
+
+_N_LISTED = 1000
+"""How long a range may be that is searched as a list."""
+
 _N_DRAWN = 100
 """How many values stand for a distribution that can only be drawn from."""
 
@@ -37,7 +43,8 @@ class _Entry:
 
     def inward(self, value: Any) -> Any:
         """The value of `param` that stands for what an estimator has; anything else where there is none."""
-        return plain(value)
+        scalar = plain(value)
+        return scalar if scalar is None or isinstance(scalar, str | int | float) else _NO_VALUE
 
     def place(self, value: Value) -> int:  # noqa: ARG002 - there is no list
         """Where a value of `param` stands in the user's list; 0 where there is none."""
@@ -227,7 +234,7 @@ def _place(entries: dict[str, _Entry], name: Any, values: Any, rng: np.random.Ra
 
 def _entry(name: str, given: Any, rng: np.random.RandomState) -> _Entry:
     """What one of the user's dictionaries says of a parameter: what scikit-learn takes in its own meaning."""
-    if _is_list(given):
+    if _is_list(given) and not (isinstance(given, range) and given[_N_LISTED:]):
         return _of_list(name, given)
     if hasattr(given, "rvs") and not scipy.recognises(given) and not skopt.recognises(given):
         return _of_list(name, [given.rvs(random_state=rng) for _ in range(_N_DRAWN)])

@@ -95,6 +95,14 @@ def test_equal_results_are_no_reason_to_divide_by_their_variance() -> None:
     assert all(0 <= each.share <= 1 for each in importances(generator))
 
 
+def test_a_gain_beyond_the_largest_float_is_none() -> None:
+    rng = np.random.default_rng(0)
+    results = [Observation(SPACE.sample(rng), (-1) ** i * 1.7e308) for i in range(20)]
+    insight = insight_of(SPACE, results, direction="minimize")
+    assert insight.importances
+    json.dumps(insight.to_dict(), allow_nan=False)
+
+
 def test_the_more_results_the_surer() -> None:
     few, many = found(15), found(150)
     width = sum(each.high - each.low for each in few.values())

@@ -126,7 +126,8 @@ def _merged(params: Params, runs: Sequence[Observation], direction: Direction) -
         return Result(params, None, None, len(runs), partial=False)
     errors = [run.std_error for run in used if run.std_error is not None]
     std_error = hypot(*sorted(errors)) / len(errors) if len(errors) == len(used) else None
-    loss = loss_of(fsum(values) / len(values), direction)
+    # Divided first, so that no sum of the largest floats overflows.
+    loss = loss_of(fsum(value / len(values) for value in values), direction)
     return Result(params, loss, std_error, len(values), partial=used[0].partial)
 
 

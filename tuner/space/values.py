@@ -46,6 +46,8 @@ def brief(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python writes no integer of more than 4,300 digits
         return "a whole number of thousands of digits"
+    except Exception:  # noqa: BLE001 - whatever an object of the user's raises
+        return f"an unreadable {type(value).__name__}"
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 20]}... ({len(text):,} characters)"
 
 

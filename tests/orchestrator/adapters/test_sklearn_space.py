@@ -56,6 +56,18 @@ def test_other_distributions_are_read_as_everywhere(distribution: Any) -> None:
     assert read({"a": distribution}).space == SearchSpace.of({"a": distribution})
 
 
+def test_a_long_range_is_searched_without_being_listed() -> None:
+    assert read({"a": range(10**15)}).space == SearchSpace([IntParam("a", 0, 10**15 - 1)])
+
+
+def test_what_an_estimator_has_instead_of_a_value_is_no_candidate_and_no_obstacle() -> None:
+    space = read(
+        SearchSpace([CategoricalParam("kind", ["x", "y"]), FloatParam("a", 0, 1, when={"kind": ["x"]})])
+    )
+    assert space.config_of({"kind": ["x"], "a": 0.5}, whole=False) is None
+    assert space.config_of({"kind": "y", "a": {}}, whole=False) == {"kind": "y"}
+
+
 def test_what_can_only_be_drawn_from_is_drawn() -> None:
     class Even:
         def rvs(self, random_state: np.random.RandomState) -> int:

@@ -39,6 +39,13 @@ def test_repeats_are_averaged_and_failures_among_them_left_out() -> None:
     assert len(history) == 2
 
 
+def test_the_mean_of_the_largest_floats_does_not_overflow() -> None:
+    history = History(SMALL)
+    history.tell([Observation(EVERY[0], 1.7e308, std_error=1.7e308)] * 4, [])
+    (found,) = history.results(Direction.MINIMIZE)
+    assert found.loss == 1.7e308
+
+
 def test_what_has_a_result_is_not_pending() -> None:
     history = History(SMALL)
     history.ask(EVERY[0])

@@ -296,6 +296,9 @@ def test_how_noisy_results_are_is_told_by_their_standard_errors_and_repeats() ->
     assert noises_of([result(0.0), result(1e300), result(1.0), result(1.0)]).tolist() == pytest.approx(
         [0.01, 100.0, 1.0, 1.0]
     )
+    for extreme, least in ((1.7e308, 0.01), (5e-324, 100.0)):
+        noises = noises_of([result(extreme), result(extreme), result(1.0)])
+        assert noises.tolist() == pytest.approx([1.0, 1.0, least])
 
 
 # ---- factors

@@ -152,11 +152,15 @@ def test_predictions_say_which_studies_stand_behind_them() -> None:
     assert list(last.reason["prior"]) == ["old"]
 
 
-def test_a_study_without_any_success_changes_nothing() -> None:
-    failed = Earlier(CUBE, "minimize", [Observation(CUBE.defaults(), None)], "failed")
-    assert keys(make_generator("bayesian", CUBE, earlier=[failed]).ask(8)) == keys(
-        make_generator("bayesian", CUBE).ask(8)
-    )
+@pytest.mark.parametrize("observations", [[], [Observation(CUBE.defaults(), None)]])
+def test_a_study_without_any_success_changes_nothing(observations: list[Observation]) -> None:
+    failed = Earlier(CUBE, "minimize", observations, "failed")
+    warm, cold = make_generator("bayesian", CUBE, earlier=[failed]), make_generator("bayesian", CUBE)
+    for _ in range(2):
+        asked = cold.ask(6)
+        assert keys(warm.ask(6)) == keys(asked)
+        for generator in (warm, cold):
+            generator.tell([Observation(one.params, bowl(one.params, 0.3)) for one in asked])
 
 
 def test_an_overlapping_space_informs_the_start() -> None:

@@ -18,6 +18,9 @@ _ROUNDING = 1e-14
 _RATIOS = (0.1, 10.0)
 _PARTIAL = 4.0
 
+_ERRORS = (1e-150, 1e150)
+"""Between these no sum and no ratio of standard errors overflows."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -66,6 +69,7 @@ def noises_of(results: Sequence[Result]) -> Array:
     folds that are hard for all configurations make it large and change no comparison.
     """
     errors = np.array([math.nan if each.std_error is None else each.std_error for each in results])
+    errors = np.where(errors > 0, np.clip(errors, *_ERRORS), errors)
     known = errors[errors > 0]
     ratios = np.clip(errors / (float(np.median(known)) if len(known) else 1.0), *_RATIOS)
     runs = np.array([each.n for each in results], dtype=float)

@@ -86,7 +86,7 @@ class Transfer:
         for known, means in self._kept:
             if known is x:
                 return means
-        means = np.array([mean(x) for mean in self._means])
+        means = np.array([mean(x) for mean in self._means]).reshape(-1, len(x))  # there may be none
         self._kept = [(x, means), *self._kept[: _N_KEPT - 1]]
         return means
 

@@ -13,6 +13,7 @@ from tuner.space.values import brief, is_array, plain
 
 __all__ = ["params_of"]
 
+_MOST_NESTED = 50
 _TOOLS: tuple[Any, ...] = (optuna, ray, skopt, scipy)
 _KINDS = (
     "Give a parameter, a dictionary such as {'type': 'float', 'low': 0.01, 'high': 0.3}, a list of choices, "
@@ -43,13 +44,18 @@ def params_of(given: object) -> list[Param]:
     return [_named(spec) for spec in dimensions]
 
 
-def _by_name(given: Mapping[Any, Any], prefix: str) -> Iterator[Param]:
+def _by_name(given: Mapping[Any, Any], prefix: str, depth: int = 1) -> Iterator[Param]:
+    if depth > _MOST_NESTED:
+        raise SpaceError(
+            f"Dictionaries may be nested {_MOST_NESTED} deep, but those of {brief(prefix)} go deeper.",
+            "Does one of them contain itself?",
+        )
     for key, spec in _without_wrapping(given).items():
         if not isinstance(key, str):
             raise SpaceError(f"The name of a parameter must be a string, but got {brief(key)}.")
         name = prefix + key
         if isinstance(spec, Mapping) and not ray.is_grid_search(spec) and not is_declaration(spec):
-            yield from _by_name(spec, f"{name}.")
+            yield from _by_name(spec, f"{name}.", depth + 1)
         else:
             yield _param_of(name, spec)
 
@@ -90,12 +96,12 @@ def _param_of(name: str, spec: Any) -> Param:
             if ray.is_grid_search(spec)
             else param_from_dict(name, spec)
         )
-    if isinstance(spec, range) and len(spec) > 0:
-        low, high = min(spec), max(spec)
-        return IntParam(name, low, high, step=abs(spec.step) if len(spec) > 1 else 1)
+    if isinstance(spec, range) and spec:
+        low, high = sorted((spec[0], spec[-1]))  # its ends: one that is long has neither length nor least
+        return IntParam(name, low, high, step=abs(spec.step) if low < high else 1)
     if isinstance(spec, tuple):
         return skopt.param_of_tuple(name, spec)
-    if isinstance(spec, list | range) or is_array(spec):
+    if isinstance(spec, list | range) or (is_array(spec) and spec.ndim):
         return CategoricalParam(name, spec)
     value: Value = plain(spec)
     if value is None or isinstance(value, str | int | float):

@@ -57,7 +57,7 @@ def _ends(name: str, spec: Any) -> tuple[float, float]:
         low, high = map(_number, spec.support())
         if not (math.isfinite(low) and math.isfinite(high)):
             low, high = _number(spec.ppf(OUTSIDE)), _number(spec.ppf(1 - OUTSIDE))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # a method of its class; or several distributions in one
         raise SpaceError(
             f"The distribution of {name!r} must be given with its parameters, but got {brief(spec)}.",
             "Call it, such as scipy.stats.loguniform(0.01, 0.3).",

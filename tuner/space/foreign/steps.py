@@ -1,6 +1,7 @@
 """What the readers of other tools share: kinship by name, and the multiples of a step."""
 
 import math
+from sys import float_info
 
 from tuner.errors import SpaceError
 from tuner.space.values import brief, exact, is_number, plain
@@ -23,7 +24,7 @@ def multiples(name: str, low: float, high: float, step: float) -> tuple[float, f
     """
     low, high, step = plain(low), plain(high), plain(step)
     for what, number in (("low", low), ("high", high), ("step", step)):
-        if not is_number(number) or not math.isfinite(number):
+        if not is_number(number) or not abs(number) <= float_info.max:
             raise SpaceError(f"`{what}` of {name!r} must be a finite number, but got {brief(number)}.")
     if not step > 0:
         raise SpaceError(f"`step > 0` must hold for {name!r}, but got step={step!r}.")

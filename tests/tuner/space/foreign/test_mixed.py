@@ -116,3 +116,28 @@ def test_what_declares_no_space_is_refused(given: Any, said: str) -> None:
     with pytest.raises(SpaceError) as caught:
         SearchSpace.of(given)
     assert said in str(caught.value)
+
+
+def test_a_dictionary_that_contains_itself_is_refused() -> None:
+    circle: dict[str, Any] = {"x": [1, 2]}
+    circle["again"] = circle
+    with pytest.raises(SpaceError, match="nested 50 deep") as caught:
+        SearchSpace.of(circle)
+    assert "contain itself" in caught.value.remedy
+
+
+def test_a_long_range_is_read_off_its_ends() -> None:
+    assert SearchSpace.of({"x": range(10**17, 0, -5)}) == SearchSpace([IntParam("x", 5, 10**17, step=5)])
+    with pytest.raises(SpaceError, match=r"below 2\*\*63"):
+        SearchSpace.of({"x": range(10**30)})
+
+
+def test_what_cannot_be_shown_is_refused_all_the_same() -> None:
+    class Unreadable:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    with pytest.raises(SpaceError, match="an unreadable Unreadable"):
+        SearchSpace.of({"x": Unreadable()})
+    with pytest.raises(SpaceError, match=r"got array\(3\)"):
+        SearchSpace.of({"x": np.array(3)})

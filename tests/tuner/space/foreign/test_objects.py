@@ -283,6 +283,8 @@ def test_a_distribution_without_its_parameters_is_refused() -> None:
         assert "scipy.stats.loguniform(0.01, 0.3)" in caught.value.remedy
     with pytest.raises(SpaceError, match="must have a range, but got nan"):
         param(stats.uniform(0, -1))
+    with pytest.raises(SpaceError, match="must be given with its parameters"):
+        param(stats.uniform([0, 1], [1, 2]))  # two in one
 
 
 # ---- none of them
