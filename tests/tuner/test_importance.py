@@ -130,8 +130,8 @@ def test_the_expected_gain_is_near_what_ten_more_bring() -> None:
 
 def test_near_the_optimum_little_is_expected_of_going_on() -> None:
     rng = np.random.default_rng(0)
-    best = {"inner": 0.3, "falling": 1.0, "rate": 1e-3, "kind": "a", "idle": 0.5, "idle_too": 50}
-    near = [
+    best: Params = {"inner": 0.3, "falling": 1.0, "rate": 1e-3, "kind": "a", "idle": 0.5, "idle_too": 50}
+    near: list[Params] = [
         {**best, "inner": 0.3 + 0.02 * rng.standard_normal(), "falling": 1 - 0.01 * rng.random()}
         for _ in range(20)
     ]

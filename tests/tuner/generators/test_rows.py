@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.tuner.spaces import all_configs, is_valid, search_spaces, seeds
+from tuner.experiment import Params
 from tuner.generators.bayesian.climbing import climbed
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
@@ -201,7 +202,7 @@ def test_climbing_moves_along_sums_that_are_active_and_continuous_only() -> None
         [Sum(names[:2], 1.0), Sum(names[2:4], 2.0), Sum(names[4:], 2)],
     )
     made = Rows(space)
-    config = {"kind": "b", "w0": 0.5, "w1": 1.5, "n0": 1, "n1": 1, "x": 0.5}
+    config: Params = {"kind": "b", "w0": 0.5, "w1": 1.5, "n0": 1, "n1": 1, "x": 0.5}
     (row,) = made.rows([config])
     top = climbed(row, made.sums(row), np.ones(8), lambda rows: rows.sum(axis=1))
     # A place of w0 is worth three of w1.
