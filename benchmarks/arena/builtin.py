@@ -135,7 +135,7 @@ def _data(name: str) -> tuple[Any, Any]:
 class Builtin:
     """`sklearn:DATA:MODEL`; an experiment that was made before in this process is looked up."""
 
-    known_scale = None
+    known_scale: tuple[float, float] | None = None
 
     def __init__(self, name: str) -> None:
         self.name = name

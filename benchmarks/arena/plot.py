@@ -15,7 +15,7 @@ def draw(path: Path, rows: list[Row], scale: Mapping[str, tuple[float, float]]) 
     import matplotlib as mpl  # type: ignore[import-not-found]
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # type: ignore[import-not-found]
+    from matplotlib import pyplot as plt
     from matplotlib.ticker import FormatStrFormatter  # type: ignore[import-not-found]
 
     from benchmarks.arena.ranking import common_pairs, curves, mean_over_problems

@@ -24,6 +24,8 @@ class Problem(Protocol):
 
     name: str
     space: list[Param]
+    known_scale: tuple[float, float] | None
+    """The losses of regret 0 and of regret 1; None where they have to be measured."""
 
     def session(self) -> Callable[[Config], tuple[float, Config]]:
         """A fresh run of experiments; a table of measured configurations gives each of them once."""
@@ -50,7 +52,10 @@ class _Shared:
             _bench()._json("stats.json")[name] = {"best": 0.0, "median": 1.0}
         self.name = name
         self._problem = _bench().make(name)
-        self.space = [Param(*p[:6], tuple(p[6]) if p[6] else None) for p in self._problem.space]
+        self.space = [
+            Param(p.name, p.type, p.low, p.high, p.log, p.choices, tuple(p.when) if p.when else None)
+            for p in self._problem.space
+        ]
         self.known_scale = (self._problem.best, self._problem.median) if name in _bench().NAMES else None
 
     def session(self) -> Callable[[Config], tuple[float, Config]]:
