@@ -61,6 +61,9 @@ class TuneResult:
         counts = f"{len(self.experiments)} experiments, {len(self.failed)} failed"
         if self.same_error is not None:
             counts += f"; stopped by the same error in a row: {self.same_error.error}"
+        if self.best is None and not all(each.feasible for each in self.experiments):
+            limits = "; ".join(map(str, self.study.goals.limits))
+            return f"no experiment keeps the limits ({counts}): {limits}"
         if self.best is None:
             causes = "; ".join(sorted({str(each.error) for each in self.failed})[:3])
             return f"no experiment succeeded ({counts}): {causes}"
@@ -141,6 +144,11 @@ def tune(
         raise UsageError(
             f"Unknown direction {direction!r}.{did_you_mean(str(direction), list(Direction))}",
             f"There are: {', '.join(Direction)}.",
+        )
+    if metric in goals.metrics:
+        raise UsageError(
+            f"Objectives and limits must be of other metrics than the study's own, but one is of {metric!r}.",
+            "Leave it out: that metric is optimised anyway.",
         )
     space = SearchSpace.of(space)
     pipeline = ObjectivePipeline(objective, space, metric, direction)

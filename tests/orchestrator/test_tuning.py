@@ -235,3 +235,15 @@ def test_goals_decide_what_is_the_best() -> None:
     assert result.best_value == max(each.value for each in kept)  # type: ignore[type-var]
     assert [each.id for each in result.experiments if each.feasible] == [each.id for each in kept]
     assert len(kept) < 10
+
+
+def test_where_nothing_keeps_the_limits_that_is_said() -> None:
+    limits = Goals(limits=(Limit("cost", max=-1.0),))
+    result = quiet(lambda params: {"value": params["x"], "cost": 0.0}, configs=2, goals=limits)
+    assert result.best is None
+    assert str(result) == "no experiment keeps the limits (3 experiments, 0 failed): cost at most -1"
+
+
+def test_a_goal_of_the_metric_itself_is_refused_before_anything_runs() -> None:
+    with pytest.raises(UsageError, match="must be of other metrics than the study's own"):
+        quiet(lambda params: params["x"], goals=Goals(limits=(Limit("value", max=1.0),)))
