@@ -88,6 +88,9 @@ def trouble_text(result: RunResult) -> tuple[str, str] | None:
                 f"{result.n_failed} of {n_ended} experiments failed, which is more than --max-failed allows.",
                 look,
             )
+        case 6 if result.n_complete:
+            limits = "; ".join(map(str, result.study.goals.limits))
+            return f"No experiment keeps the limits of the study: {limits}.", look
         case 6:
             return "The run ended before any experiment was complete.", look
     return None
@@ -147,6 +150,8 @@ def _lines(result: RunResult) -> list[str]:
         lines += _best_lines(result.study.metric, result.best, result.baseline)
     elif n_ended and n_ended == result.n_failed:
         lines.append("no experiment succeeded")
+    elif result.n_complete:
+        lines.append("no experiment keeps the limits of the study")
     for cause, count in result.causes[:_N_CAUSES]:
         lines.append(f"failed {count} x: {cause}")
     n_more = len(result.causes) - _N_CAUSES

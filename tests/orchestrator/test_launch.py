@@ -484,6 +484,19 @@ def test_when_all_fail_it_says_so(toy: Toy) -> None:
     ]
 
 
+def test_where_nothing_keeps_the_limits_it_says_so(toy: Toy) -> None:
+    with (toy.folder / "retrain.toml").open("a") as file:
+        file.write('[[limit]]\nmetric = "cost"\nmax = 1.0\n')
+    toy.behave = lambda task: Act(Evaluation(0.0, metrics={"cost": 2.0}))
+    result = toy.launch()
+    assert (result.exit_code, result.best, result.n_complete) == (6, None, 5)
+    assert "no experiment keeps the limits of the study" in result_text(result).splitlines()
+    assert trouble_text(result) == (
+        "No experiment keeps the limits of the study: cost at most 1.",
+        "orchestrator --summary",
+    )
+
+
 def test_failures_before_an_interruption_count_for_the_continued_run(toy: Toy) -> None:
     toy.behave = lambda task: failed() if task.params["x"] != 0.5 else by_x(task)
     toy.launch(stop=Stopping(toy.clock, 1002.0))
