@@ -57,6 +57,10 @@ INGREDIENTS: dict[str, tuple[str, tuple[Patch, ...]]] = {
         "rounds of refinement of the acquisition's maximum: draws and variations of the best alone",
         (("search", "_REACHES", ()),),
     ),
+    "branches": (
+        "a look into another branch with every fifth suggestion: none",
+        (("generator", "_N_ROUND", 10**9),),
+    ),
     "filling": (
         "the space-filling start: five random configurations",
         (("generator", "_N_REMOTE", 1),),

@@ -293,6 +293,25 @@ def test_it_says_whether_it_explores_or_exploits() -> None:
         assert (reason["aim"] == "exploit") == (reason["mean"] < best - 1e-3), i
 
 
+def test_a_branch_that_began_badly_is_looked_at_again() -> None:
+    kinds = ["a", "b", "c"]
+    space = SearchSpace(
+        [
+            CategoricalParam("kind", kinds),
+            *(FloatParam(f"x_{kind}", 0, 1, when={"kind": kind}) for kind in kinds),
+        ]
+    )
+    generator = make_generator("bayesian", space, seed=0, n_asked=20)
+    # The other branches were never seen but at their worst.
+    bad = [Observation({"kind": kind, f"x_{kind}": 0.9 + i / 100}, 5.0) for kind in "bc" for i in range(4)]
+    good = [Observation({"kind": "a", "x_a": i / 20}, (i / 20 - 0.3) ** 2) for i in range(12)]
+    generator.tell([*bad, *good])
+    asked = [one.params["kind"] for one in generator.ask(10)]
+    assert asked[4] != "a"
+    assert asked[9] != "a"
+    assert asked.count("a") >= 6
+
+
 def test_repeats_are_one_observation_that_is_surer(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     fit = GaussianProcess.fit

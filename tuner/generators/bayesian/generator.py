@@ -28,6 +28,7 @@ _N_INITIAL = 5
 _N_SUCCESSES = 2
 _N_REMOTE = 16
 _N_PARENTS = 6
+_N_ROUND, _FAR = 5, 1e6
 _N_INCUMBENTS = 100
 _N_LISTED = 500
 
@@ -49,9 +50,10 @@ class _Belief:
 class BayesianGenerator(LearningGenerator[_Belief]):
     """Learns from every finished experiment; pending ones are believed to come out as predicted.
 
-    Failed experiments count as bad ones, so that a crashing region is left. Suggestions are made one at a
-    time, each knowing those before it, so that a batch is spread out. The first five of a study fill the
-    space, up to three of them being the best of earlier studies where there are any.
+    Failed experiments count as bad ones, so that a crashing region is left. Where conditions divide the space
+    into branches, every fifth suggestion looks into another branch than the best one's. Suggestions are made
+    one at a time, each knowing those before it, so that a batch is spread out. The first five of a study fill
+    the space, up to three of them being the best of earlier studies where there are any.
 
     Args:
         earlier: studies of this space, or of one that overlaps, for a warm start.
@@ -125,8 +127,13 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         surrogate = belief.surrogate.condition(pending)
         bests = incumbents(surrogate, np.vstack([self.encode(belief.finished[:_N_INCUMBENTS]), pending]))
 
+        branch = self._branch_to_leave(belief.finished[:1])
+
         def score(x: Array) -> Array:
-            return log_expected_improvement(surrogate, bests, x * self._weights)
+            promise = log_expected_improvement(surrogate, bests, x * self._weights)
+            if branch is None:
+                return promise
+            return np.where((x[:, self._deciding] == branch).all(axis=1), promise - _FAR, promise)
 
         found = (
             best_first(self._rows, belief.finished[:_N_PARENTS], score, rng)
@@ -138,6 +145,16 @@ class BayesianGenerator(LearningGenerator[_Belief]):
                 reason = self._reason(params, belief.targets, surrogate, bests, promise)
                 return params, {**reason, "prior": belief.prior} if belief.prior else reason
         return None
+
+    def _branch_to_leave(self, best: Sequence[Params]) -> Array | None:
+        """The branch of the best, which every fifth suggestion leaves; None for the other four.
+
+        Few results decide between branches, of which each has parameters of its own: without that, one that
+        began badly would never be looked at again.
+        """
+        if not len(self._deciding) or self.n_asked % _N_ROUND != _N_ROUND - 1:
+            return None
+        return np.asarray(self.space.encode(best)[0, self._deciding])
 
     def _reason(
         self, params: Params, targets: Targets, surrogate: Surrogate, bests: Sequence[float], promise: float
@@ -163,6 +180,13 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     def encode(self, configs: Sequence[Params]) -> Array:
         """Rows as the surrogate takes them, (n, n_dims)."""
         return self.space.encode(configs) * self._weights
+
+    @cached_property
+    def _deciding(self) -> list[int]:
+        """Columns of the parameters that decide which others are active."""
+        names = {name for condition in self.space.conditions.values() for name, _ in condition.parents}
+        every = range(self.space.n_dims)
+        return [column for name in sorted(names) for column in every[self.space.columns[name]]]
 
     @cached_property
     def _rows(self) -> Rows:
