@@ -28,15 +28,15 @@ def renew_references(
     """Have defaults, baseline and what is deployed scored again where their results cannot be compared.
 
     Each is written once as a repeat: not where it waits, or has a result of this provenance. One that failed
-    is tried again only while the study has no result of this provenance.
+    is tried again only while the study has no result of this provenance: what broke it may have been mended.
     """
     known = registry.provenances(study)
-    if not known:
-        return
     fresh = all(each != provenance for each, _ in known)
     again = _to_score(registry.experiments(study), study, provenance, deployed, failed_too=fresh)
-    what = _difference(known[0][0], provenance)
-    if fresh:
+    what = _difference(known[0][0], provenance) if known else ""
+    if again and not known:
+        display.note(f"nothing succeeded yet in study {study.name!r}: {_references(len(again))} tried again")
+    elif fresh and known:
         n = sum(count for _, count in known)
         display.note(
             f"{n} earlier result{'s' if n > 1 else ''} of study {study.name!r} came from {what}: "
@@ -46,7 +46,7 @@ def renew_references(
         display.note(f"{_references(len(again))} scored again, to be compared with what is scored now")
     if again:
         registry.add(study, again, repeat=True)
-        if fresh:
+        if fresh and known:
             registry.log("provenance", f"study {study.name!r} goes on with {what}")
 
 

@@ -21,7 +21,7 @@ def get_best(registry: RegistryReader, study: Study | None, name: str) -> Experi
         broken = 0 if study is None else registry.n_infeasible(study)
         what = "has no finished experiment yet" if not broken else "has none that keeps its limits yet"
         raise NotFoundError(
-            f"Study {name!r} {what}, so there is no best one.", "orchestrator --method random --configs 20"
+            f"Study {name!r} {what}, so there is no best one.", "orchestrator --method bayesian --configs 20"
         )
     if study.goals.objectives:
         front = registry.front(study, best[0].provenance)

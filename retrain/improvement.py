@@ -155,7 +155,7 @@ def get_study(registry: RegistryReader, name: str) -> Study:
             f"There is no study {name!r} in this registry.{did_you_mean(name, known)}",
             f"name one with --study: {', '.join(known)}"
             if known
-            else "orchestrator --method random --configs 20",
+            else "orchestrator --method bayesian --configs 20",
         )
     return study
 

@@ -68,9 +68,9 @@ def init(folder: Path, example: str | None = None) -> Started:
 
 def _next_commands(example: str | None) -> tuple[str, ...]:
     if example is None:
-        return ("retrain doctor", "orchestrator --method random --configs 20", "orchestrator --summary")
+        return ("retrain doctor", "orchestrator --method bayesian --configs 20", "orchestrator --summary")
     return (
-        "orchestrator --method random --configs 20",
+        "orchestrator --method bayesian --configs 20",
         "orchestrator --summary",
         "retrain --apply-hp best --dry-run",
     )

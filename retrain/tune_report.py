@@ -131,7 +131,7 @@ def tune_report_text(
     page = Page(output, colour)
     page.table(f"Study {study.name}: {study.metric}, {study.direction}", rows, columns)
     page.lines("Pareto front so far" if report.front else "Best so far", *_best_lines(report))
-    page.table("Latest events", [_event(each) for each in report.events], ["at", "what"])
+    page.lines("Latest events", *(f"{timestamp(each.at)}  {each.message}" for each in report.events))
     n_open = sum(each.counts[State.WAITING] + each.counts[State.RUNNING] for each in report.methods)
     if n_open:
         page.verbatim(f"{n_open} still to run", f"orchestrator{flags}")

@@ -50,6 +50,8 @@ class RetrainError(Exception):
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what, remedy)
+        if remedy:
+            self.add_note(f"try: {remedy}")  # Python shows it under a traceback
 
     @property
     def remedy(self) -> str:

@@ -1,6 +1,7 @@
 """From a study's history to new candidate rows and to insight: where a generator and the registry meet."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -21,7 +22,7 @@ from tuner.generators import make_generator
 from tuner.insight import INSIGHT, Insight
 from tuner.recall import NOT_THE_CONFIGURATION, recall
 from tuner.registry.base import Registry, Run, StudySpec
-from tuner.space import SearchSpace, config_key
+from tuner.space import Forbid, SearchSpace, config_key
 
 __all__ = ["Queued", "complete_guesses", "open_study", "propose", "queue_guesses", "take_stock"]
 
@@ -163,8 +164,21 @@ def complete_guesses(space: SearchSpace, guesses: Sequence[Params], base: Params
             complete.append(space.complete(guess, base))
         except ParamsError as error:
             which = f"Guess {number} of {len(guesses)}: " if len(guesses) > 1 else ""
-            raise ParamsError(f"{which}{error}", error.remedy, error.problems) from None
+            remedy = _what_else_to_give(space, guess, error) or error.remedy
+            raise ParamsError(f"{which}{error}", remedy, error.problems) from None
     return complete
+
+
+def _what_else_to_give(space: SearchSpace, guess: Params, error: ParamsError) -> str:
+    """What to do about a sum or an order that the values from the baseline break, or an empty string."""
+    if not isinstance(guess, Mapping):
+        return ""
+    tied = [each.names for each in space.constraints if not isinstance(each, Forbid)]
+    tied = [names for names in tied if any(name in guess for name in names)]
+    lacking = dict.fromkeys(name for names in tied for name in names if name not in guess)
+    said = " ".join(error.problems)
+    found = [name for name in lacking if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said)]
+    return f"What it leaves out is taken from the baseline: give {', '.join(found)}, too." if found else ""
 
 
 def _says_nothing(row: Experiment, latest: Provenance | None) -> bool:

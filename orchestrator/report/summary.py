@@ -116,7 +116,7 @@ def summarize(
     counts = registry.counts(study)
     if not sum(counts.values()):
         raise NotFoundError(
-            f"Study {study.name!r} has no experiments yet.", "orchestrator --method random --configs 20"
+            f"Study {study.name!r} has no experiments yet.", "orchestrator --method bayesian --configs 20"
         )
     best = tuple(registry.best(study, top))
     provenance = best[0].provenance if best else None

@@ -57,7 +57,7 @@ def summary_text(
     _head(page, summary)
     _top(page, summary)
     if not summary.front:  # with several objectives there is no best one
-        page.lines("Improvement of the best", *_improvement_lines(summary, holdout))
+        page.lines("Improvement of the best", *_improvement_lines(summary, holdout, flags))
         _insight(page, summary)
         page.lines("At a bound", *_bound_lines(summary))
     page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
@@ -142,7 +142,7 @@ def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
     return ranked + [(label, row) for label, row in references if row is not None and row.id not in listed]
 
 
-def _improvement_lines(summary: Summary, holdout: bool) -> list[str]:
+def _improvement_lines(summary: Summary, holdout: bool, flags: str) -> list[str]:
     if not summary.top:
         return []
     best = summary.top[0]
@@ -151,7 +151,10 @@ def _improvement_lines(summary: Summary, holdout: bool) -> list[str]:
         if row is not None and row.id == best.id:
             lines.append(f"{name} is the best of {summary.n_compared}: nothing to gain so far.")
     if summary.baseline is None:
-        lines.append("The baseline is not complete: there is nothing to compare with.")
+        lines.append(
+            "The baseline has no result to compare with; what became of it: "
+            f"orchestrator ls --method default{flags}"
+        )
     for each in summary.improvements:
         lines += improvement_lines(each)
     if summary.improvements and summary.n_compared > 2:

@@ -345,6 +345,23 @@ def test_the_baseline_is_scored_again_once(toy: Toy, data: Versioned) -> None:
     assert sum(bool(e.repeat) for e in toy.experiments()) == 1
 
 
+def test_a_baseline_that_failed_with_all_others_is_tried_again_once_what_broke_them_is_mended(
+    toy: Toy,
+) -> None:
+    toy.behave = lambda task: failed()
+    toy.launch()
+    assert not [e for e in toy.experiments() if e.repeat], "a new study has nothing to try again"
+    toy.behave = by_x
+    result = toy.launch()
+    assert "nothing succeeded yet in study 'toy': the baseline is tried again" in toy.display.notes
+    (again,) = [e for e in toy.experiments() if e.repeat]
+    assert (again.method, again.params["x"], again.state) == ("default", 0.5, State.COMPLETE)
+    assert result.baseline is not None
+    assert result.baseline.public_id == again.public_id
+    toy.launch()
+    assert sum(bool(e.repeat) for e in toy.experiments()) == 1
+
+
 def deploy(toy: Toy, **params: float) -> None:
     with open_registry(toy.folder / "experiments.db", create=True) as registry:
         version = registry.stage_version("toy", params, manifest={})
@@ -451,7 +468,7 @@ def test_the_same_error_in_a_row_stops_the_run_and_keeps_what_waits(toy: Toy) ->
     assert (document["ended"], document["same_error"]["experiment"]) == ("same_error", third.public_id)
     toy.behave = by_x  # mended: the same command goes on with the same run
     again = toy.launch(many)
-    assert (again.reason, toy.states()) == (StopReason.DONE, {"complete": 8, "failed": 3})
+    assert (again.reason, toy.states()) == (StopReason.DONE, {"complete": 9, "failed": 3})
 
 
 def test_a_run_can_go_on_whatever_fails(toy: Toy) -> None:

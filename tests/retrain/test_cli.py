@@ -492,7 +492,7 @@ def test_init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         "  retrain.toml, model.py, .gitignore",
         "",
         "Next",
-        "  orchestrator --method random --configs 20",
+        "  orchestrator --method bayesian --configs 20",
         "  orchestrator --summary",
         "  retrain --apply-hp best --dry-run",
     ]

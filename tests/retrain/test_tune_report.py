@@ -23,9 +23,7 @@ Best so far
     The interval excludes zero: better by more than the noise of the folds.
 
 Latest events
-at                    what
---------------------  ---------------------------
-2026-11-21T09:01:25Z  the gate refused v3 \\x1b[2J
+  2026-11-21T09:01:25Z  the gate refused v3 \\x1b[2J
 
 1 still to run
   orchestrator --db x.db"""

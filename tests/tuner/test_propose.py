@@ -29,7 +29,7 @@ from tuner.insight import INSIGHT, Insight
 from tuner.propose import open_study, propose, queue_guesses, take_stock
 from tuner.registry import open_registry
 from tuner.registry.base import Limits, Registry, StudySpec
-from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, config_key
+from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, Sum, config_key
 
 SPACE = SearchSpace(
     [FloatParam("rate", 0.0, 1.0), IntParam("depth", 1, 9), CategoricalParam("kind", ["a", "b"])]
@@ -322,6 +322,21 @@ def test_a_guess_outside_the_space_writes_none(registry: Registry, study: Study)
     assert len(caught.value.problems) == 2
     assert "Did you mean 'depth'" in str(caught.value)
     assert registry.experiments(study) == before
+
+
+def test_a_guess_that_breaks_a_sum_is_told_what_else_to_give(registry: Registry) -> None:
+    tied = SearchSpace(
+        [FloatParam("a", 0.0, 1.0), FloatParam("b", 0.0, 1.0), IntParam("depth", 1, 9)],
+        [Sum(["a", "b"], 1.0)],
+    )
+    study = open_study(registry, spec(tied))
+    with pytest.raises(ParamsError, match="a \\+ b must equal") as caught:
+        queue_guesses(registry, study, [{"a": 0.7}])
+    assert caught.value.remedy == "What it leaves out is taken from the baseline: give b, too."
+    for guess in ({"depth": 12}, {"a": 0.7, "b": 0.7}):
+        with pytest.raises(ParamsError) as caught:
+            queue_guesses(registry, study, [guess])
+        assert caught.value.remedy == "The space has: a, b, depth."
 
 
 def test_generators_learn_from_guesses_and_do_not_repeat_them(registry: Registry) -> None:

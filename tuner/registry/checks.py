@@ -104,7 +104,7 @@ def nothing_at(path: Path) -> NotFoundError:
     """The error for a registry that was not made yet."""
     return NotFoundError(
         f"There is no registry at {path}.",
-        "Start one with `orchestrator --method random --configs 20`, or name another with --db.",
+        "Start one with `orchestrator --method bayesian --configs 20`, or name another with --db.",
     )
 
 

@@ -403,7 +403,7 @@ def test_nothing_complete_yet(story: Story) -> None:
 def test_an_empty_study_is_not_found(story: Story) -> None:
     with pytest.raises(NotFoundError, match="no experiments yet") as caught:
         summary(story.registry, story.study)
-    assert caught.value.remedy == "orchestrator --method random --configs 20"
+    assert caught.value.remedy == "orchestrator --method bayesian --configs 20"
 
 
 def test_hostile_text_cannot_steer_the_terminal(story: Story) -> None:

@@ -108,7 +108,7 @@ def _check_may_create(address: Address, *, create: bool) -> None:
     if not create:
         raise NotFoundError(
             f"There is no registry at {address}: the database is empty.",
-            "Start one with `orchestrator --method random --configs 20`, or name another with --db.",
+            "Start one with `orchestrator --method bayesian --configs 20`, or name another with --db.",
         )
 
 
