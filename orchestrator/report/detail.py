@@ -199,12 +199,9 @@ def diff(
     if not names:
         page.lines("Parameters", "Both have the same.")
     page.lines(study.metric, *_value_lines(a, b, gain))
-    others = [
-        {"metric": name, a.public_id: a.metrics[name], b.public_id: b.metrics.get(name)}
-        for name in a.metrics
-        if name in b.metrics
-    ]
-    page.table("Metrics", others, ["metric", a.public_id, b.public_id])
+    others = [] if _obstacle(a, b) else [name for name in a.metrics if name in b.metrics]
+    values = [{"metric": n, a.public_id: a.metrics[n], b.public_id: b.metrics[n]} for n in others]
+    page.table("Metrics", values, ["metric", a.public_id, b.public_id])
     return page.text()
 
 

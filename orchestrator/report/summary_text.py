@@ -151,10 +151,10 @@ def _improvement_lines(summary: Summary, holdout: bool, flags: str) -> list[str]
         if row is not None and row.id == best.id:
             lines.append(f"{name} is the best of {summary.n_compared}: nothing to gain so far.")
     if summary.baseline is None:
-        lines.append(
-            "The baseline has no result to compare with; what became of it: "
-            f"orchestrator ls --method default{flags}"
-        )
+        lines += [
+            "The baseline has no result to compare with. What became of it:",
+            f"  orchestrator ls --method default{flags}",
+        ]
     for each in summary.improvements:
         lines += improvement_lines(each)
     if summary.improvements and summary.n_compared > 2:

@@ -85,7 +85,12 @@ roc_auc
   default_20261121_090116_001   0.9220 ± 0.0086
   +0.0120 (+1.30%) over default_20261121_090116_001
     95 % interval [+0.0091, +0.0149] from 5 paired folds
-    The interval excludes zero: better by more than the noise of the folds."""
+    The interval excludes zero: better by more than the noise of the folds.
+
+Metrics
+metric    bayesian_20261121_090131_001  default_20261121_090116_001
+--------  ----------------------------  ---------------------------
+accuracy                           0.9                          0.9"""
 
 BEST, BASELINE, OLD = "bayesian", "default_20261121_090116", "default_20261121_090112"
 

@@ -139,6 +139,13 @@ def test_titles_are_bold_only_where_asked(told: Story) -> None:
     assert summary(told.registry, told.study, colour=True).startswith("\x1b[1mStudy breast\x1b[0m\n")
 
 
+def test_where_the_baseline_failed_the_command_that_shows_why_stands_there(story: Story) -> None:
+    story.failed("ValueError: no")  # of the parameters of the baseline
+    story.scored(better(BASE, 0.002), max_depth=4)
+    text = summary(story.registry, story.study, flags=" --db other.db")
+    assert "\n    orchestrator ls --method default --db other.db\n" in text
+
+
 def test_an_interval_that_includes_zero_says_so(story: Story) -> None:
     story.scored(BASE, "default")
     story.scored(better(BASE, 0.002, noise=0.02), max_depth=4)
