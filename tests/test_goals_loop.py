@@ -126,3 +126,15 @@ def test_a_method_that_learns_from_one_metric_is_refused(
     project(tmp_path, FRONT)
     assert run("retrain", "--tune", "--tune-method", "skopt-gp", "--tune-configs", "2") == 2
     assert "The method skopt-gp learns from one metric alone" in capsys.readouterr().err
+
+
+def test_where_nothing_keeps_the_limits_the_summary_counts_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(tmp_path, LIMIT.replace("max = 5", "max = 0"))
+    assert run("orchestrator", *TUNE) == 6
+    capsys.readouterr()
+    assert run("orchestrator", "--summary") == 0
+    text = capsys.readouterr().out
+    assert "8 of 8 break a limit: predict_ms at most 0" in text
+    assert "None yet: no experiment keeps the limits." in text

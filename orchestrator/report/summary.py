@@ -119,10 +119,11 @@ def summarize(
             f"Study {study.name!r} has no experiments yet.", "orchestrator --method bayesian --configs 20"
         )
     best = tuple(registry.best(study, top))
-    provenance = best[0].provenance if best else None
     provenances = registry.provenances(study)
+    # Where nothing keeps the limits, there is no best; what was compared is there all the same.
+    provenance = best[0].provenance if best else next((each for each, n in provenances if n), None)
     baseline = in_use = None
-    if provenance is not None:
+    if best and provenance is not None:
         baseline = find_configuration(registry, study, provenance, study.baseline) or registry.find_scored(
             study, provenance, method="default"
         )
