@@ -312,6 +312,22 @@ def test_a_branch_that_began_badly_is_looked_at_again() -> None:
     assert asked.count("a") >= 6
 
 
+def test_a_batch_has_no_two_that_are_all_but_the_same() -> None:
+    space = SearchSpace([FloatParam("rate", 1e-3, 1.0, log=True), IntParam("depth", 2, 12)])
+
+    def rising(params: Params) -> float:  # towards a corner: best of all at its very end
+        return -float(params["rate"] or 0) + abs(float(params["depth"] or 0) - 7) / 10
+
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        generator = make_generator("bayesian", space, seed=seed)
+        drawn = [space.sample(rng) for _ in range(12)]
+        generator.tell([Observation(each, rising(each)) for each in drawn])
+        codes = space.encode([one.params for one in generator.ask(6)])
+        gaps = np.abs(codes[:, None] - codes[None]).max(axis=2) + np.eye(6)
+        assert gaps.min() >= 0.02
+
+
 def test_repeats_are_one_observation_that_is_surer(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     fit = GaussianProcess.fit

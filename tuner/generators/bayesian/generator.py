@@ -28,7 +28,8 @@ _N_INITIAL = 5
 _N_SUCCESSES = 2
 _N_REMOTE = 16
 _N_PARENTS = 6
-_N_ROUND, _FAR = 5, 1e6
+_N_ROUND = 5
+_APART, _FAR = 0.02, 1e6
 _N_INCUMBENTS = 100
 _N_LISTED = 500
 
@@ -123,7 +124,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     def _most_promising(
         self, belief: _Belief, rng: np.random.Generator
     ) -> tuple[Params, Mapping[str, Any]] | None:
-        pending = self.encode(self.history.pending())
+        known_soon = self.space.encode(self.history.pending())
+        pending = known_soon * self._weights
         surrogate = belief.surrogate.condition(pending)
         bests = incumbents(surrogate, np.vstack([self.encode(belief.finished[:_N_INCUMBENTS]), pending]))
 
@@ -131,9 +133,13 @@ class BayesianGenerator(LearningGenerator[_Belief]):
 
         def score(x: Array) -> Array:
             promise = log_expected_improvement(surrogate, bests, x * self._weights)
-            if branch is None:
-                return promise
-            return np.where((x[:, self._deciding] == branch).all(axis=1), promise - _FAR, promise)
+            # Two that run at once and hardly differ teach hardly more than one.
+            passed = np.zeros(len(x), dtype=bool)
+            for other in known_soon:
+                passed |= np.abs(x - other).max(axis=1) < _APART
+            if branch is not None:
+                passed |= (x[:, self._deciding] == branch).all(axis=1)
+            return np.where(passed, promise - _FAR, promise)
 
         found = (
             best_first(self._rows, belief.finished[:_N_PARENTS], score, rng)
@@ -142,6 +148,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         )
         for params, promise in found:
             if config_key(params) not in self.history:
+                promise += _FAR if promise < -_FAR / 2 else 0.0  # where there was no other
                 reason = self._reason(params, belief.targets, surrogate, bests, promise)
                 return params, {**reason, "prior": belief.prior} if belief.prior else reason
         return None
