@@ -150,6 +150,8 @@ def conduct(
     if tally.n_complete and reason is not StopReason.INTERRUPTED:
         take_stock(registry, study, provenance)
     n_failed = n_failed_before + tally.n_failed
+    # Another orchestrator may have run all of it.
+    best = tally.best or next(iter(registry.best(study, 1, provenance)), None)
     return RunResult(
         study=study,
         reason=reason,
@@ -159,13 +161,13 @@ def conduct(
         n_waiting=registry.counts(study)[State.WAITING],
         n_released=driver.n_released,
         exhausted=driver.exhausted,
-        best=tally.best,
+        best=best,
         baseline=tally.baseline,
         elapsed_s=time.monotonic() - started_at,
         command=request.command,
         flags=request.flags,
         same_error=driver.same_errors.last if reason is StopReason.SAME_ERROR else None,
-        exit_code=_exit_code(reason, n_failed > request.max_failed, tally.best, stop),
+        exit_code=_exit_code(reason, n_failed > request.max_failed, best, stop),
     )
 
 

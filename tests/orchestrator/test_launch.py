@@ -260,6 +260,24 @@ def test_a_run_whose_leftovers_another_command_ran_lacks_nothing_and_says_so(toy
     assert toy.launch().n_complete == 4, "as was said"
 
 
+def test_what_another_orchestrator_ran_all_of_is_a_result_too(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Idle(launch_module.Driver):
+        """Another is faster: it runs everything before this one claims anything."""
+
+        def run(self) -> StopReason:
+            for claim in self._registry.claim(self._study, 100):
+                self._registry.complete(claim, Evaluation(0.25), self._provenance)
+            return StopReason.DONE
+
+    monkeypatch.setattr(launch_module, "Driver", Idle)
+    result = toy.launch()
+    assert (result.exit_code, result.n_complete) == (0, 0)
+    assert result.best is not None
+    assert result.best.value == 0.25
+
+
 def test_what_a_dead_orchestrator_left_is_taken_back_at_the_start(toy: Toy) -> None:
     toy.launch(stop=Stopping(toy.clock, 1000.0))
     with toy.registry() as dead:

@@ -392,7 +392,9 @@ def _step(measurement: Measurement) -> int:
 def _goals(connection: Connection, results: Sequence[tuple[Claim, Evaluation | Failure]]) -> dict[int, Goals]:
     """What each study with a result wants besides its metric."""
     ids = {held.experiment.study_id for held, result in results if isinstance(result, Evaluation)}
-    return {id_: codec.to_goals(connection.execute(_GOALS, {"of_study": id_}).scalar_one()) for id_ in ids}
+    return {
+        id_: codec.to_goals(connection.execute(_GOALS, {"of_study": id_}).scalar_one_or_none()) for id_ in ids
+    }
 
 
 def _current_provenances(
