@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator import launch as launch_module
+from orchestrator.driver import Driver
 from orchestrator.launch import launch
 from orchestrator.plan import StopReason
 from orchestrator.pool import Event, Task
@@ -263,7 +264,7 @@ def test_a_run_whose_leftovers_another_command_ran_lacks_nothing_and_says_so(toy
 def test_what_another_orchestrator_ran_all_of_is_a_result_too(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Idle(launch_module.Driver):
+    class Idle(Driver):
         """Another is faster: it runs everything before this one claims anything."""
 
         def run(self) -> StopReason:
