@@ -328,6 +328,17 @@ def test_a_batch_has_no_two_that_are_all_but_the_same() -> None:
         assert gaps.min() >= 0.02
 
 
+def test_where_nothing_is_left_to_gain_it_goes_on_all_the_same() -> None:
+    line = SearchSpace([FloatParam("x", 0.0, 1.0)])
+    drawn = make_generator("random", line, seed=0).ask(30)
+    generator = make_generator("bayesian", line, seed=0)
+    generator.tell([Observation(one.params, one.params["x"]) for one in drawn])  # type: ignore[arg-type]
+    generator.tell([Observation({"x": 0.0}, 0.0)])
+    batch = generator.ask(20)
+    assert len(set(keys(batch))) == 20
+    assert all(0 <= one.reason["expected_improvement"] < 1 for one in batch)
+
+
 def test_repeats_are_one_observation_that_is_surer(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     fit = GaussianProcess.fit

@@ -29,7 +29,7 @@ _N_SUCCESSES = 2
 _N_REMOTE = 16
 _N_PARENTS = 6
 _N_ROUND = 5
-_APART, _FAR = 0.02, 1e6
+_APART, _FAR = 0.02, 1e9
 _N_INCUMBENTS = 100
 _N_LISTED = 500
 
@@ -146,10 +146,10 @@ class BayesianGenerator(LearningGenerator[_Belief]):
             if self._listed is None
             else best_of_listed(self.space, self._listed, score)
         )
-        for params, promise in found:
+        for params, _ in found:
             if config_key(params) not in self.history:
-                promise += _FAR if promise < -_FAR / 2 else 0.0  # where there was no other
-                reason = self._reason(params, belief.targets, surrogate, bests, promise)
+                (promise,) = log_expected_improvement(surrogate, bests, self.encode([params]))
+                reason = self._reason(params, belief.targets, surrogate, bests, float(promise))
                 return params, {**reason, "prior": belief.prior} if belief.prior else reason
         return None
 
