@@ -105,32 +105,18 @@ def _document(result: RunResult) -> dict[str, Any]:
         "n_failed": result.n_failed,
         "n_waiting": result.n_waiting,
         "elapsed_s": round(result.elapsed_s, 3),
-        "best": _brief(result.best),
-        "baseline": _brief(result.baseline),
-        "same_error": _failure(result.same_error),
+        "best": _described(result.best, "value", "std_error"),
+        "baseline": _described(result.baseline, "value", "std_error"),
+        "same_error": _described(result.same_error, "error", "traceback"),
     }
 
 
-def _failure(experiment: Experiment | None) -> dict[str, Any] | None:
+def _described(experiment: Experiment | None, *facts: str) -> dict[str, Any] | None:
+    """Its id, these of its attributes, and its parameters."""
     if experiment is None:
         return None
-    return {
-        "experiment": experiment.public_id,
-        "error": experiment.error,
-        "traceback": experiment.traceback,
-        "params": dict(experiment.params),
-    }
-
-
-def _brief(experiment: Experiment | None) -> dict[str, Any] | None:
-    if experiment is None:
-        return None
-    return {
-        "experiment": experiment.public_id,
-        "value": experiment.value,
-        "std_error": experiment.std_error,
-        "params": dict(experiment.params),
-    }
+    named = {name: getattr(experiment, name) for name in facts}
+    return {"experiment": experiment.public_id, **named, "params": dict(experiment.params)}
 
 
 def _lines(result: RunResult) -> list[str]:

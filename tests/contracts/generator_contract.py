@@ -61,13 +61,11 @@ GOALS = Goals((Objective("gain", Direction.MAXIMIZE),), (Limit("cost", max=6.0),
 PROPERTY = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 
 _ASK_ELSEWHERE = """
-import json, sys
+import importlib, json, sys
 from tuner.experiment import Observation
-from tuner.generators import make_generator
-from tuner.space import SearchSpace
 given = json.load(sys.stdin)
-space = SearchSpace.from_dict(given["space"])
-generator = make_generator(given["method"], space, seed=7, n_asked=given["n_asked"])
+contract = getattr(importlib.import_module(given["module"]), given["contract"])
+generator = contract().make(n_asked=given["n_asked"])
 generator.tell([Observation(params, value) for params, value in given["finished"]], given["pending"])
 print(json.dumps([dict(suggestion.params) for suggestion in generator.ask(6)]))
 """
@@ -174,8 +172,8 @@ class GeneratorContract:
     def test_the_same_seed_and_history_give_the_same_suggestions_in_another_process(self) -> None:
         generator, finished, pending = self.grown()
         given = {
-            "method": self.method,
-            "space": MIXED.to_dict(),
+            "module": type(self).__module__,
+            "contract": type(self).__qualname__,
             "n_asked": generator.n_asked,
             "finished": [(dict(one.params), one.value) for one in finished],
             "pending": [dict(params) for params in pending],

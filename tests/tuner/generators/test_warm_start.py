@@ -1,9 +1,5 @@
 """The Bayesian generator with earlier studies to start from."""
 
-import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -19,17 +15,6 @@ from tuner.memory import Earlier
 from tuner.space import FloatParam, IntParam, SearchSpace
 
 CUBE = SearchSpace([FloatParam(f"x{i}", 0.0, 1.0) for i in range(4)])
-
-_ASK_ELSEWHERE = """
-import json, sys
-from tests.tuner.generators.test_warm_start import TestWarmContract
-from tuner.experiment import Observation
-generator = TestWarmContract().make()
-given = json.load(sys.stdin)
-generator.n_asked = given["n_asked"]
-generator.tell([Observation(params, value) for params, value in given["finished"]], given["pending"])
-print(json.dumps([dict(suggestion.params) for suggestion in generator.ask(6)]))
-"""
 
 
 def bowl(params: Params, center: float) -> float:
@@ -55,23 +40,6 @@ class TestWarmContract(GeneratorContract):
             return super().make(space, seed, **more)
         earlier = [a_study(space, 0.4, n=12), a_study(space, 0.6, 1, 12, "other")]
         return make_generator(self.method, space, seed=seed, **{"earlier": earlier, **more})
-
-    def test_the_same_seed_and_history_give_the_same_suggestions_in_another_process(self) -> None:
-        generator, finished, pending = self.grown()
-        given = {
-            "n_asked": generator.n_asked,
-            "finished": [(dict(one.params), one.value) for one in finished],
-            "pending": [dict(params) for params in pending],
-        }
-        elsewhere = subprocess.run(
-            [sys.executable, "-c", _ASK_ELSEWHERE],
-            input=json.dumps(given),
-            env={**os.environ, "PYTHONHASHSEED": "11", "OMP_NUM_THREADS": "2"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert json.loads(elsewhere.stdout) == [dict(one.params) for one in generator.ask(6)]
 
     def test_the_order_of_earlier_observations_does_not_matter(self) -> None:
         generator, finished, pending = self.grown()

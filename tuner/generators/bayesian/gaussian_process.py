@@ -91,6 +91,14 @@ class GaussianProcess(Surrogate):
     def fit(
         cls, x: Array, y: Array, owners: Sequence[int] | None = None, noises: Array | None = None
     ) -> Self:
+        """Learn from `x`, (n, d) in the unit cube, and `y`, (n,) of mean 0 and deviation 1 or all 0.
+
+        Args:
+            x: as above.
+            y: as above.
+            owners: (d,) ascending from 0; which parameter each column belongs to. One each if not given.
+            noises: (n,) > 0; how noisy each of `y` is, as a multiple of what is learned. 1 if not given.
+        """
         owners = range(x.shape[1]) if owners is None else owners
         noises = np.ones(len(x)) if noises is None else noises
         kept = _kept(y, _N_FOR_MODEL)

@@ -107,7 +107,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         learned = (self.encode(finished), targets.y, self._owners, noises_of(results))
         if not self._carried:
             return _Belief(best_first, targets, GaussianProcess.fit(*learned), n_successes, {})
-        surrogate, prior = self._transfer.fit(GaussianProcess, *learned)
+        surrogate, prior = self._transfer.fit(*learned)
         return _Belief(best_first, targets, surrogate, n_successes, prior)
 
     def _most_remote(self, rng: np.random.Generator) -> tuple[Params, Mapping[str, Any]] | None:

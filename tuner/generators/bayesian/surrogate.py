@@ -13,24 +13,10 @@ Array = NDArray[np.float64]
 
 
 class Surrogate(ABC):
-    """A model of the loss over the unit cube. Never changes: fitting builds one, conditioning gives another.
+    """A model of the loss over the unit cube. Never changes: conditioning gives another.
 
-    Deterministic: the same arrays give the same model in every process.
+    Deterministic: what it was made of decides it, in every process.
     """
-
-    @classmethod
-    @abstractmethod
-    def fit(
-        cls, x: Array, y: Array, owners: Sequence[int] | None = None, noises: Array | None = None
-    ) -> Self:
-        """Learn from `x`, (n, d) in the unit cube, and `y`, (n,) of mean 0 and deviation 1 or all 0.
-
-        Args:
-            x: as above.
-            y: as above.
-            owners: (d,) ascending from 0; which parameter each column belongs to. One each if not given.
-            noises: (n,) > 0; how noisy each of `y` is, as a multiple of what is learned. 1 if not given.
-        """
 
     @property
     def members(self) -> "Sequence[Surrogate]":

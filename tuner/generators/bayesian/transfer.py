@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from tuner.experiment import Params
+from tuner.generators.bayesian.factors import solved
+from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.posterior import JITTER, Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import noises_of, scaled
@@ -57,7 +58,7 @@ class Transfer:
         self.early: Sequence[tuple[Params, Mapping[str, Any]]] = self._chosen(encode)
 
     def fit(
-        self, model: type[Surrogate], x: Array, y: Array, owners: Sequence[int], noises: Array
+        self, x: Array, y: Array, owners: Sequence[int], noises: Array
     ) -> tuple[Surrogate, dict[str, float]]:
         """Let a model learn what the earlier studies do not foresee of `y`, (n,), at `x`, (n, n_dims).
 
@@ -67,7 +68,7 @@ class Transfer:
         expected = self._expected(x)
         parts = shares(expected, y)
         if not parts.any():
-            return model.fit(x, y, owners, noises), {}
+            return GaussianProcess.fit(x, y, owners, noises), {}
         rest = y - parts @ expected
         center, scale = float(rest.mean()), max(float(rest.std()), _LEAST_SCALE)
 
@@ -79,7 +80,7 @@ class Transfer:
             for study, part in zip(self._studies, parts, strict=True)
             if part > 0
         }
-        return Informed(model.fit(x, (rest - center) / scale, owners, noises), prior, scale), named
+        return Informed(GaussianProcess.fit(x, (rest - center) / scale, owners, noises), prior, scale), named
 
     def _expected(self, x: Array) -> Array:
         """The mean of each study at `x`, (m, n_dims): (k, m). All members of a surrogate ask for one `x`."""
@@ -133,12 +134,6 @@ class Informed(Surrogate):
 
     def __init__(self, rest: Surrogate, prior: Callable[[Array], Array], scale: float) -> None:
         self._rest, self._prior, self._scale = rest, prior, scale
-
-    @classmethod
-    def fit(
-        cls, x: Array, y: Array, owners: Sequence[int] | None = None, noises: Array | None = None
-    ) -> Self:
-        raise NotImplementedError("Transfer.fit makes one")
 
     @property
     def members(self) -> Sequence[Surrogate]:
@@ -240,5 +235,5 @@ def _fitted(x: bytes, y: bytes, noises: bytes, owners: tuple[int, ...]) -> tuple
     squares = ((known[:, None, :] - known[None, :, :]) ** 2).sum(axis=2)
     covariance = correlation(squares) + np.diag(math.exp(theta[-1]) * multiples + JITTER)
     found = level(covariance, targets)
-    pull = solve_triangular(found.factor, found.whitened, lower=True, trans=1, check_finite=False)
+    pull = solved(found.factor, found.whitened, transposed=True)
     return scales, found.mean, pull

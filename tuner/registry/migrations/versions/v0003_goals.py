@@ -1,4 +1,7 @@
-"""Schema 3: what a study wants besides its metric, and which experiments keep its limits."""
+"""Schema 3: what a study wants besides its metric, and which experiments keep its limits.
+
+What `rules` and `schema` said on the day of schema 3 is spelled out, so that it never changes again.
+"""
 
 from alembic import op
 
