@@ -1,0 +1,19 @@
+"""The command `retrain`, and what both commands share: common options, error printing, exit codes."""
+
+from retrain.cli.commands import cli, main
+from retrain.cli.common import CONTEXT_SETTINGS, Common, common_options, note, pass_common
+from retrain.cli.running import run_command
+from retrain.console import emit, may_ask
+
+__all__ = [
+    "CONTEXT_SETTINGS",
+    "Common",
+    "cli",
+    "common_options",
+    "emit",
+    "main",
+    "may_ask",
+    "note",
+    "pass_common",
+    "run_command",
+]

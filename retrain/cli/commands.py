@@ -1,0 +1,108 @@
+"""The command `retrain`.
+
+Nothing is decided here. A command parses, calls one function and prints what it returned. Results go to
+stdout, everything else to stderr.
+"""
+
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from retrain.cli import actions
+from retrain.cli.common import CONTEXT_SETTINGS, Common, common_options, note, pass_common
+from retrain.cli.kinds import PREVIOUS, AtLeast, VersionNumber
+from retrain.cli.modes import mode_of, refuse_before_subcommand
+from retrain.cli.running import run_command
+from retrain.console import emit, say_labelled
+
+__all__ = ["cli", "main"]
+
+
+@click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
+@click.option("--tune", is_flag=True, help="Write candidates for the orchestrator to run.")
+@click.option("--tune-method", metavar="M", help="How: bayesian (default), random, grid, sobol ...")
+@click.option(
+    "--tune-configs", metavar="N", type=AtLeast(1), help="How many: 20; for grid, its whole design."
+)
+@click.option("--tune-guess", metavar="HP", multiple=True, help="Queue your own: JSON, @FILE, -; repeatable.")
+@click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
+@click.option("--tune-report", is_flag=True, help="Show how the tuning goes.")
+@click.option("--apply-hp", metavar="HP", help="Retrain with it, gate, deploy: JSON, @FILE, -, ID, best.")
+@click.option("--dry-run", is_flag=True, help="Go the whole way and show it, changing nothing.")
+@click.option("--force", is_flag=True, help="Though nothing changed, and unasked. Gates stand.")
+@click.option(
+    "--rollback",
+    metavar="[VERSION]",
+    is_flag=False,
+    flag_value=PREVIOUS,
+    type=VersionNumber(),
+    help="Return to the version before, or to this one.",
+)
+@click.option("--history", is_flag=True, help="Show what was deployed, when and by whom.")
+@click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+@click.option("--seed", metavar="N", type=AtLeast(0), help="Seed of a new study, and of splits and fits.")
+@common_options
+@pass_common
+def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) -> int | None:
+    """Retrain a pipeline, and change its hyperparameters without fear.
+
+    Without options: retrain with the deployed hyperparameters, test, gate, version and deploy.
+    """
+    context = click.get_current_context()
+    mode = mode_of(options)
+    if context.invoked_subcommand is not None:
+        refuse_before_subcommand(context)
+        return None
+    warm_start = list(options["warm_start"]) or None
+    overrides = {"study.name": study, "study.seed": seed, "study.warm_start": warm_start}
+    flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
+    if mode == "tune_report":
+        actions.tune_report(common, overrides, flags)
+        return 0
+    if mode == "history":
+        actions.history(common, overrides)
+        return 0
+    config = common.load_config(overrides)
+    actions.say_where(common, config)
+    match mode:
+        case "tune":
+            actions.tune(common, config, options, flags)
+        case _:
+            return actions.deploy(common, config, mode, options, flags)
+    return 0
+
+
+@cli.command("init")
+@click.option("--example", metavar="NAME", help="A project that runs: breast_cancer, digits or diabetes.")
+@common_options
+@pass_common
+def _init(common: Common, example: str | None) -> None:
+    """Write a retrain.toml to start from, here. Overwrites nothing."""
+    from retrain.init import init, started_text
+
+    emit(started_text(init(Path(), example), common.output))
+
+
+@cli.command("doctor")
+@click.option("--deep", is_flag=True, help="Check what must hold for every row of the registry, too.")
+@common_options
+@pass_common
+def _doctor(common: Common, /, deep: bool) -> int:
+    """Check all that the project stands on: libraries, files, registry, versions."""
+    from retrain.doctor import doctor, findings_text, trouble_text
+
+    findings = doctor(common.config, db=common.db, deep=deep, tell=partial(note, common))
+    emit(findings_text(findings, common.output))
+    if (trouble := trouble_text(findings)) is None:
+        return 0
+    say_labelled("error", trouble, "red")
+    return 1
+
+
+def main() -> None:
+    """Entry point of the console script `retrain`."""
+    sys.exit(run_command(cli, "retrain"))

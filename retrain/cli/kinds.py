@@ -1,0 +1,45 @@
+"""Kinds of values that options take."""
+
+from typing import Any
+
+import click
+
+__all__ = ["PREVIOUS", "AtLeast", "VersionNumber"]
+
+PREVIOUS = "previous"
+
+
+class AtLeast(click.ParamType[int]):
+    """A whole number, `least` or more."""
+
+    name = "integer"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """Return the number; a usage error where it is none."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number.", parameter, context)
+        if number < self.least:
+            self.fail(f"it must be at least {self.least}, but got {number}.", parameter, context)
+        return number
+
+
+class VersionNumber(click.ParamType[int | str]):
+    """`3`, `v3` or `000003`; None for the one before the present one."""
+
+    name = "version"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> int | str:
+        """Return the number, or the word for the version before; a usage error for anything else."""
+        if value == PREVIOUS:
+            return PREVIOUS
+        digits = str(value).removeprefix("v")
+        if not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 2**63):
+            self.fail(f"{value!r} is not the number of a version, such as 3.", parameter, context)
+        return int(digits)

@@ -1,0 +1,49 @@
+"""Which one of the things that `retrain` does was asked for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+__all__ = ["mode_of", "refuse_before_subcommand"]
+
+_MODES = ("tune", "tune_report", "apply_hp", "rollback", "history")
+_ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
+    "tune_method": ("tune",),
+    "tune_configs": ("tune",),
+    "tune_guess": ("tune",),
+    "warm_start": ("tune",),
+    "dry_run": ("", "apply_hp", "rollback"),
+    "force": ("", "apply_hp", "rollback"),
+}
+
+
+def mode_of(options: Mapping[str, Any]) -> str:
+    """Which one of the things that `retrain` does was asked for; "" for a plain `retrain`."""
+    chosen = [name for name in _MODES if options[name] not in (None, False)]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(map(_flag, chosen))} exclude each other: give one of them.")
+    mode = chosen[0] if chosen else ""
+    for name, modes in _ONLY_WITH.items():
+        if options[name] not in (None, False, ()) and mode not in modes:
+            fitting = ", ".join(_flag(each) if each else "a plain `retrain`" for each in modes)
+            with_what = f"not with {_flag(mode)}" if mode else "not alone"
+            raise click.UsageError(f"{_flag(name)} goes with {fitting}, {with_what}.")
+    return mode
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def refuse_before_subcommand(context: click.Context) -> None:
+    """Options of `retrain` itself mean nothing before a subcommand: a usage error."""
+    given = [
+        _flag(name)
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        command = context.invoked_subcommand
+        raise click.UsageError(f"{', '.join(given)} and the subcommand {command!r} exclude each other.")
