@@ -1,7 +1,7 @@
 """Scoring a configuration on the present data: cross-validated, and with a fitted model, on the holdout."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +38,32 @@ class Scorer:
     def __init__(self, pipeline: Pipeline, seed: int) -> None:
         self.pipeline = pipeline
         self.seed = seed
+        self._evaluated: dict[str, Figures] = {}
         self._scored: dict[str, Scored] = {}
 
-    def score(self, params: Params) -> Scored:
-        """Evaluate, and where the pipeline can, fit on all training data and test on the holdout.
+    def evaluate(self, params: Params) -> Figures:
+        """Score without the holdout: what the search sees.
 
         Raises:
             RetrainError: the user's code failed, or returned something that is no result; says what.
         """
         key = config_key(params)
+        if key not in self._evaluated:
+            self._evaluated[key] = self._evaluate(params)
+        return self._evaluated[key]
+
+    def score(self, params: Params) -> Scored:
+        """Evaluate, and where the pipeline can, fit on all training data and test on the holdout.
+
+        Raises:
+            RetrainError: as for `evaluate`.
+        """
+        key = config_key(params)
         if key not in self._scored:
-            self._scored[key] = self._score(params)
+            self._scored[key] = self._tested(params, self.evaluate(params))
         return self._scored[key]
 
-    def _score(self, params: Params) -> Scored:
+    def _evaluate(self, params: Params) -> Figures:
         pipeline, metric = self.pipeline, self.pipeline.metric
         reported: dict[int, float] = {}
 
@@ -62,15 +74,18 @@ class Scorer:
             _guarded("Scoring", params, lambda: pipeline.evaluate(params, report, self.seed)), metric
         )
         reported = reported or {m.step: m.value for m in evaluation.measurements if m.metric == metric}
-        metrics = {metric: evaluation.value, **evaluation.metrics}
-        model, n_test_rows = None, None
-        if pipeline.can_fit:
-            model = _guarded("Fitting", params, lambda: pipeline.fit(params, self.seed))
-            scores = _guarded("Testing", params, lambda: pipeline.test(model))
-            metrics |= dict(scores.metrics)
-            n_test_rows = scores.n_rows
         folds = reported if _are_folds(reported, evaluation.value) else {}
-        return Scored(Figures(evaluation.value, evaluation.std_error, folds, metrics, n_test_rows), model)
+        metrics = {metric: evaluation.value, **evaluation.metrics}
+        return Figures(evaluation.value, evaluation.std_error, folds, metrics)
+
+    def _tested(self, params: Params, figures: Figures) -> Scored:
+        pipeline = self.pipeline
+        if not pipeline.can_fit:
+            return Scored(figures, None)
+        model = _guarded("Fitting", params, lambda: pipeline.fit(params, self.seed))
+        scores = _guarded("Testing", params, lambda: pipeline.test(model))
+        metrics = {**figures.metrics, **scores.metrics}
+        return Scored(replace(figures, metrics=metrics, n_test_rows=scores.n_rows), model)
 
     def save(self, params: Params, folder: Path) -> None:
         """Save the model fitted with `params` into a folder.
