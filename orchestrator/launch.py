@@ -47,15 +47,15 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
     from retrain.deploy.deployed import found_in_place
     from retrain.opening import open_or_make
     from retrain.pipelines import load_pipeline
-    from retrain.tuning import check_warm_start, open_configured_study
+    from retrain.tuning import check_method, open_configured_study
 
     request = request.settled()
     n_open = _n_open(config, request)
     n_workers = request.n_workers_for(n_open)
-    display.note(f"starting {_count(n_workers, f'{_NAMES[request.pool]} worker')} ...")
     pipeline = load_pipeline(config)
     if request.method is not None:
-        check_warm_start(config, pipeline, request.method)
+        check_method(config, pipeline, request.method)
+    display.note(f"starting {_count(n_workers, f'{_NAMES[request.pool]} worker')} ...")
     data = pipeline.load()
     pipeline.use(data)
     # The workers start while the registry is made ready.

@@ -16,6 +16,7 @@ from orchestrator.spill import Spill
 from retrain.pipelines.objective import ObjectivePipeline
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, State, Study
+from tuner.generators import make_generator
 from tuner.goals import NO_GOALS, Goals
 from tuner.propose import complete_guesses, open_study, queue_guesses
 from tuner.registry import open_registry
@@ -154,7 +155,8 @@ def tune(
     pipeline = ObjectivePipeline(objective, space, metric, direction)
     defaults = space.defaults()
     pipeline.goals = goals
-    complete_guesses(space, guesses, defaults)  # before anything is made
+    complete_guesses(space, guesses, defaults)  # before anything is made, as the next
+    make_generator(method, space, goals=goals, **options)
     spec = StudySpec(study, space.to_dict(), metric, pipeline.direction, defaults, seed, goals)
     if progress is None:
         progress = sys.stderr.isatty()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from retrain.config import Config
 from retrain.deploy.deployed import Deployed, find_deployed, found_in_place
@@ -14,12 +15,13 @@ from tuner.generators import METHODS, make_generator
 from tuner.propose import Queued, complete_guesses, open_study, propose, queue_guesses
 from tuner.recall import recall
 from tuner.registry.base import Registry, StudySpec
+from tuner.space.share import check_share
 
 __all__ = [
     "DEFAULT_CONFIGS",
     "DEFAULT_METHOD",
     "Written",
-    "check_warm_start",
+    "check_method",
     "open_configured_study",
     "write_candidates",
     "written_text",
@@ -78,18 +80,21 @@ def open_configured_study(
     return open_study(registry, spec, deployed)
 
 
-def check_warm_start(config: Config, pipeline: Pipeline, method: str) -> None:
-    """Insist that the configured earlier studies can inform this one, before anything is written.
+def check_method(config: Config, pipeline: Pipeline, method: str) -> None:
+    """Insist that the method can propose for this pipeline, before anything is written or started.
 
     Raises:
-        NotFoundError: there is no registry, no such study in it, or no result in that.
-        UsageError: the method learns nothing from earlier studies, one of them has nothing in common with
-            this one, or it is this one.
+        NotFoundError: of the configured earlier studies one is not there, or has no result.
+        UsageError: the method's package is not installed, it cannot serve the study's objectives and limits,
+            or it learns nothing from earlier studies; one of these has nothing in common with this, or is it.
+        SpaceError: hardly anything of the space is allowed.
     """
+    options: dict[str, Any] = {}
     if config.study.warm_start:
         with open_up_to_date(config) as registry:
             recalled = recall(registry, config.study.warm_start, own=config.study_name)
-        make_generator(method, pipeline.space, earlier=recalled.earlier)
+        options["earlier"] = recalled.earlier
+    make_generator(method, pipeline.space, goals=pipeline.goals, **options)
 
 
 def write_candidates(
@@ -105,8 +110,9 @@ def write_candidates(
         guesses: the user's own configurations, which run first; the study's baseline completes them.
 
     Raises:
-        UsageError: an unknown method, a number below 1, a study that was defined otherwise, or an earlier one
-            that has nothing in common with it.
+        UsageError: an unknown method or one whose package is missing, a number below 1, a study that was
+            defined otherwise, or an earlier one that has nothing in common with it.
+        SpaceError: hardly anything of the space is allowed.
         NotFoundError: an earlier study is not there, or has no result.
         ParamsError: a guess that is not in the space. Nothing was written.
         StorageError: the registry cannot be used.
@@ -126,7 +132,9 @@ def write_candidates(
     n_wanted = 0 if method is None else DEFAULT_CONFIGS if n is None and method != "grid" else n
     pipeline = load_pipeline(config)
     if method is not None:
-        check_warm_start(config, pipeline, method)
+        check_method(config, pipeline, method)
+    else:
+        check_share(pipeline.space)
 
     def check(deployed: Deployed, known: Study | None = None) -> None:
         base = deployed.params if pipeline.space.contains(deployed.params) else {}

@@ -70,6 +70,19 @@ def test_a_run_from_beginning_to_end(run: Run) -> None:
     assert out.splitlines()[0].endswith("4 complete, 0 failed")
 
 
+def test_a_method_whose_package_is_missing_is_refused_before_anything_starts(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(launch_module, "start_pool", lambda *_: pytest.fail("a pool was started"))
+    before = sorted(project.rglob("*.db*"))
+    code, out, err = run("--method", "gp", "--configs", "3")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: The method gp needs torch, which cannot be imported")
+    assert err.splitlines()[-1] == "try: pip install torch"
+    assert sorted(project.rglob("*.db*")) == before == []
+
+
 def test_results_go_to_stdout_and_quiet_leaves_nothing_else(run: Run) -> None:
     code, out, err = run("--method", "random", "--configs", "3", "-q", "--format", "json")
     assert (code, err) == (0, "")

@@ -82,6 +82,22 @@ def test_the_same_traceback_in_a_row_ends_the_call() -> None:
     assert len(quiet(objective, configs=8, same_error=0).failed) == 9
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": "gp"}, "The method gp needs torch"),
+        ({"radius": 1}, "Unknown option 'radius' of method 'random'"),
+    ],
+)
+def test_a_method_that_cannot_propose_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UsageError, match=message):
+        quiet(lambda params: 0.0, db=tmp_path / "mine.db", **given)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_when_nothing_succeeds_the_result_says_why() -> None:
     result = quiet(lambda params: float("nan"), configs=2)
     assert (result.best, result.best_params, result.best_value) == (None, None, None)

@@ -134,6 +134,35 @@ def test_study_and_seed_reach_the_registry_and_the_suggested_command(run: Run) -
         assert [(study.name, study.seed) for study in registry.studies()] == [("my-other", 42)]
 
 
+@pytest.mark.parametrize(("method", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
+def test_a_method_whose_package_is_missing_is_refused_before_anything_is_written(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, method: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    before = content(project)
+    code, out, err = run("--tune", "--tune-method", method)
+    assert (code, out) == (2, "")
+    assert f"The method {method} needs {package}, which cannot be imported" in err
+    assert err.splitlines()[-1] == f"try: pip install {package}"
+    assert content(project) == before
+
+
+def test_a_space_of_which_hardly_anything_is_allowed_is_refused(run: Run, project: Path) -> None:
+    names = [f"n{i}" for i in range(6)]
+    params = "".join(f'{name} = {{ type = "int", low = 0, high = 9 }}\n' for name in names)
+    forbids = "".join(
+        f"[[space.constraints]]\nforbid = {{ {name} = {list(range(1, 10))} }}\n" for name in names
+    )
+    head, tail = CONFIGURATION.split("[deploy]")
+    (project / "retrain.toml").write_text(f"{head}{params}{forbids}[deploy]{tail}")
+    before = content(project)
+    for mode in ([], ["--tune-guess", '{"n0": 0}']):
+        code, out, err = run("--tune", *mode)
+        assert (code, out) == (2, "")
+        assert "of 10,000 configurations drawn none is allowed, so that less than 0.03 % are." in err
+        assert content(project) == before
+
+
 def test_guesses_are_queued_to_run_first(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "mine.json").write_text('[{"depth": 5}, {"depth": 6, "x": 0.25}]')
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"x": 0.75}')))

@@ -9,6 +9,7 @@ from tuner.experiment import Direction, Params
 from tuner.generators.base import Generator
 from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
+from tuner.space.share import check_share
 
 __all__ = ["METHODS", "Generator", "make_generator"]
 
@@ -50,6 +51,7 @@ def make_generator(
         UsageError: unknown method, direction or option, an option out of its range, a negative `seed` or
             `n_asked`, or `goals` that the method cannot learn.
         ParamsError: `baseline` is not in the space.
+        SpaceError: hardly anything of the space is allowed.
     """
     if method not in _ENGINES:
         raise UsageError(
@@ -74,6 +76,7 @@ def make_generator(
             "Leave the warm start out." if goals else "Use bayesian, or leave the warm start out.",
         )
     _check_options(method, engine, options)
+    check_share(space)
     return engine(
         space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, goals=goals, **options
     )

@@ -150,12 +150,13 @@ class SearchSpace:
         configuration is searched for instead, so that it never starves.
         """
         for _ in range(_DRAWS):
-            values = self._draw(rng)
+            values = self.draw(rng)
             if self.forbids is None or not self.forbids.violated(values):
                 return values if self._in_order else self.ordered(values)
-        return self._escape(self._draw(rng, inactive=True))
+        return self._escape(self.draw(rng, inactive=True))
 
-    def _draw(self, rng: "np.random.Generator", *, inactive: bool = False) -> dict[str, Value]:
+    def draw(self, rng: "np.random.Generator", *, inactive: bool = False) -> dict[str, Value]:
+        """One draw, which may be forbidden; with a value for inactive parameters, too, where wanted."""
         values: dict[str, Value] = {}
         for unit, u in zip(self.units, rng.random(len(self.units)).tolist(), strict=True):
             if inactive or unit.is_active(values):
