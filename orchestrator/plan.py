@@ -91,7 +91,7 @@ class RunLimits:
         deadline: when to stop claiming, or None.
         experiment_timeout_s: longest time of one experiment; None derives it from the finished ones.
         grace_s: how long running experiments may go on after a stop.
-        same_error: so many experiments that fail in a row with the same traceback stop the run; 0 for never.
+        same_error: so many experiments that fail in a row with the same error stop the run; 0 for never.
     """
 
     n_workers: int
@@ -120,7 +120,7 @@ class Snapshot:
         recovered_at: when the last recovery was made.
         stop_at: when the user first asked to stop, or None.
         stop_now: the user asked again.
-        failed_alike_at: when each of the last experiments ended that failed in a row with the same traceback.
+        failed_alike_at: when each of the last experiments ended that failed in a row with the same error.
         is_regional: experiments succeeded after that same error, earlier in this run.
     """
 

@@ -36,7 +36,7 @@ class Request:
         seed: of the study, if it is new; None for the configured one.
         echo: show what experiments print.
         max_failed: more failed experiments than this end in exit code 5.
-        same_error: so many experiments that fail in a row with the same traceback stop the run; 0 for never.
+        same_error: so many experiments that fail in a row with the same error stop the run; 0 for never.
         command: the command as typed, which also continues an interrupted run.
         flags: common options to repeat in commands that are suggested, such as " --config other.toml".
     """

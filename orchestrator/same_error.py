@@ -9,6 +9,7 @@ __all__ = ["SameErrors", "fingerprint"]
 
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d*)?([eE][-+]?\d+)?")
 _FRAME = re.compile(r'\s*File "')
+_COUNTS = (Outcome.ERROR, Outcome.BAD_RESULT, Outcome.NON_FINITE)
 _SAYS_NOTHING = (Outcome.WORKER_LOST, Outcome.CANCELLED)
 _MOST_SEEN = 1_000
 _MOST_TIMES = 1_000
@@ -17,8 +18,9 @@ _MOST_TIMES = 1_000
 class SameErrors:
     """Follows the ends of experiments, in the order in which they come.
 
-    Only experiments that failed for good with an error of the pipeline count. A success, another error or
-    another kind of failure ends the row; a lost worker or a cancelled experiment leaves it as it is.
+    Only experiments count that failed for good with an error of the pipeline or a result that is none. A
+    success, another error or another kind of failure ends the row; a lost worker or a cancelled experiment
+    leaves it as it is.
 
     Attributes:
         times: when each of the present row ended, oldest first.
@@ -41,7 +43,7 @@ class SameErrors:
         """Take in an experiment that finished for good."""
         if experiment.outcome in _SAYS_NOTHING:
             return
-        if experiment.outcome is not Outcome.ERROR:
+        if experiment.outcome not in _COUNTS:
             if experiment.state is State.COMPLETE:
                 self._outlived |= self._seen
             self._present, self.times, self.last = None, [], None
@@ -57,9 +59,11 @@ class SameErrors:
 
 
 def fingerprint(experiment: Experiment) -> Sequence[str]:
-    """What two failures share when they are the same: the frames and all words, but not numbers in words.
+    """What two failures share when they are the same: kind, frames and all words, but not numbers in words.
 
-    Where there is no traceback, as of a program in another language, the message stands for it.
+    Where there is no traceback, as of a program in another language or a result that is none, the message
+    stands for it.
     """
     lines = (experiment.traceback or experiment.error or "").splitlines()
-    return tuple(line if _FRAME.match(line) else _NUMBER.sub("0", line) for line in lines)
+    words = (line if _FRAME.match(line) else _NUMBER.sub("0", line) for line in lines)
+    return str(experiment.outcome), *words

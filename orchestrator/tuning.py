@@ -34,7 +34,7 @@ class TuneResult:
         study: the study, as stored.
         best: the best experiment, or None where none succeeded.
         experiments: all of the study, in the order of writing; failed ones carry `outcome` and `error`.
-        same_error: the last of the experiments that failed in a row with the same traceback, where that ended
+        same_error: the last of the experiments that failed in a row with the same error, where that ended
             the call; None otherwise.
     """
 
@@ -95,7 +95,7 @@ def tune(
     """Look for the parameters with which `objective` is best.
 
     The space's defaults are tried first, then `configs` further configurations. A failing experiment is tried
-    once more and then left; only several in a row with the same traceback end the call. Ctrl-C
+    once more and then left; only several in a row with the same error end the call. Ctrl-C
     (KeyboardInterrupt) stops the workers and returns what is finished.
 
     Args:
@@ -118,7 +118,7 @@ def tune(
         pool: "local", whose processes start at once, or "ray", which takes some seconds to start.
         experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
             least 10 minutes, once 5 have finished.
-        same_error: so many experiments that fail in a row with the same traceback end the call; 0 for never.
+        same_error: so many experiments that fail in a row with the same error end the call; 0 for never.
         guesses: configurations to try before any other; the space's defaults fill in what one leaves out.
         progress: True for live progress on stderr, False for none; None shows it on a terminal only.
         options: further options of the generator.

@@ -490,6 +490,14 @@ def test_the_same_error_in_a_row_stops_the_run_and_keeps_what_waits(toy: Toy) ->
     assert (again.reason, toy.states()) == (StopReason.DONE, {"complete": 9, "failed": 3})
 
 
+@pytest.mark.parametrize("outcome", [Outcome.BAD_RESULT, Outcome.NON_FINITE])
+def test_a_result_that_is_none_stops_the_run_as_an_error_does(toy: Toy, outcome: Outcome) -> None:
+    toy.behave = lambda task: failed(outcome, "The metric 'loss' is not what it should be.")
+    result = toy.launch(replace(RANDOM, n_configs=10, n_workers=1))
+    assert (result.reason, result.exit_code) == (StopReason.SAME_ERROR, 1)
+    assert toy.states() == {"failed": 3, "waiting": 8}
+
+
 def test_a_run_can_go_on_whatever_fails(toy: Toy) -> None:
     toy.behave = lambda task: failed()
     result = toy.launch(replace(RANDOM, n_configs=10, n_workers=1, same_error=0))
@@ -511,7 +519,7 @@ def test_a_success_that_was_running_beside_takes_the_stop_back(toy: Toy) -> None
 
 def test_when_all_fail_it_says_so(toy: Toy) -> None:
     toy.behave = lambda task: failed(Outcome.NON_FINITE, "the metric is nan")
-    result = toy.launch()
+    result = toy.launch(replace(RANDOM, same_error=0))
     assert (result.exit_code, result.best) == (5, None)
     assert result_text(result).splitlines()[1:] == [
         "no experiment succeeded",

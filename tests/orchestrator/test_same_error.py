@@ -53,8 +53,8 @@ def test_a_row_is_counted_with_its_times() -> None:
         crash("KeyError: 'x'"),
         crash(line=8),
         ended(Outcome.TIMEOUT),
-        ended(Outcome.NON_FINITE),
-        ended(Outcome.BAD_RESULT),
+        ended(Outcome.NON_FINITE, traceback=TRACE.format(line=7, error="ValueError: no")),
+        ended(Outcome.BAD_RESULT, traceback=TRACE.format(line=7, error="ValueError: no")),
         ended(Outcome.OUT_OF_MEMORY),
     ],
 )
@@ -91,6 +91,22 @@ def test_without_a_traceback_the_message_counts() -> None:
     ends = [ended(Outcome.ERROR, f"./train.sh ended with code {code}: no such file") for code in (1, 2, 77)]
     assert len(after(*ends).times) == 3
     assert len(after(*ends, ended(Outcome.ERROR, "permission denied")).times) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (Outcome.BAD_RESULT, "The pipeline must return a number or a dict, but returned a str of length {}."),
+        (Outcome.NON_FINITE, "The metric 'auc' is nan in fold {}."),
+    ],
+)
+def test_a_result_that_is_none_counts_by_its_message(outcome: Outcome, message: str) -> None:
+    ends = [ended(outcome, message.format(n)) for n in (1, 2, 77)]
+    errors = after(*ends)
+    assert errors.times == [0.0, 1.0, 2.0]
+    assert errors.last is ends[-1]
+    assert len(after(*ends, ended(outcome, "something else")).times) == 1
+    assert after(ends[0], OK, ends[0]).is_regional
 
 
 def longest_rows(crashes: Sequence[bool]) -> tuple[int, int]:
