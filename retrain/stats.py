@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 __all__ = ["PairedDifference", "paired_difference", "t_cdf", "t_quantile"]
 
@@ -65,6 +66,7 @@ def paired_difference(
     return PairedDifference(mean, std_error, mean - reach, mean + reach, n, level)
 
 
+@cache
 def t_quantile(p: float, df: int) -> float:
     """Return t with P(T <= t) = p for Student's t with `df` >= 1 degrees of freedom; p in (0, 1)."""
     if not 0 < p < 1 or df < 1:
