@@ -17,6 +17,7 @@ from tuner.goals import NO_GOALS, Goals
 
 __all__ = [
     "GUESS",
+    "Confirmation",
     "Direction",
     "Evaluation",
     "Experiment",
@@ -134,12 +135,10 @@ class Observation:
         )
 
 
-def _finite(what: str, given: object) -> float:
+def _finite(what: str, given: object, remedy: str = "Tell a failed experiment as value=None.") -> float:
     number = float(given)  # type: ignore[arg-type]
     if not math.isfinite(number):
-        raise UsageError(
-            f"{what} must be finite, but got {given!r}.", "Tell a failed experiment as value=None."
-        )
+        raise UsageError(f"{what} must be finite, but got {given!r}.", remedy)
     return number
 
 
@@ -165,6 +164,36 @@ class Provenance:
     data: str = ""
     code: str = ""
     metric: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """One repeat of a confirmation: an experiment's configuration scored once more, on fresh folds.
+
+    Two of one seed and provenance were scored on the same folds, so they are compared fold by fold.
+
+    Attributes:
+        experiment: public id of the experiment whose configuration it is.
+        seed: of the folds; none that the search used.
+        value: the study's metric in the study's own direction.
+        folds: the score of each fold, in their order; empty where the pipeline has none.
+        provenance: what it was scored on.
+        duration_s: seconds of evaluation (>= 0), where known.
+    """
+
+    experiment: str
+    seed: int
+    value: float
+    folds: tuple[float, ...]
+    provenance: Provenance
+    duration_s: float | None = None
+
+    def __post_init__(self) -> None:
+        what = f"of a confirmation of {self.experiment!r}"
+        drop = "Leave a configuration that cannot be scored out."
+        object.__setattr__(self, "value", _finite(f"The value {what}", self.value, drop))
+        folds = tuple(_finite(f"Each fold {what}", fold, drop) for fold in self.folds)
+        object.__setattr__(self, "folds", folds)
 
 
 @dataclass(frozen=True, slots=True)

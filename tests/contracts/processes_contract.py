@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.contracts.registry_cases import SPEC, some
-from tuner.experiment import State
+from tests.contracts.registry_cases import ON, SPEC, some
+from tuner.experiment import Evaluation, State
 from tuner.registry import Registry
 
 __all__ = ["MAKE", "ProcessesContract", "Together"]
@@ -78,3 +78,26 @@ with open_registry(path, create=False) as registry:
         [winner] = [number for number in said if number]
         assert [d.to_version for d in registry.deployments("credit")] == [winner]
         assert [v.number for v in registry.versions("credit")] == [winner]
+
+    def test_confirmations_of_the_same_moment_stand_once_and_all_see_the_same(
+        self, together: Together, registry: Registry
+    ) -> None:
+        study = registry.open_study(SPEC)
+        [written] = registry.add(study, some(1))
+        registry.complete(registry.claim(study)[0], Evaluation(0.5), ON)
+        said = together(
+            4,
+            f"""
+import os
+with open_registry(path, create=False) as registry:
+    mine = os.getpid() / 2**20
+    repeats = [Confirmation({written.public_id!r}, seed, mine, (float(seed),), ON) for seed in range(30)]
+    said = [registry.add_confirmation(each).value for each in repeats]
+""",
+        )
+        [study] = registry.studies()
+        stored = registry.confirmations(study)
+        assert sorted(one.seed for one in stored) == list(range(30))
+        by_seed = [one.value for one in sorted(stored, key=lambda one: one.seed)]
+        assert said == [by_seed] * 4
+        assert registry.provenances(study) == [(ON, 1)]

@@ -1,6 +1,7 @@
 """What every Registry must keep, whole. An implementation's test file gives `clock` and `connect`."""
 
 from tests.contracts.registry_claims import ClaimsContract
+from tests.contracts.registry_confirmations import ConfirmationsContract
 from tests.contracts.registry_goals import GoalsContract
 from tests.contracts.registry_queries import QueriesContract
 from tests.contracts.registry_studies import StudiesContract
@@ -8,5 +9,7 @@ from tests.contracts.registry_studies import StudiesContract
 __all__ = ["RegistryContract"]
 
 
-class RegistryContract(StudiesContract, ClaimsContract, QueriesContract, GoalsContract):
+class RegistryContract(
+    StudiesContract, ClaimsContract, QueriesContract, GoalsContract, ConfirmationsContract
+):
     """One database, opened any number of times."""

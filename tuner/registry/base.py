@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from tuner.errors import ClaimLostError, StorageError
 from tuner.experiment import (
+    Confirmation,
     Evaluation,
     Experiment,
     Failure,
@@ -36,6 +37,7 @@ from tuner.registry.records import (
     Effort,
     Event,
     FailedAlike,
+    HoldoutRead,
     Limits,
     ModelVersion,
     Recovered,
@@ -51,6 +53,7 @@ __all__ = [
     "Effort",
     "Event",
     "FailedAlike",
+    "HoldoutRead",
     "Limits",
     "ModelVersion",
     "Recovered",
@@ -180,7 +183,14 @@ class RegistryReader(ABC):
     def attempts(self, experiment: Experiment) -> list[Attempt]:
         """Its attempts, first to last."""
 
-    # ---- model versions, ledger, events
+    @abstractmethod
+    def confirmations(self, study: Study, provenance: Provenance | None = None) -> list[Confirmation]:
+        """What the study's experiments scored on fresh folds, in the order of writing.
+
+        All of one provenance (default: the latest that experiments were scored on).
+        """
+
+    # ---- model versions, ledger, looks at the holdout, events
 
     @abstractmethod
     def find_active(self, pipeline: str) -> ModelVersion | None:
@@ -193,6 +203,10 @@ class RegistryReader(ABC):
     @abstractmethod
     def deployments(self, pipeline: str) -> list[Deployment]:
         """The ledger of a pipeline, oldest first."""
+
+    @abstractmethod
+    def holdout_reads(self, pipeline: str) -> list[HoldoutRead]:
+        """Every look at the holdout of a pipeline, oldest first."""
 
     @abstractmethod
     def events(self, limit: int = 100, *, kind: str | None = None) -> list[Event]:
@@ -319,6 +333,19 @@ class Registry(RegistryReader):
         """
 
     @abstractmethod
+    def add_confirmation(self, confirmation: Confirmation) -> Confirmation:
+        """Store one repeat of a confirmation, unless the experiment has one of this seed and provenance.
+
+        Which provenance is the study's latest stays as it is.
+
+        Returns:
+            The one that stands: as given, or as another has stored it before.
+
+        Raises:
+            NotFoundError: there is no such experiment.
+        """
+
+    @abstractmethod
     def heartbeat(self) -> None:
         """Say that this owner lives: for owners that other hosts cannot see die."""
 
@@ -326,7 +353,7 @@ class Registry(RegistryReader):
     def recover(self) -> list[Recovered]:
         """Take back every RUNNING experiment whose owner is dead, in one transaction."""
 
-    # ---- model versions, ledger, events
+    # ---- model versions, ledger, looks at the holdout, events
 
     @abstractmethod
     def stage_version(
@@ -358,6 +385,15 @@ class Registry(RegistryReader):
     @abstractmethod
     def discard_version(self, version: ModelVersion) -> None:
         """Remove a version that is still staged (its apply was given up)."""
+
+    @abstractmethod
+    def add_holdout_read(self, read: HoldoutRead) -> HoldoutRead:
+        """Store that somebody looked at the holdout now; return it with the time. Each call is a look.
+
+        Raises:
+            NotFoundError: there is no such experiment.
+            UsageError: a number is not finite.
+        """
 
     @abstractmethod
     def log(self, kind: str, message: str, *, salience: float = 0.5, **data: Any) -> None:

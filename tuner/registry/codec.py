@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from tuner.errors import NotARegistryError, UsageError
 from tuner.experiment import (
+    Confirmation,
     Direction,
     Experiment,
     Measurement,
@@ -23,7 +24,7 @@ from tuner.experiment import (
     Value,
 )
 from tuner.goals import NO_GOALS, Goals
-from tuner.registry.records import Attempt, Deployment, Event, ModelVersion, Run
+from tuner.registry.records import Attempt, Deployment, Event, HoldoutRead, ModelVersion, Run
 from tuner.registry.sql import Row
 from tuner.space.identity import config_key
 from tuner.space.values import brief, plain
@@ -36,10 +37,12 @@ __all__ = [
     "plain_params",
     "read",
     "to_attempt",
+    "to_confirmation",
     "to_deployment",
     "to_event",
     "to_experiment",
     "to_goals",
+    "to_holdout_read",
     "to_measurement",
     "to_model_version",
     "to_run",
@@ -264,6 +267,18 @@ def to_attempt(row: Row) -> Attempt:
     )
 
 
+def to_confirmation(row: Row) -> Confirmation:
+    """A row of `confirmations` with the `public_id` of its experiment and what it was scored on."""
+    return Confirmation(
+        experiment=row["public_id"],
+        seed=row["seed"],
+        value=row["value"],
+        folds=tuple(json.loads(row["folds"])),
+        provenance=Provenance(row["on_data"], row["on_code"], row["on_metric"]),
+        duration_s=row["duration_s"],
+    )
+
+
 def to_model_version(row: Row) -> ModelVersion:
     """A row of `model_versions` with the `public_id` of its experiment."""
     return ModelVersion(
@@ -290,6 +305,23 @@ def to_deployment(row: Row) -> Deployment:
         at=row["at"],
         gates=json.loads(row["gates"]),
         experiment=row["public_id"],
+    )
+
+
+def to_holdout_read(row: Row) -> HoldoutRead:
+    """A row of `holdout_reads` with the `public_id` of its experiment."""
+    return HoldoutRead(
+        pipeline=row["pipeline"],
+        params=json.loads(row["params"]),
+        metrics=json.loads(row["metrics"]),
+        provenance=Provenance(row["data"], row["code"], row["metric"]),
+        why=row["why"],
+        who=row["who"],
+        experiment=row["public_id"],
+        version=row["version"],
+        n_rows=row["n_rows"],
+        intervals={name: (low, high) for name, (low, high) in json.loads(row["intervals"]).items()},
+        at=row["at"],
     )
 
 

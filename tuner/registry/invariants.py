@@ -31,6 +31,7 @@ INVARIANTS = {
     "I11": "at most one version of a pipeline is active, and the ledger says which",
     "I12": "versions change only with a line in the ledger",
     "I14": "the file is whole, ours, and keeps its rules",
+    "I18": "what confirms an experiment is one finite value for each seed, of its own study",
 }
 """I13 and I15 to I17 are about what happens, not about what is stored: the tests hold them."""
 
@@ -131,6 +132,14 @@ _BROKEN_ANYWHERE = {
         """SELECT 'v' || m.number FROM model_versions AS m
         WHERE (m.state = 'staged') = EXISTS (SELECT 1 FROM deployments AS d WHERE d.to_version = m.number)""",
     ),
+    "I18": (
+        """SELECT 'confirmation ' || max(c.id) FROM confirmations AS c
+        GROUP BY c.experiment_id + 0, c.provenance_id + 0, c.seed + 0 HAVING count(*) > 1""",
+        f"""SELECT 'confirmation ' || c.id FROM confirmations AS c
+        LEFT JOIN experiments AS e ON e.id = c.experiment_id
+        LEFT JOIN provenances AS v ON v.id = c.provenance_id
+        WHERE e.id IS NULL OR v.id IS NULL OR e.study_id <> v.study_id OR abs(c.value) > {_LARGEST}""",  # noqa: S608
+    ),
 }
 
 _NEVER_DELETED = (
@@ -140,6 +149,8 @@ _NEVER_DELETED = (
     "provenances",
     "shapes",
     "experiments",
+    "confirmations",
+    "holdout_reads",
     "deployments",
     "events",
 )

@@ -1,9 +1,12 @@
-"""Questions about studies, runs, versions, the ledger and events. Functions of a `Read`, as in `queries`."""
+"""Questions about studies, runs, versions, the ledger, looks at the holdout and events.
+
+Functions of a `Read`, as in `queries`.
+"""
 
 from tuner.errors import NotFoundError
 from tuner.experiment import Study
 from tuner.registry import codec
-from tuner.registry.records import Deployment, Event, ModelVersion, Run, VersionState
+from tuner.registry.records import Deployment, Event, HoldoutRead, ModelVersion, Run, VersionState
 from tuner.registry.sql import Read
 
 __all__ = [
@@ -13,6 +16,7 @@ __all__ = [
     "get_deployment",
     "get_run",
     "get_version",
+    "holdout_reads_of",
     "latest_events",
     "list_studies",
     "versions_of",
@@ -33,6 +37,11 @@ _DEPLOYMENTS = """
     FROM deployments AS d
     JOIN model_versions AS v ON v.number = d.to_version
     LEFT JOIN experiments AS e ON e.id = v.experiment_id"""
+_HOLDOUT_READS = """
+    SELECT h.pipeline, h.version, h.params, h.metrics, h.intervals, h.n_rows, h.data, h.code, h.metric, h.why,
+           h.who, h.at, e.public_id
+    FROM holdout_reads AS h
+    LEFT JOIN experiments AS e ON e.id = h.experiment_id"""
 _EVENTS = "SELECT at, kind, message, salience, data FROM events"
 
 
@@ -88,6 +97,12 @@ def deployments_of(read: Read, pipeline: str) -> list[Deployment]:
     """See `RegistryReader.deployments`."""
     rows = read(f"{_DEPLOYMENTS} WHERE d.pipeline = ? ORDER BY d.id", [pipeline])
     return [codec.read(codec.to_deployment, row) for row in rows]
+
+
+def holdout_reads_of(read: Read, pipeline: str) -> list[HoldoutRead]:
+    """See `RegistryReader.holdout_reads`."""
+    rows = read(f"{_HOLDOUT_READS} WHERE h.pipeline = ? ORDER BY h.id", [pipeline])
+    return [codec.read(codec.to_holdout_read, row) for row in rows]
 
 
 def latest_events(read: Read, limit: int, kind: str | None) -> list[Event]:

@@ -71,6 +71,10 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("attempts_are_kept", "DELETE ON attempts", "attempts are never deleted"),
     Refusal("deployments_stay", "UPDATE ON deployments", "the ledger is append-only"),
     Refusal("deployments_are_kept", "DELETE ON deployments", "the ledger is append-only"),
+    Refusal("confirmations_stay", "UPDATE ON confirmations", "confirmations are append-only"),
+    Refusal("confirmations_are_kept", "DELETE ON confirmations", "confirmations are append-only"),
+    Refusal("holdout_reads_stay", "UPDATE ON holdout_reads", "looks at the holdout are append-only"),
+    Refusal("holdout_reads_are_kept", "DELETE ON holdout_reads", "looks at the holdout are append-only"),
     Refusal("events_stay", "UPDATE ON events", "events are append-only"),
     Refusal("events_are_kept", "DELETE ON events", "events are append-only"),
     Refusal(

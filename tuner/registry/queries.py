@@ -8,7 +8,17 @@ from typing import Any
 
 from tuner.direction import loss_of
 from tuner.errors import NotFoundError
-from tuner.experiment import Direction, Experiment, Measurement, Outcome, Params, Provenance, State, Study
+from tuner.experiment import (
+    Confirmation,
+    Direction,
+    Experiment,
+    Measurement,
+    Outcome,
+    Params,
+    Provenance,
+    State,
+    Study,
+)
 from tuner.goals import front as pareto_front
 from tuner.registry import codec
 from tuner.registry.records import Attempt, Effort, FailedAlike, Run
@@ -18,6 +28,7 @@ __all__ = [
     "attempts_of",
     "best",
     "by_ids",
+    "confirmations_of",
     "counts",
     "counts_by_method",
     "effort",
@@ -282,3 +293,18 @@ def attempts_of(read: Read, experiment: Experiment) -> list[Attempt]:
         [experiment.id],
     )
     return [codec.read(codec.to_attempt, row) for row in rows]
+
+
+def confirmations_of(read: Read, study: Study, provenance: Provenance | None) -> list[Confirmation]:
+    """See `RegistryReader.confirmations`."""
+    wanted, parameters = _provenance_id(study, provenance)
+    rows = read(
+        f"""SELECT e.public_id, c.seed, c.value, c.folds, c.duration_s,
+            v.data AS on_data, v.code AS on_code, v.metric AS on_metric
+        FROM confirmations AS c
+        JOIN experiments AS e ON e.id = c.experiment_id
+        JOIN provenances AS v ON v.id = c.provenance_id
+        WHERE c.provenance_id = ({wanted}) ORDER BY c.id""",  # noqa: S608
+        parameters,
+    )
+    return [codec.read(codec.to_confirmation, row) for row in rows]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuner.experiment import Direction, Experiment, Outcome, Params
+from tuner.experiment import Direction, Experiment, Outcome, Params, Provenance
 from tuner.goals import NO_GOALS, Goals
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Effort",
     "Event",
     "FailedAlike",
+    "HoldoutRead",
     "Limits",
     "ModelVersion",
     "Recovered",
@@ -173,6 +174,39 @@ class Deployment:
     at: float
     gates: Sequence[Mapping[str, Any]] = ()
     experiment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutRead:
+    """One look at the holdout: a model was tested there, and somebody saw how well it did.
+
+    Every look makes the next a little less honest, so all are kept and counted.
+
+    Attributes:
+        pipeline: whose holdout it is, as in `Deployment`.
+        params: the configuration that was fitted and tested.
+        metrics: what was read, by name (`test_*`).
+        provenance: of the data, holdout included, and of what scored it.
+        why: what looked, such as "orchestrator confirm".
+        who: on whose behalf.
+        experiment: public id of the experiment whose configuration it is, where there is one.
+        version: number of the version that was tested, where it is one.
+        n_rows: of the holdout, where known.
+        intervals: of some of the metrics, by name: the ends of a 95 % confidence interval.
+        at: Unix seconds; the registry says when.
+    """
+
+    pipeline: str
+    params: Params
+    metrics: Mapping[str, float]
+    provenance: Provenance
+    why: str
+    who: str
+    experiment: str | None = None
+    version: int | None = None
+    n_rows: int | None = None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

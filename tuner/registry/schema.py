@@ -26,11 +26,13 @@ __all__ = [
     "ENDINGS",
     "SCHEMA_VERSION",
     "attempts",
+    "confirmations",
     "counts",
     "deployments",
     "efforts",
     "events",
     "experiments",
+    "holdout_reads",
     "measurements",
     "metadata",
     "model_versions",
@@ -300,6 +302,26 @@ measurements = Table(
     sqlite_with_rowid=False,
 )
 
+# Experiments scored once more, on the fresh folds of a seed.
+confirmations = Table(
+    "confirmations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("experiment_id", Integer, ForeignKey("experiments.id"), nullable=False),
+    Column("provenance_id", Integer, ForeignKey("provenances.id"), nullable=False, index=True),
+    Column("seed", Integer, nullable=False),
+    Column("value", REAL, nullable=False),
+    Column("folds", Text, nullable=False),
+    Column("duration_s", REAL),
+    Column("at", REAL, nullable=False),
+    UniqueConstraint("experiment_id", "provenance_id", "seed"),
+    CheckConstraint("duration_s >= 0", name="duration_s_positive"),
+    CheckConstraint("json_type(folds) = 'array'", name="folds_array"),
+    _finite("value"),
+    _finite("duration_s"),
+    sqlite_strict=True,
+)
+
 # The number is the version: it names a directory, so it is never used twice (AUTOINCREMENT).
 model_versions = Table(
     "model_versions",
@@ -333,6 +355,32 @@ deployments = Table(
     Column("at", REAL, nullable=False),
     _one_of("action", ("apply", "retrain", "rollback", "found")),
     _json("gates"),
+    sqlite_strict=True,
+)
+
+# Every look at a holdout. A version that was tested may have been discarded since: its number stands alone.
+holdout_reads = Table(
+    "holdout_reads",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pipeline", Text, nullable=False, index=True),
+    Column("experiment_id", Integer, ForeignKey("experiments.id")),
+    Column("version", Integer),
+    Column("params", Text, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("intervals", Text, nullable=False),
+    Column("n_rows", Integer),
+    Column("data", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", REAL, nullable=False),
+    CheckConstraint("n_rows >= 0", name="n_rows_positive"),
+    *(
+        CheckConstraint(f"json_type({column}) = 'object'", name=f"{column}_object")
+        for column in ("params", "metrics", "intervals")
+    ),
     sqlite_strict=True,
 )
 

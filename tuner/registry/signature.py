@@ -5,17 +5,19 @@ __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "TABLES"]
 APPLICATION_ID = 0x52545231
 """Marks a file as ours ("RTR1"); SQLite keeps it at byte 68 of the file."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Kept in SQLite's `user_version`; one step for each file in `migrations/versions`."""
 
 TABLES = frozenset(
     {
         "attempts",
+        "confirmations",
         "counts",
         "deployments",
         "efforts",
         "events",
         "experiments",
+        "holdout_reads",
         "measurements",
         "model_versions",
         "owners",

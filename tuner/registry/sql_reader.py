@@ -5,10 +5,19 @@ from abc import abstractmethod
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 
-from tuner.experiment import Experiment, Measurement, Params, Provenance, State, Study
+from tuner.experiment import Confirmation, Experiment, Measurement, Params, Provenance, State, Study
 from tuner.registry import lookups, queries
 from tuner.registry.base import RegistryReader
-from tuner.registry.records import Attempt, Deployment, Effort, Event, FailedAlike, ModelVersion, Run
+from tuner.registry.records import (
+    Attempt,
+    Deployment,
+    Effort,
+    Event,
+    FailedAlike,
+    HoldoutRead,
+    ModelVersion,
+    Run,
+)
 from tuner.registry.sql import Read
 
 __all__ = ["SqlReader"]
@@ -104,7 +113,11 @@ class SqlReader(RegistryReader):
         with self.reading() as read:
             return queries.attempts_of(read, experiment)
 
-    # ---- model versions, ledger, events
+    def confirmations(self, study: Study, provenance: Provenance | None = None) -> list[Confirmation]:
+        with self.reading() as read:
+            return queries.confirmations_of(read, study, provenance)
+
+    # ---- model versions, ledger, looks at the holdout, events
 
     def find_active(self, pipeline: str) -> ModelVersion | None:
         with self.reading() as read:
@@ -117,6 +130,10 @@ class SqlReader(RegistryReader):
     def deployments(self, pipeline: str) -> list[Deployment]:
         with self.reading() as read:
             return lookups.deployments_of(read, pipeline)
+
+    def holdout_reads(self, pipeline: str) -> list[HoldoutRead]:
+        with self.reading() as read:
+            return lookups.holdout_reads_of(read, pipeline)
 
     def events(self, limit: int = 100, *, kind: str | None = None) -> list[Event]:
         with self.reading() as read:

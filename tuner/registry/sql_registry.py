@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuner.errors import ClaimLostError, UsageError
 from tuner.experiment import (
+    Confirmation,
     Evaluation,
     Experiment,
     Failure,
@@ -18,10 +19,11 @@ from tuner.experiment import (
     Study,
     Suggestion,
 )
-from tuner.registry import cancelling, claims, proposals, studies, versions
+from tuner.registry import cancelling, claims, confirming, proposals, studies, versions
 from tuner.registry.base import (
     Claim,
     Deployment,
+    HoldoutRead,
     Limits,
     ModelVersion,
     Recovered,
@@ -150,6 +152,10 @@ class SqlRegistry(SqlReader, Registry):
         with self.database.write() as connection:
             return cancelling.cancel(connection, experiments, message, owner_id, self._clock())
 
+    def add_confirmation(self, confirmation: Confirmation) -> Confirmation:
+        with self.database.write() as connection:
+            return confirming.add_confirmation(connection, confirmation, self._clock())
+
     def heartbeat(self) -> None:
         owner_id = self._ensure_owner()
         with self.database.write_beside_others() as connection:
@@ -163,7 +169,7 @@ class SqlRegistry(SqlReader, Registry):
             self._lifeline.sweep(connection)
         return taken
 
-    # ---- model versions, ledger, events
+    # ---- model versions, ledger, looks at the holdout, events
 
     def stage_version(
         self, pipeline: str, params: Params, *, manifest: Mapping[str, Any], experiment: str | None = None
@@ -200,6 +206,10 @@ class SqlRegistry(SqlReader, Registry):
     def discard_version(self, version: ModelVersion) -> None:
         with self.database.write() as connection:
             versions.discard(connection, version)
+
+    def add_holdout_read(self, read: HoldoutRead) -> HoldoutRead:
+        with self.database.write_beside_others() as connection:
+            return confirming.add_holdout_read(connection, read, self._clock())
 
     def log(self, kind: str, message: str, *, salience: float = 0.5, **data: Any) -> None:
         with self.database.write_beside_others() as connection:

@@ -22,7 +22,18 @@ ON_FILES = {name for _, name in CALLS}
 OF_THE_FILE = {"create", "migrate", "backup", "close"}
 
 READING = {
-    *("attempts", "best", "counts", "deployments", "effort", "events", "experiments", "find_active"),
+    *(
+        "attempts",
+        "best",
+        "confirmations",
+        "counts",
+        "deployments",
+        "holdout_reads",
+        "effort",
+        "events",
+        "experiments",
+        "find_active",
+    ),
     *("find_scored", "find_study", "get_experiment", "measurements", "provenances", "studies", "versions"),
 }
 

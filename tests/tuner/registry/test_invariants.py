@@ -9,8 +9,8 @@ import pytest
 
 from tests.contracts.registry_cases import ON, Connect, some
 from tests.tuner.registry.test_schema import populate
-from tuner.experiment import Evaluation, Failure, Outcome, Provenance
-from tuner.registry import invariants, open_registry
+from tuner.experiment import Confirmation, Evaluation, Failure, Outcome, Provenance
+from tuner.registry import HoldoutRead, invariants, open_registry
 from tuner.registry.engine import connect as raw_connect
 from tuner.registry.invariants import INVARIANTS, Held, check_invariants
 from tuner.registry.rules import TRIGGERS
@@ -55,9 +55,16 @@ DAMAGES = [
     ("I11", "DELETE FROM deployments WHERE id = 2"),
     ("I12", "UPDATE deployments SET from_version = 2 WHERE id = 2"),
     ("I12", "UPDATE model_versions SET state = 'retired' WHERE number = 2"),
+    ("I4", "DELETE FROM confirmations WHERE id = 1"),
+    ("I4", "DELETE FROM holdout_reads WHERE id = 1"),
     ("I14", "PRAGMA user_version = 77"),
     ("I14", "PRAGMA application_id = 1"),
     ("I14", "UPDATE experiments SET study_id = 77 WHERE id = 4"),
+    ("I18", "UPDATE confirmations SET seed = 1"),
+    ("I18", "UPDATE confirmations SET value = 9e999 WHERE id = 1"),
+    ("I18", "UPDATE confirmations SET experiment_id = 77 WHERE id = 1"),
+    ("I18", "UPDATE confirmations SET provenance_id = 77 WHERE id = 1"),
+    ("I18", "UPDATE experiments SET study_id = 77 WHERE id = 1"),
 ]
 
 
@@ -82,6 +89,9 @@ def busy(connect: Connect, path: Path) -> Path:
     version = registry.stage_version("credit", {"depth": 2}, manifest={})
     registry.activate(version, action="apply", who="ann", reason="", expect_active=1)
     registry.log("note", "y")
+    for seed in (1, 2):
+        registry.add_confirmation(Confirmation(registry.best(study)[0].public_id, seed, 0.8, (0.8,), ON))
+        registry.add_holdout_read(HoldoutRead("credit", {}, {"test_auc": 0.5}, ON, "retrain", ""))
     return path
 
 
@@ -103,7 +113,8 @@ def damage(path: Path, statements: str) -> None:
             raw.execute(f"DROP TRIGGER {trigger.split()[2]}")
         for unique in ("uq_attempts_one_open", "uq_model_versions_one_active"):
             raw.execute(f"DROP INDEX {unique}")
-        _unconstrained(raw, "experiments")
+        for table in ("experiments", "confirmations"):
+            _unconstrained(raw, table)
         for statement in statements.split("; "):
             raw.execute(statement)
         for trigger in TRIGGERS:

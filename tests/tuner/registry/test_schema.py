@@ -13,8 +13,18 @@ import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, START, Clock, Connect, some
 from tests.tuner.registry.reading import all_rows, objects
-from tuner.experiment import Direction, Evaluation, Failure, Outcome, Provenance, State, Study, Suggestion
-from tuner.registry import Registry, StudySpec, open_registry
+from tuner.experiment import (
+    Confirmation,
+    Direction,
+    Evaluation,
+    Failure,
+    Outcome,
+    Provenance,
+    State,
+    Study,
+    Suggestion,
+)
+from tuner.registry import HoldoutRead, Registry, StudySpec, open_registry
 from tuner.registry.engine import Database
 from tuner.registry.engine import connect as raw_connect
 from tuner.registry.migrate import upgrade
@@ -35,6 +45,9 @@ def populate(registry: Registry) -> Study:
     registry.activate(version, action="apply", who="ann", reason="")
     registry.stage_version("credit", {}, manifest={})
     registry.log("note", "x")
+    [best] = registry.best(study)
+    registry.add_confirmation(Confirmation(best.public_id, 1, 0.5, (0.25, 0.75), ON, 1.5))
+    registry.add_holdout_read(HoldoutRead("credit", {}, {"test_auc": 0.5}, ON, "retrain", ""))
     return study
 
 
@@ -61,6 +74,12 @@ def copy(changes: str) -> str:
     values = ", ".join(replaced.get(column, column) for column in columns)
     return f"INSERT INTO experiments ({', '.join(columns)}) SELECT {values} FROM experiments WHERE id=4"
 
+
+CONFIRMED = "9, 1, 1, 1, 0.5, '[]', 7.0, 1"
+LOOKED = (
+    "INSERT INTO holdout_reads SELECT 9, pipeline, experiment_id, version, params, '{metrics}', intervals,"
+    " {n_rows}, data, code, metric, why, who, at FROM holdout_reads"
+)
 
 REFUSED = [
     # values
@@ -119,6 +138,23 @@ REFUSED = [
     ("UPDATE events SET message='y'", "append-only"),
     ("DELETE FROM events", "append-only"),
     ("INSERT INTO events VALUES (9, 1, 'k', 'm', 2.0, '{}')", "salience_range"),
+    # confirmations and looks at the holdout
+    ("UPDATE confirmations SET value=0.9", "append-only"),
+    ("DELETE FROM confirmations", "append-only"),
+    ("REPLACE INTO confirmations SELECT * FROM confirmations", "append-only"),
+    (f"INSERT INTO confirmations VALUES ({CONFIRMED})", "UNIQUE.*seed"),
+    (f"INSERT INTO confirmations VALUES ({CONFIRMED.replace('0.5', '9e999')})", "value_finite"),
+    (f"INSERT INTO confirmations VALUES ({CONFIRMED.replace('0.5', 'NULL')})", "NOT NULL"),
+    (f"INSERT INTO confirmations VALUES ({CONFIRMED.replace('[]', '{}')})", "folds_array"),
+    (f"INSERT INTO confirmations VALUES ({CONFIRMED.replace('7.0', '-1')})", "duration_s_positive"),
+    (f"INSERT INTO confirmations VALUES ({CONFIRMED.replace('7.0', '9e999')})", "duration_s_finite"),
+    (f"INSERT INTO confirmations VALUES ({CONFIRMED.replace('1, 1, 1', '99, 1, 1')})", "FOREIGN KEY"),
+    ("UPDATE holdout_reads SET who='bob'", "append-only"),
+    ("DELETE FROM holdout_reads", "append-only"),
+    ("REPLACE INTO holdout_reads SELECT * FROM holdout_reads", "append-only"),
+    (LOOKED.format(metrics="[]", n_rows=1), "metrics_object"),
+    (LOOKED.format(metrics="{{", n_rows=1), "malformed JSON"),
+    (LOOKED.format(metrics="{}", n_rows=-1), "n_rows_positive"),
 ]
 
 

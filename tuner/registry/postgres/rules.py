@@ -38,9 +38,19 @@ def _refuse_truncate(table: str) -> str:
     )
 
 
+_KEPT = (
+    "experiments",
+    "attempts",
+    "confirmations",
+    "holdout_reads",
+    "deployments",
+    "events",
+    "model_versions",
+)
+
 TRIGGERS: tuple[str, ...] = (
     *map(_refuse, REFUSALS),
-    *map(_refuse_truncate, ("experiments", "attempts", "deployments", "events", "model_versions")),
+    *map(_refuse_truncate, _KEPT),
 )
 
 # Of the type json, not jsonb, so that no number is rounded on its way.

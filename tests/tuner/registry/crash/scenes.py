@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.contracts.registry_cases import ON, SPEC, START, some
 from tests.tuner.registry.golden.make import FOLDER
 from tests.tuner.registry.reading import database_of
-from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Study
-from tuner.registry import Claim, Registry, Run, StudySpec, open_registry
+from tuner.experiment import Confirmation, Evaluation, Failure, Measurement, Outcome, Provenance, Study
+from tuner.registry import Claim, HoldoutRead, Registry, Run, StudySpec, open_registry
 from tuner.registry.backup import backup
 from tuner.registry.schema import SCHEMA_VERSION
 
@@ -89,6 +89,12 @@ def _activate(registry: Registry, *_: object) -> object:
     return registry.activate(staged, action="apply", who="", reason="", expect_active=active.number)
 
 
+def _confirm(registry: Registry, study: Study, _: list[Claim]) -> object:
+    """On what nothing was scored yet, so that a provenance is written with it."""
+    [best] = registry.best(study)
+    return registry.add_confirmation(Confirmation(best.public_id, 1, 0.5, (0.25, 0.75), Provenance("new")))
+
+
 def _start_run(registry: Registry, study: Study, method: str) -> Run:
     return registry.start_run(study, method=method, n_wanted=8, seed=0, info={})
 
@@ -127,6 +133,10 @@ OPERATIONS: dict[str, Operation] = {
     "stage": Operation(lambda r, _, __: r.stage_version("credit", {}, manifest={})),
     "activate": Operation(_activate),
     "discard": Operation(lambda r, _, __: r.discard_version(r.versions("credit")[-1])),
+    "confirm": Operation(_confirm),
+    "read the holdout": Operation(
+        lambda r, _, __: r.add_holdout_read(HoldoutRead("credit", {}, {"test_auc": 0.5}, ON, "retrain", ""))
+    ),
     "log": Operation(lambda r, _, __: r.log("note", "x")),
     "backup": Operation(_backup, must=("VACUUM INTO", "fsync", "replace"), n_commits=0, leaves=("copy.db",)),
     "close": Operation(lambda r, _, __: r.close(), 2, must=("unlink", "rmdir"), n_commits=0),

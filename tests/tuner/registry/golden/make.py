@@ -16,9 +16,18 @@ from unittest import mock
 
 from tests.contracts.registry_cases import ON, SPEC, START, some
 from tests.tuner.registry.golden.reading import read_all
-from tuner.experiment import Direction, Evaluation, Failure, Measurement, Outcome, Provenance, Suggestion
+from tuner.experiment import (
+    Confirmation,
+    Direction,
+    Evaluation,
+    Failure,
+    Measurement,
+    Outcome,
+    Provenance,
+    Suggestion,
+)
 from tuner.goals import Goals, Limit, Objective
-from tuner.registry import Registry, StudySpec, open_registry, owners
+from tuner.registry import HoldoutRead, Registry, StudySpec, open_registry, owners
 from tuner.registry.engine import connect
 from tuner.registry.schema import SCHEMA_VERSION
 
@@ -61,6 +70,7 @@ def make(path: Path) -> None:
     )
     ids = _experiments(first, second)
     _deployments(first, ids["best"])
+    _confirmations(first, ids["best"])
     first.log("note", "all is well", salience=0.0)
     first.log("deployed", "v2 is worse on the holdout", salience=1.0, before=0.9, after=0.8)
     first.close()
@@ -141,6 +151,28 @@ def _deployments(registry: Registry, experiment: int) -> None:
     registry.activate(
         registry.stage_version("films", {"genre": "drama"}, manifest={}), action="retrain", who="", reason=""
     )
+
+
+def _confirmations(registry: Registry, experiment: int) -> None:
+    """With folds and without, on what the search scored and on newer data; two looks at the holdout."""
+    public_id = next(one.public_id for one in registry.experiments() if one.id == experiment)
+    registry.add_confirmation(Confirmation(public_id, 2**53 - 1, 0.8125, (0.75, 0.875), ON, 2.5))
+    registry.add_confirmation(Confirmation(public_id, 1, 0.625, (), ON))
+    registry.add_confirmation(Confirmation(public_id, 1, 0.5, (0.5,), Provenance("d9", "c1", "m1")))
+    registry.add_holdout_read(
+        HoldoutRead(
+            "credit",
+            {"depth": 1},
+            {"test_auc": 0.75},
+            ON,
+            "orchestrator confirm",
+            "ann@host",
+            experiment=public_id,
+            n_rows=114,
+            intervals={"test_auc": (0.625, 0.875)},
+        )
+    )
+    registry.add_holdout_read(HoldoutRead("credit", {}, {}, Provenance(), "retrain", "", version=1))
 
 
 def _ticks() -> Iterator[float]:

@@ -27,6 +27,7 @@ def read_all(path: Path) -> dict[str, Any]:
             "measurements": {one.public_id: registry.measurements(one) for one in registry.experiments()},
             "versions": {name: registry.versions(name) for name in _PIPELINES},
             "deployments": {name: registry.deployments(name) for name in _PIPELINES},
+            "holdout_reads": {name: registry.holdout_reads(name) for name in _PIPELINES},
             "active": {name: registry.find_active(name) for name in _PIPELINES},
             "events": registry.events(),
             "of_study": {
@@ -34,6 +35,9 @@ def read_all(path: Path) -> dict[str, Any]:
                     "best": registry.best(study, 100),
                     "provenances": registry.provenances(study),
                     "counts": registry.counts(study),
+                    "confirmations": {
+                        on.data: registry.confirmations(study, on) for on, _ in registry.provenances(study)
+                    },
                     "effort": registry.effort(study),
                 }
                 for study in registry.studies()

@@ -9,8 +9,8 @@ import pytest
 
 from tests.contracts.registry_cases import ON, SPEC, START, Clock, some
 from tests.postgres_server import PostgresServer
-from tuner.experiment import Evaluation, Failure, Outcome, Suggestion
-from tuner.registry import open_registry
+from tuner.experiment import Confirmation, Evaluation, Failure, Outcome, Suggestion
+from tuner.registry import HoldoutRead, open_registry
 from tuner.registry.postgres.rules import COUNTED
 from tuner.registry.postgres.rules import TRIGGERS as ON_POSTGRES
 from tuner.registry.rules import TRIGGERS as ON_SQLITE
@@ -34,6 +34,9 @@ def raw(postgres_server: PostgresServer) -> Iterator["psycopg.Connection[Any]"]:
         registry.activate(version, action="apply", who="ann", reason="")
         registry.stage_version("credit", {}, manifest={})
         registry.log("note", "x")
+        [best] = registry.best(study)
+        registry.add_confirmation(Confirmation(best.public_id, 1, 0.5, (0.25, 0.75), ON))
+        registry.add_holdout_read(HoldoutRead("credit", {}, {"test_auc": 0.5}, ON, "retrain", ""))
         with psycopg.connect(url, autocommit=True) as connection:
             yield connection
 
@@ -92,6 +95,17 @@ REFUSED = [
     ("UPDATE events SET message='y'", "append-only"),
     ("TRUNCATE events", "never deleted"),
     ("INSERT INTO events VALUES (9, 1, 'k', 'm', 'NaN', '{}')", "salience_range"),
+    *(
+        (f"INSERT INTO confirmations VALUES (9, 1, 1, 2, {n}, '[]', NULL, 1)", "value_finite")
+        for n in ODD_NUMBERS
+    ),
+    ("INSERT INTO confirmations VALUES (9, 1, 1, 1, 0.5, '[]', NULL, 1)", "uq_confirmations"),
+    ("UPDATE confirmations SET value=0.9", "append-only"),
+    ("DELETE FROM confirmations", "append-only"),
+    ("TRUNCATE confirmations", "never deleted"),
+    ("UPDATE holdout_reads SET who='bob'", "append-only"),
+    ("DELETE FROM holdout_reads", "append-only"),
+    ("TRUNCATE holdout_reads", "never deleted"),
 ]
 
 
