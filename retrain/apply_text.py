@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from retrain.deploy.report import ApplyOutcome, ApplyReport
+from retrain.deploy.rivals import rivals_lines
 from retrain.page import Page
 from retrain.tables import render, to_json
 
@@ -32,6 +33,7 @@ def apply_text(
     page = Page(output, colour)
     if not brief:
         _details(page, report, figures)
+    page.lines("The best of before", *rivals_lines(report.rivals, flags))
     page.lines("Outcome", f"{report.pipeline}: {report.message}", *_next(report, flags))
     return page.text()
 

@@ -6,19 +6,21 @@ What can be refused is refused before the data are read, and before anything is 
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from retrain import deploy
 from retrain.config import Config
-from retrain.deploy import ApplyReport, Confirm
+from retrain.deploy import ApplyOutcome, ApplyReport, Confirm
+from retrain.deploy.rivals import RETUNE, Rival, rivals_lines, score_rivals, to_retune
 from retrain.opening import open_or_make, open_up_to_date
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.who import who
-from tuner.errors import NotFoundError
+from tuner.errors import GateError, NotFoundError, RetrainError
 from tuner.experiment import Params
 from tuner.registry import open_registry
-from tuner.registry.base import RegistryReader
+from tuner.registry.base import Registry, RegistryReader
 
 __all__ = ["apply_hyperparameters", "retrain_deployed", "roll_back"]
 
@@ -74,9 +76,38 @@ def retrain_deployed(
     tell("retraining with the deployed hyperparameters ...")
     _use_data(pipeline)
     with _for_deploying(config, pipeline, dry_run) as registry:
-        return deploy.retrain(
-            config, pipeline, registry, who=who(), dry_run=dry_run, force=force, confirm=confirm
+        deployed = deploy.find_deployed(config, registry, pipeline.space).params
+        try:
+            report = deploy.retrain(
+                config, pipeline, registry, who=who(), dry_run=dry_run, force=force, confirm=confirm
+            )
+        except GateError as error:  # worse on what is there now: all the more reason to look at the others
+            found = _rivals(config, registry, pipeline, deployed, tell)
+            if to_retune(found) is None:
+                raise
+            raise GateError(str(error), " ".join([*rivals_lines(found), "Or:", error.remedy])) from error
+        if report.outcome is ApplyOutcome.UNCHANGED:
+            return report
+        return replace(report, rivals=_rivals(config, registry, pipeline, deployed, tell))
+
+
+def _rivals(
+    config: Config, registry: RegistryReader, pipeline: Pipeline, deployed: Params, tell: Tell
+) -> tuple[Rival, ...]:
+    """The best of before on what is there now; an event where one has overtaken what is deployed."""
+    if config.deploy.rivals:
+        tell("scoring the best experiments of before along ...")
+    try:
+        found = score_rivals(config, registry, pipeline, deployed)
+    except RetrainError as error:
+        tell(f"whether to retune is not known: {error}")
+        return ()
+    overtook = to_retune(found)
+    if overtook is not None and isinstance(registry, Registry):
+        registry.log(
+            RETUNE, rivals_lines(found)[0], salience=0.8, pipeline=config.name, rival=overtook.to_dict()
         )
+    return tuple(found)
 
 
 def roll_back(

@@ -1,5 +1,6 @@
 """What each mode of `retrain` calls and prints."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from retrain.config import Config, Lookup
     from retrain.deploy import ApplyReport
 
-__all__ = ["deploy", "history", "say_where", "tune", "tune_report"]
+__all__ = ["deploy", "history", "say_where", "tune", "tune_report", "watch"]
 
 
 def tune(common: Common, config: "Config", options: Mapping[str, Any], flags: str) -> None:
@@ -80,6 +81,23 @@ def deploy(common: Common, config: "Config", mode: str, options: Mapping[str, An
     emit(apply_text(report, common.output, brief=asked, flags=flags, colour=common.colour))
     report.raise_if_refused()
     return int(report.outcome == "declined")
+
+
+def watch(common: Common, config: "Config", options: Mapping[str, Any]) -> int:
+    """Look at a monitored metric; return the exit code of the tuning, where one was started."""
+    from retrain.watching import watch as look
+    from retrain.watching import watched_text
+
+    watched = look(
+        config,
+        options["watch_metric"],
+        low=options["low"],
+        high=options["high"],
+        force=options["force"],
+        flags=shlex.split(common.flags),
+    )
+    emit(watched_text(watched, common.output))
+    return watched.code
 
 
 def _confirm(report: "ApplyReport") -> bool:

@@ -42,6 +42,14 @@ __all__ = ["cli", "main"]
     type=VersionNumber(),
     help="Return to the version before, or to this one.",
 )
+@click.option(
+    "--watch-metric",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Tune a little if the last entry breaks --min or --max.",
+)
+@click.option("--min", "low", metavar="X", type=float, help="Floor of the watched metric.")
+@click.option("--max", "high", metavar="X", type=float, help="Ceiling of the watched metric.")
 @click.option("--history", is_flag=True, help="Show what was deployed, when and by whom.")
 @click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
 @click.option("--seed", metavar="N", type=AtLeast(0), help="Seed of a new study, and of splits and fits.")
@@ -71,6 +79,8 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
     match mode:
         case "tune":
             actions.tune(common, config, options, flags)
+        case "watch_metric":
+            return actions.watch(common, config, options)
         case _:
             return actions.deploy(common, config, mode, options, flags)
     return 0

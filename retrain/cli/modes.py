@@ -8,14 +8,16 @@ from click.core import ParameterSource
 
 __all__ = ["mode_of", "refuse_before_subcommand"]
 
-_MODES = ("tune", "tune_report", "apply_hp", "rollback", "history")
+_MODES = ("tune", "tune_report", "apply_hp", "rollback", "history", "watch_metric")
 _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
     "tune_method": ("tune",),
     "tune_configs": ("tune",),
     "tune_guess": ("tune",),
     "warm_start": ("tune",),
     "dry_run": ("", "apply_hp", "rollback"),
-    "force": ("", "apply_hp", "rollback"),
+    "force": ("", "apply_hp", "rollback", "watch_metric"),
+    "low": ("watch_metric",),
+    "high": ("watch_metric",),
 }
 
 
@@ -34,7 +36,7 @@ def mode_of(options: Mapping[str, Any]) -> str:
 
 
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--" + {"low": "min", "high": "max"}.get(name, name).replace("_", "-")
 
 
 def refuse_before_subcommand(context: click.Context) -> None:

@@ -91,12 +91,15 @@ class DeployConfig(Section):
         prefix: what the names of the constants begin with, in a Python module.
         section: the dotted key under which they stand, in the other formats.
         versions: folder of the model versions.
+        rivals: how many of the best experiments a plain `retrain` scores along, to see whether they have
+            overtaken what is deployed; 0 for none.
     """
 
     target: str | None = None
     prefix: str = ""
     section: str | None = None
     versions: str = "versions"
+    rivals: int = Field(3, ge=0, le=100)
 
 
 class GateConfig(Section):

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from retrain.deploy.gate import Verdict, gate_error
+from retrain.deploy.rivals import Rival, to_retune
 from retrain.deploy.scoring import direction_of
 from tuner.experiment import Direction, Params, loss_of
 
@@ -50,6 +51,7 @@ class ApplyReport:
         noise: standard error of its difference between before and after, where known.
         warnings: what the gate does not look at, but a person should; one sentence each.
         wanted: the version that a rollback returns to; None of anything else.
+        rivals: of a retrain, the best of before, scored along on what is there now.
     """
 
     outcome: ApplyOutcome
@@ -71,6 +73,7 @@ class ApplyReport:
     noise: float | None = None
     warnings: tuple[str, ...] = ()
     wanted: int | None = None
+    rivals: tuple[Rival, ...] = ()
 
     @property
     def message(self) -> str:
@@ -117,6 +120,8 @@ class ApplyReport:
             "after": dict(self.after),
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "notes": list(self.notes),
+            "rivals": [rival.to_dict() for rival in self.rivals],
+            "retune": to_retune(self.rivals) is not None,
             "warnings": list(self.warnings),
             "message": self.message,
         }
