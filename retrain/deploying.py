@@ -95,7 +95,7 @@ def _rivals(
     config: Config, registry: RegistryReader, pipeline: Pipeline, deployed: Params, tell: Tell
 ) -> tuple[Rival, ...]:
     """The best of before on what is there now; an event where one has overtaken what is deployed."""
-    if config.deploy.rivals:
+    if config.deploy.rivals and registry.find_study(config.study_name) is not None:
         tell("scoring the best experiments of before along ...")
     try:
         found = score_rivals(config, registry, pipeline, deployed)

@@ -16,6 +16,9 @@ from tuner.errors import DataError, NotFoundError, UsageError, did_you_mean
 __all__ = ["Reading", "read_metric"]
 
 _MAX_BYTES = 10_000_000
+_WRITE = (
+    'Its last entry should be a number, a JSON object such as {"value": 0.91}, or a row below a CSV header.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,13 @@ def read_metric(path: Path, metric: str | None) -> Reading:
             f"There is no file {str(path)!r} to watch.", "Give the file that your monitoring writes."
         ) from None
     except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}.", _WRITE) from error
     if len(data) > _MAX_BYTES:
         raise DataError(f"{str(path)!r} must be at most {_MAX_BYTES:,} bytes.", "Keep the latest entries.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{str(path)!r} must be UTF-8 text.") from None
+        raise DataError(f"{str(path)!r} must be UTF-8 text.", _WRITE) from None
     entry, place = _last_entry(text, path)
     name, value = _metric_of(entry, metric, path)
     return Reading(name, value, sha256(json.dumps([place, name, value]).encode()).hexdigest()[:16])
@@ -69,23 +72,23 @@ def _last_entry(text: str, path: Path) -> tuple[Any, int]:
     """The last entry, and how many there are."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise DataError(f"{str(path)!r} is empty: it must hold at least one entry.")
+        raise DataError(f"{str(path)!r} is empty: it must hold at least one entry.", _WRITE)
     if path.suffix.lower() in (".csv", ".tsv"):
         rows = list(
             csv.DictReader(io.StringIO(text), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
         )
         if not rows:
-            raise DataError(f"{str(path)!r} must hold a row below its header.")
+            raise DataError(f"{str(path)!r} must hold a row below its header.", _WRITE)
         return rows[-1], len(rows)
     try:
         document = strict_json.loads(text, _MAX_BYTES)
     except UsageError as error:
         if len(lines) == 1:
-            raise DataError(f"{str(path)!r} must hold JSON: {error}") from None
+            raise DataError(f"{str(path)!r} must hold JSON: {error}", _WRITE) from None
         return _last_line(lines[-1], path), len(lines)
     if isinstance(document, list):
         if not document:
-            raise DataError(f"{str(path)!r} holds an empty list.")
+            raise DataError(f"{str(path)!r} holds an empty list.", _WRITE)
         return document[-1], len(document)
     return document, 1
 
@@ -107,7 +110,8 @@ def _metric_of(entry: Any, metric: str | None, path: Path) -> tuple[str, float]:
             held = ", ".join(map(str, entry)) or "nothing"
             raise DataError(
                 f"The last entry of {str(path)!r} must hold {name!r} (or 'value'), but holds {held}."
-                + did_you_mean(name, [str(key) for key in entry])
+                + did_you_mean(name, [str(key) for key in entry]),
+                _WRITE,
             )
         name, entry = found[0], entry[found[0]]
     try:
@@ -115,5 +119,7 @@ def _metric_of(entry: Any, metric: str | None, path: Path) -> tuple[str, float]:
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"The last {name} of {str(path)!r} must be a finite number, but is {entry!r}.")
+        raise DataError(
+            f"The last {name} of {str(path)!r} must be a finite number, but is {entry!r}.", _WRITE
+        )
     return name, value

@@ -87,7 +87,7 @@ def watch(
     if low is None and high is None:
         raise UsageError("--watch-metric needs a bound: --min, --max or both.", "Add --min 0.9, for example.")
     if low is not None and high is not None and low > high:
-        raise UsageError(f"--min must be at most --max, but got {low:g} and {high:g}.")
+        raise UsageError(f"--min must be at most --max, but got {low:g} and {high:g}.", "Exchange them.")
     reading = read_metric(path, config.pipeline.metric)
     is_met = (low is None or reading.value >= low) and (high is None or reading.value <= high)
     if is_met:

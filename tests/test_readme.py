@@ -44,11 +44,11 @@ def test_every_subcommand_is_in_the_readme(name: str) -> None:
 
 
 def toml_snippets() -> list[str]:
-    """Indented blocks that hold a table of a retrain.toml, their program text left out."""
+    """Indented blocks that hold a table of a retrain.toml, without programs; not units of systemd."""
     blocks = []
     for block in INDENTED:
         lines = [line[4:] for line in block.splitlines()]
-        starts = [i for i, line in enumerate(lines) if line.startswith("[")]
+        starts = [i for i, line in enumerate(lines) if re.match(r"\[\[?[a-z]", line)]
         if starts and lines[starts[0]].rstrip().endswith("]"):
             blocks.append("\n".join(lines[starts[0] :]))
     return blocks
