@@ -257,8 +257,8 @@ def test_bad_numbers_and_names_change_nothing(run: Run, project: Path, arguments
             "--dry-run goes with a plain `retrain`, --apply-hp, --rollback, not with --tune.",
         ),
         (
-            "--history --force",
-            "goes with a plain `retrain`, --apply-hp, --rollback, --watch-metric, not with --history.",
+            "--history --dry-run",
+            "--dry-run goes with a plain `retrain`, --apply-hp, --rollback, not with --history.",
         ),
         ("--tune doctor", "--tune and the subcommand 'doctor' exclude each other."),
         ("--study s init", "--study and the subcommand 'init' exclude each other."),
