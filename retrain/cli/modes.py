@@ -32,7 +32,17 @@ def mode_of(options: Mapping[str, Any]) -> str:
             fitting = ", ".join(_flag(each) if each else "a plain `retrain`" for each in modes)
             with_what = f"not with {_flag(mode)}" if mode else "not alone"
             raise click.UsageError(f"{_flag(name)} goes with {fitting}, {with_what}.")
+    _refuse_warm_start_of_guesses(options)
     return mode
+
+
+def _refuse_warm_start_of_guesses(options: Mapping[str, Any]) -> None:
+    of_a_method = options["tune_method"] is not None or options["tune_configs"] is not None
+    if options["warm_start"] and options["tune_guess"] and not of_a_method:
+        raise click.UsageError(
+            "--warm-start informs a method, but --tune-guess alone writes no candidates of one: "
+            "add --tune-configs N."
+        )
 
 
 def _flag(name: str) -> str:

@@ -67,6 +67,17 @@ class PhaseConfig(Section):
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
     constraints: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
 
+    @field_validator("params", mode="before")
+    @classmethod
+    def _may_be_lists(cls, params: Any) -> Any:
+        """A list in the place of a table holds choices, as it does for Ray Tune and scikit-learn."""
+        if not isinstance(params, dict):
+            return params
+        return {
+            name: {"type": "categorical", "choices": spec} if isinstance(spec, list) else spec
+            for name, spec in params.items()
+        }
+
     @field_validator("preset")
     @classmethod
     def _is_preset(cls, preset: str | None) -> str | None:

@@ -343,6 +343,19 @@ def test_the_words_of_other_tools_make_the_same_study(tmp_path: Path) -> None:
     assert SearchSpace.of(settled).params["lr"] == FloatParam("lr", 0.01, 0.3, log=True)
 
 
+def test_a_list_in_the_place_of_a_parameter_holds_its_choices(tmp_path: Path) -> None:
+    listed = 'kind = ["x", "y", { null = true }]\nn = [1, 10]\n'
+    declared = (
+        'kind = { type = "categorical", choices = ["x", "y", { null = true }] }\n'
+        'n = { type = "categorical", choices = [1, 10] }\n'
+    )
+    head = PYTHON + "[space.params]\n"
+    spaces = [config_in(tmp_path, head + params).search_space() for params in (listed, declared)]
+    assert spaces[0].to_dict() == spaces[1].to_dict()
+    with pytest.raises(SpaceError, match="kind"):
+        config_in(tmp_path, head + "kind = []\n").search_space()
+
+
 def test_a_misspelt_word_of_another_tool_is_told_as_ours_are(tmp_path: Path) -> None:
     text = PYTHON + "[space.params]\nx = { type = 'loguniform', lower = 0.1, uper = 1.0 }\n"
     with pytest.raises(SpaceError, match=r"Unknown key 'uper' in .* parameter 'x'\. Did you mean 'upper'"):

@@ -72,6 +72,11 @@ def test_the_flag_wins_over_the_environment_and_that_over_the_file(
             2,
         ),
         ("--warm-start old", "--warm-start goes with --tune, not alone.", 2),
+        (
+            "--tune --tune-guess {} --warm-start old",
+            "--warm-start informs a method, but --tune-guess alone writes no candidates of one",
+            2,
+        ),
         ("--history --warm-start old", "--warm-start goes with --tune, not with --history.", 2),
     ],
 )
