@@ -166,6 +166,7 @@ def conduct(
         elapsed_s=time.monotonic() - started_at,
         command=request.command,
         flags=request.flags,
+        front=registry.front(study, provenance) if study.goals.objectives else (),
         same_error=driver.same_errors.last if reason is StopReason.SAME_ERROR else None,
         exit_code=_exit_code(reason, n_failed > request.max_failed, best, stop),
     )

@@ -27,6 +27,7 @@ class RunResult:
         n_released: experiments that ran at the end and wait again.
         exhausted: the space (or the design) had fewer candidates than were wanted.
         best, baseline: of the study, scored on what this run scored on.
+        front: with several objectives, their Pareto front among these; empty otherwise.
         elapsed_s: from the first claim that was possible to the end.
         command: what continues the run.
         flags: common options to repeat in the command that is suggested.
@@ -49,6 +50,7 @@ class RunResult:
     flags: str
     exit_code: int
     same_error: Experiment | None = None
+    front: Sequence[Experiment] = ()
 
 
 def result_text(result: RunResult, output: str = "table") -> str:
@@ -60,7 +62,9 @@ def result_text(result: RunResult, output: str = "table") -> str:
         return "\n".join(map(printable, _lines(result)))
     del document["same_error"]
     flat = {**document, **{key: (document[key] or {}).get("value") for key in ("best", "baseline")}}
-    flat["best_experiment"] = result.best and result.best.public_id
+    flat["best_experiment"] = (document["best"] or {}).get("experiment")
+    if "front" in flat:
+        flat["front"] = " ".join(document["front"])
     return render([flat], list(flat), output)
 
 
@@ -105,7 +109,8 @@ def _document(result: RunResult) -> dict[str, Any]:
         "n_failed": result.n_failed,
         "n_waiting": result.n_waiting,
         "elapsed_s": round(result.elapsed_s, 3),
-        "best": _described(result.best, "value", "std_error"),
+        "best": None if result.front else _described(result.best, "value", "std_error"),
+        **({"front": [each.public_id for each in result.front]} if result.study.goals.objectives else {}),
         "baseline": _described(result.baseline, "value", "std_error"),
         "same_error": _described(result.same_error, "error", "traceback"),
     }
@@ -132,7 +137,9 @@ def _lines(result: RunResult) -> list[str]:
     lines = [f"{how} after {seconds(result.elapsed_s)}: {', '.join(counts)}"]
     if result.exhausted:
         lines.append("every configuration of the space (or of the design) has been tried")
-    if result.best is not None:
+    if result.front:
+        lines += _front_lines(result)
+    elif result.best is not None:
         lines += _best_lines(result.study.metric, result.best, result.baseline)
     elif n_ended and n_ended == result.n_failed:
         lines.append("no experiment succeeded")
@@ -145,9 +152,19 @@ def _lines(result: RunResult) -> list[str]:
         lines.append(f"and {n_more} more cause{'s' if n_more > 1 else ''} of failure")
     if result.reason is not StopReason.DONE:
         lines.append(f"continue with: {shlex.join(result.command)}")
-    elif n_ended:
+    elif n_ended and not result.front:
         lines.append(f"next: orchestrator --summary{result.flags}")
     return lines
+
+
+def _front_lines(result: RunResult) -> list[str]:
+    """With several objectives there is no best one."""
+    study, n = result.study, len(result.front)
+    metrics = ", ".join([study.metric, *(each.metric for each in study.goals.objectives)])
+    return [
+        f"front of {metrics}: {n} experiment{'' if n == 1 else 's'}",
+        f"choose by: orchestrator --summary{result.flags}",
+    ]
 
 
 def _best_lines(metric: str, best: Experiment, baseline: Experiment | None) -> list[str]:

@@ -32,7 +32,9 @@ class TuneResult:
 
     Attributes:
         study: the study, as stored.
-        best: the best experiment, or None where none succeeded.
+        best: the best experiment, or None where none succeeded; with several objectives, the best in the
+            study's metric.
+        front: with several objectives, their Pareto front, the best in the study's metric first; else empty.
         experiments: all of the study, in the order of writing; failed ones carry `outcome` and `error`.
         same_error: the last of the experiments that failed in a row with the same error, where that ended
             the call; None otherwise.
@@ -42,6 +44,7 @@ class TuneResult:
     best: Experiment | None
     experiments: tuple[Experiment, ...]
     same_error: Experiment | None = None
+    front: tuple[Experiment, ...] = ()
 
     @property
     def best_params(self) -> Params | None:
@@ -68,6 +71,9 @@ class TuneResult:
         if self.best is None:
             causes = "; ".join(sorted({str(each.error) for each in self.failed})[:3])
             return f"no experiment succeeded ({counts}): {causes}"
+        if self.front:
+            metrics = ", ".join([self.study.metric, *(each.metric for each in self.study.goals.objectives)])
+            return f"front of {metrics}: {len(self.front)} experiments ({counts})"
         return f"best {self.study.metric} {self.best_value} with {self.best_params} ({counts})"
 
 
@@ -107,7 +113,7 @@ def tune(
         direction: "minimize" or "maximize".
         metric: the key of the value where the objective returns a dict.
         goals: further objectives, and limits on the other numbers of that dict. The best keeps all limits;
-            with several objectives it is the best in `metric` alone.
+            with several objectives there is a front besides.
         db: registry to keep the study in; None keeps nothing on disk.
         study: name of the study. With `db`, calling again adds `configs` more; after an interruption it first
             finishes what was begun.
@@ -188,4 +194,5 @@ def tune(
             if not any(each.state.finished for each in registry.experiments(opened)):
                 raise
             best, same_error_by = next(iter(registry.best(opened)), None), None
-        return TuneResult(opened, best, tuple(registry.experiments(opened)), same_error_by)
+        front = tuple(registry.front(opened)) if goals.objectives else ()
+        return TuneResult(opened, best, tuple(registry.experiments(opened)), same_error_by, front)

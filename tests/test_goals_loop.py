@@ -74,8 +74,8 @@ def test_several_objectives_have_a_front_to_choose_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project(tmp_path, FRONT + LIMIT)
-    assert run("orchestrator", *TUNE) == 0
-    capsys.readouterr()
+    assert run("orchestrator", *TUNE, "--configs", "12") == 0
+    ended = capsys.readouterr().out.splitlines()
     rows = json.loads((run("orchestrator", "ls", "--format", "json"), capsys.readouterr().out)[1])
     kept = [
         row for row in rows if row.get("feasible", True)
@@ -91,6 +91,12 @@ def test_several_objectives_have_a_front_to_choose_from(
     assert run("orchestrator", "--summary") == 0
     text = capsys.readouterr().out
     assert "Pareto front" in text
+    assert "What mattered for auc in 13 results" in text
+    assert "What mattered for predict_ms in 13 results" in text
+    assert "Going on" not in text, "a gain in one of them is no gain of the front"
+    assert [row["name"] for row in summary["further"]["predict_ms"]["importances"]] == ["size"]
+    n = f"{len(kept)} experiment{'' if len(kept) == 1 else 's'}"
+    assert ended[1:] == [f"front of auc, predict_ms: {n}", "choose by: orchestrator --summary"]
     assert all(one in text for one in by_value)
 
     assert run("retrain", "--apply-hp", "best", "--dry-run") == 2

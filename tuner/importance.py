@@ -40,6 +40,7 @@ def insight_of(
     direction: Direction | str,
     pending: Sequence[Params] = (),
     seed: int = 0,
+    gain: bool = True,
 ) -> Insight:
     """Learn what finished experiments of one study say.
 
@@ -49,13 +50,16 @@ def insight_of(
         direction: of the metric.
         pending: what waits or runs, and so is no gain of further experiments.
         seed: of the draws; equal results give an equal insight.
+        gain: whether to say what going on may bring, too.
     """
     generator = BayesianGenerator(space, seed=seed, direction=direction)
     generator.tell(finished, pending)
     found = tuple(importances(generator, seed=seed))
     belief = generator.learned()
     n = 0 if belief is None else belief.n_successes
-    return Insight(n, found, expected_gain(generator, np.random.default_rng([seed, 5])) if found else None)
+    if not found or not gain:
+        return Insight(n, found, None)
+    return Insight(n, found, expected_gain(generator, np.random.default_rng([seed, 5])))
 
 
 def importances(generator: BayesianGenerator, *, seed: int = 0) -> list[Importance]:

@@ -9,10 +9,13 @@ from typing import Any
 
 from tuner.experiment import Value
 
-__all__ = ["INSIGHT", "TRENDS", "Gain", "Importance", "Insight"]
+__all__ = ["FURTHER", "INSIGHT", "TRENDS", "Gain", "Importance", "Insight"]
 
 INSIGHT = "insight"
 """The kind of the events that hold one."""
+
+FURTHER = "further"
+"""The key of such an event under which those of further objectives are, by metric."""
 
 TRENDS = ("higher", "lower", "inner", "")
 """Which values of a parameter are better: those at its upper or lower end, those inside, or open."""

@@ -19,7 +19,7 @@ from tuner.experiment import (
     Value,
 )
 from tuner.generators import make_generator
-from tuner.insight import INSIGHT, Insight
+from tuner.insight import FURTHER, INSIGHT, Insight
 from tuner.recall import NOT_THE_CONFIGURATION, recall
 from tuner.registry.base import Registry, Run, StudySpec
 from tuner.space import Forbid, SearchSpace, config_key
@@ -191,19 +191,22 @@ def _says_nothing(row: Experiment, latest: Provenance | None) -> bool:
 def take_stock(registry: Registry, study: Study, provenance: Provenance | None = None) -> Insight | None:
     """Learn what the study has taught so far, and append it to the events for the reports to read.
 
+    Of several objectives, of each.
+
     Args:
         registry: where the study is.
         study: the study.
         provenance: only results scored on this are learned from; by default, the latest of the study.
 
     Returns:
-        What was learned; None, and no event, where that is nothing yet.
+        What was learned of the study's metric; None, and no event, where that is nothing yet.
     """
     from tuner.importance import insight_of
 
     history = _history(registry.experiments(study), provenance or _latest(registry, study))
+    space = SearchSpace.from_dict(study.space)
     found = insight_of(
-        SearchSpace.from_dict(study.space),
+        space,
         history.finished,
         direction=study.direction,
         pending=history.held,
@@ -211,6 +214,16 @@ def take_stock(registry: Registry, study: Study, provenance: Provenance | None =
     )
     if not found.importances:
         return None
+    further = {
+        each.metric: insight_of(
+            space,
+            _of_metric(history.finished, each.metric),
+            direction=each.direction,
+            seed=study.seed,
+            gain=False,
+        ).to_dict()
+        for each in study.goals.objectives
+    }
     names = ", ".join(each.name for each in found.importances[:3])
     registry.log(
         INSIGHT,
@@ -218,8 +231,18 @@ def take_stock(registry: Registry, study: Study, provenance: Provenance | None =
         salience=0.2,
         study=study.name,
         **found.to_dict(),
+        **({FURTHER: further} if further else {}),
     )
     return found
+
+
+def _of_metric(finished: Sequence[Observation], metric: str) -> list[Observation]:
+    """The same experiments with this metric as their value; failures stay failures."""
+    return [
+        replace(each, value=None if each.value is None else each.metrics[metric], std_error=None)
+        for each in finished
+        if each.value is None or metric in each.metrics
+    ]
 
 
 @dataclass(frozen=True)

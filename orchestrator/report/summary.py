@@ -9,7 +9,7 @@ from typing import Any
 from retrain.improvement import Improvement, find_configuration, improvement
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
-from tuner.insight import INSIGHT, Insight
+from tuner.insight import FURTHER, INSIGHT, Insight
 from tuner.registry.base import FailedAlike, RegistryReader
 
 __all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "summarize"]
@@ -70,6 +70,7 @@ class Summary:
         n_infeasible: complete experiments of that provenance that do not keep the study's limits.
         improvements: of the best over each reference row that is not the best itself.
         insight: what the latest run learned of the parameters, and of going on; None where no run did yet.
+        further: with several objectives, the same of each of the others, by metric.
         experiments_s: seconds of all finished experiments together.
         wall_s: seconds during which at least one of them ran.
     """
@@ -89,6 +90,7 @@ class Summary:
     failures: tuple[FailureGroup, ...]
     excluded: tuple[Excluded, ...]
     insight: Insight | None
+    further: Mapping[str, Insight]
     experiments_s: float
     wall_s: float
 
@@ -136,6 +138,7 @@ def summarize(
         in_use = None
     references = [(name, row) for name, row in (("baseline", baseline), ("deployed", in_use)) if row]
     effort = registry.effort(study)
+    insight, further = _latest_insight(registry, study)
     return Summary(
         study=study,
         counts=counts,
@@ -155,7 +158,8 @@ def summarize(
         bounds=tuple(_bounds_hit(study, best[0])) if best else (),
         failures=tuple(_failures(registry.failures(study))),
         excluded=tuple(_excluded(provenances, provenance)),
-        insight=_latest_insight(registry, study),
+        insight=insight,
+        further=further,
         experiments_s=effort.experiments_s,
         wall_s=effort.wall_s,
     )
@@ -167,11 +171,15 @@ def _is_in_use(best: Experiment, deployed: Params | None, reference: Experiment 
     return reference is not None and reference.id == best.id
 
 
-def _latest_insight(registry: RegistryReader, study: Study) -> Insight | None:
+def _latest_insight(registry: RegistryReader, study: Study) -> tuple[Insight | None, dict[str, Insight]]:
+    """What was learned of the study's metric, and of each further objective."""
     for event in registry.events(_N_INSIGHTS, kind=INSIGHT):
         if event.data.get("study") == study.name:
-            return Insight.from_dict(event.data)
-    return None
+            further = event.data.get(FURTHER, {})
+            return Insight.from_dict(event.data), {
+                metric: Insight.from_dict(each) for metric, each in further.items()
+            }
+    return None, {}
 
 
 def _bounds_hit(study: Study, best: Experiment) -> Iterable[BoundHit]:

@@ -21,6 +21,7 @@ from retrain.improvement import improvement_json, improvement_lines
 from retrain.page import Page
 from retrain.tables import number, plus_minus_column, render, seconds, to_json
 from tuner.experiment import Experiment
+from tuner.insight import FURTHER
 
 __all__ = ["summary_text"]
 
@@ -58,7 +59,8 @@ def summary_text(
     _top(page, summary)
     if not summary.front:  # with several objectives there is no best one
         page.lines("Improvement of the best", *_improvement_lines(summary, holdout, flags))
-        _insight(page, summary)
+    _insight(page, summary)
+    if not summary.front:
         page.lines("At a bound", *_bound_lines(summary))
     page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
     if summary.excluded:
@@ -168,10 +170,13 @@ def _improvement_lines(summary: Summary, holdout: bool, flags: str) -> list[str]
 def _insight(page: Page, summary: Summary) -> None:
     if summary.insight is None:
         return
-    rows, note = importance_rows(summary.insight)
-    title = f"What mattered in {summary.insight.n} results"
-    page.table(title, rows, ["parameter", "share", "likely", "better"], note=note)
-    page.lines("Going on", *filter(None, [gain_line(summary.insight, summary.study.metric)]))
+    for metric, insight in {summary.study.metric: summary.insight, **summary.further}.items():
+        rows, note = importance_rows(insight)
+        of = f" for {metric}" if summary.further else ""
+        title = f"What mattered{of} in {insight.n} results"
+        page.table(title, rows, ["parameter", "share", "likely", "better"], note=note)
+    if not summary.front:
+        page.lines("Going on", *filter(None, [gain_line(summary.insight, summary.study.metric)]))
 
 
 def _bound_lines(summary: Summary) -> list[str]:
@@ -257,6 +262,11 @@ def _document(summary: Summary, flags: str) -> dict[str, Any]:
         "deployed": summary.deployed and experiment_json(summary.deployed),
         "improvements": [improvement_json(each) for each in summary.improvements],
         "insight": None if summary.insight is None else summary.insight.to_dict(),
+        **(
+            {FURTHER: {name: each.to_dict() for name, each in summary.further.items()}}
+            if summary.further
+            else {}
+        ),
         "bounds": [
             {
                 "name": b.name,

@@ -528,6 +528,31 @@ def test_when_all_fail_it_says_so(toy: Toy) -> None:
     ]
 
 
+def test_several_objectives_end_in_a_front_to_choose_from(toy: Toy) -> None:
+    with (toy.folder / "retrain.toml").open("a") as file:
+        file.write('[[objective]]\nmetric = "cost"\ndirection = "maximize"\n')
+
+    def behave(task: Task) -> Act:
+        x = float(task.params["x"])  # type: ignore[arg-type]
+        return Act(Evaluation(x, metrics={"cost": min(x, 0.4)}))
+
+    toy.behave = behave
+    result = toy.launch()
+    rows = sorted(toy.experiments(), key=lambda each: each.value or 0.0)
+    on_front = [each.public_id for each in rows if each.params["x"] <= 0.4]  # type: ignore[operator]
+    on_front += [each.public_id for each in rows if each.public_id not in on_front][:1]
+    assert len(on_front) > 1, "else it would be no test"
+    assert [each.public_id for each in result.front] == on_front
+    assert result_text(result).splitlines()[1:] == [
+        f"front of loss, cost: {len(on_front)} experiments",
+        "choose by: orchestrator --summary",
+    ]
+    document = json.loads(result_text(result, "json"))
+    assert (document["best"], document["front"]) == (None, on_front)
+    (row,) = csv.DictReader(io.StringIO(result_text(result, "csv")))
+    assert (row["best"], row["front"].split()) == ("", on_front)
+
+
 def test_where_nothing_keeps_the_limits_it_says_so(toy: Toy) -> None:
     with (toy.folder / "retrain.toml").open("a") as file:
         file.write('[[limit]]\nmetric = "cost"\nmax = 1.0\n')

@@ -15,7 +15,7 @@ from orchestrator.pool import Event
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
 from tuner.errors import MismatchError, ParamsError, SpaceError, UsageError
 from tuner.experiment import Direction, Outcome, State
-from tuner.goals import Goals, Limit
+from tuner.goals import Goals, Limit, Objective
 from tuner.registry import open_registry
 from tuner.space import CategoricalParam, FloatParam, SearchSpace
 
@@ -251,6 +251,14 @@ def test_goals_decide_what_is_the_best() -> None:
     assert result.best_value == max(each.value for each in kept)  # type: ignore[type-var]
     assert [each.id for each in result.experiments if each.feasible] == [each.id for each in kept]
     assert len(kept) < 10
+
+
+def test_several_objectives_have_a_front() -> None:
+    goals = Goals(objectives=(Objective("cost", Direction.MINIMIZE),))
+    result = quiet(lambda params: {"value": params["x"], "cost": -params["x"]}, configs=2, goals=goals)
+    assert [each.value for each in result.front] == sorted(each.value or 0.0 for each in result.experiments)
+    assert str(result) == "front of value, cost: 3 experiments (3 experiments, 0 failed)"
+    assert quiet(lambda params: params["x"], configs=1).front == ()
 
 
 def test_where_nothing_keeps_the_limits_that_is_said() -> None:

@@ -25,7 +25,8 @@ from tuner.experiment import (
     Suggestion,
 )
 from tuner.generators import Generator, make_generator
-from tuner.insight import INSIGHT, Insight
+from tuner.goals import Goals, Objective
+from tuner.insight import FURTHER, INSIGHT, Insight
 from tuner.propose import open_study, propose, queue_guesses, take_stock
 from tuner.registry import open_registry
 from tuner.registry.base import Limits, Registry, StudySpec
@@ -361,6 +362,21 @@ def test_what_was_learned_is_kept_for_the_reports(registry: Registry, study: Stu
     (event,) = registry.events(kind=INSIGHT)
     assert event.data == {"study": study.name, **insight.to_dict()}
     assert event.message == f"After 16 results of study 'study', these matter most: {_first(insight)}."
+
+
+def test_of_several_objectives_each_has_what_was_learned_of_it(registry: Registry) -> None:
+    goals = Goals(objectives=(Objective("seconds", Direction.MINIMIZE),))
+    study = open_study(registry, replace(spec(), goals=goals))
+    propose(registry, study, "random", 15)
+    for claim in registry.claim(study, 100):
+        rate, depth = (float(claim.experiment.params[name]) for name in ("rate", "depth"))  # type: ignore[arg-type]
+        registry.complete(claim, Evaluation(-((rate - 0.3) ** 2), metrics={"seconds": depth}), OLD)
+    take_stock(registry, study)
+    (event,) = registry.events(kind=INSIGHT)
+    further = Insight.from_dict(event.data[FURTHER]["seconds"])
+    assert event.data["importances"][0]["name"] == "rate"
+    assert (further.n, further.importances[0].name, further.importances[0].trend) == (16, "depth", "lower")
+    assert further.gain is None
 
 
 def _first(insight: Insight) -> str:
