@@ -7,7 +7,7 @@ starts the pool, and handed to every worker. `retrain.pipelines` holds the ready
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,19 @@ Report = Callable[[int, Mapping[str, float]], None]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Test scores of one fitted model: `metrics` by name on `n_rows` held-out rows."""
+    """Test scores of one fitted model.
+
+    Attributes:
+        metrics: by name, on all held-out rows.
+        n_rows: how many these are.
+        left_out: for some of the metrics, the score on all rows but one block, for each block: what
+            `retrain.honest.holdout` takes for intervals, and for two models on the same rows. Empty where the
+            pipeline does not say.
+    """
 
     metrics: Mapping[str, float]
     n_rows: int
+    left_out: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class Pipeline(ABC):

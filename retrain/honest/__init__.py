@@ -5,6 +5,7 @@ Pure functions of scores. They know neither registry nor pool; candidates are id
 
 from retrain.honest.estimate import LEVEL, Basis, Estimate, Repeat, Spread, confirmed, interval, spread_of
 from retrain.honest.finding import Finding, Shown, compare, finding_text, outlook_text
+from retrain.honest.holdout import HoldoutScore, holdout_gain, holdout_score, left_out_error
 from retrain.honest.optimism import Optimism, confirmed_optimism, validation_optimism
 from retrain.honest.pairs import Difference, gain_over, paired_repeats
 from retrain.honest.race import Race, Standing, Stopped, find_winner, next_runs, standing
@@ -15,6 +16,7 @@ __all__ = [
     "Difference",
     "Estimate",
     "Finding",
+    "HoldoutScore",
     "Optimism",
     "Race",
     "Repeat",
@@ -28,7 +30,10 @@ __all__ = [
     "find_winner",
     "finding_text",
     "gain_over",
+    "holdout_gain",
+    "holdout_score",
     "interval",
+    "left_out_error",
     "next_runs",
     "outlook_text",
     "paired_repeats",

@@ -23,6 +23,7 @@ from retrain.pipelines.artifact import (
     predict,
     save_model,
 )
+from retrain.pipelines.blocks import deal_blocks, scores_without_blocks
 from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.scoring import means, score_all
@@ -225,6 +226,9 @@ class TabularPipeline(Pipeline):
     def test(self, model: TabularModel) -> Scores:
         """Score on the holdout: the pipeline's metric and the usual ones, named `test_<metric>`.
 
+        The pipeline's metric is also scored without each of up to twenty blocks of the holdout, the same for
+        every model, for the error of its score.
+
         Raises:
             ResultError: the metric is undefined on the holdout.
         """
@@ -232,7 +236,13 @@ class TabularPipeline(Pipeline):
         table, truth = data.table, data.table.y[data.holdout]
         predictions = model.predictions(table.features[data.holdout])
         metrics = score_all(self._scored, table.task, truth, predictions, table.n_classes, "on the holdout")
-        return Scores({f"test_{name}": value for name, value in metrics.items()}, len(truth))
+        blocks = deal_blocks(rows_of(table).take(data.holdout), self._config.splits.seed)
+        left_out = scores_without_blocks(self.metric, truth, predictions, table.n_classes, blocks)
+        return Scores(
+            {f"test_{name}": value for name, value in metrics.items()},
+            len(truth),
+            {f"test_{self.metric}": left_out} if left_out else {},
+        )
 
     def save(self, model: TabularModel, folder: Path) -> Sequence[Path]:
         """Write schema, preparation and model: UBJSON for XGBoost, the format of skops for the rest."""

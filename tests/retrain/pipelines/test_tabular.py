@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from retrain.config import Config
+from retrain.honest import holdout_gain, holdout_score
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline
 from retrain.pipelines import folds as folds_module
@@ -408,3 +409,26 @@ def test_a_model_lists_only_the_categories_it_tells_apart(tmp_path: Path) -> Non
     whole = replace(model, columns=data.table.columns)
     assert (again.predict_proba(frame) == whole.predict_proba(frame)).all()
     assert json.loads((tmp_path / "schema.json").read_text())["columns"]["categories"]["town"] == list(listed)
+
+
+# ---- how sure the holdout is
+
+
+@pytest.mark.parametrize("n_classes", [2, 0])
+def test_the_holdout_is_scored_without_each_of_its_blocks(tmp_path: Path, n_classes: int) -> None:
+    pipeline = bound(tmp_path, n_classes=n_classes, model="xgboost")
+    first, second = (pipeline.test(pipeline.fit({"max_depth": depth}, 0)) for depth in (1, 4))
+    name = f"test_{METRIC_OF[n_classes]}"
+    assert set(first.left_out) == {name}
+    found = holdout_score(first.metrics[name], first.left_out[name])
+    assert found is not None
+    assert found.std_error > 0
+    assert found.low < first.metrics[name] < found.high
+    gain = holdout_gain(
+        first.metrics[name],
+        first.left_out[name],
+        second.metrics[name],
+        second.left_out[name],
+        pipeline.direction,
+    )
+    assert gain is not None
