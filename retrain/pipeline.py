@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuner.experiment import Direction, Evaluation, Params, Provenance
+from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 
@@ -100,3 +100,27 @@ class Pipeline(ABC):
         Only where `can_fit`.
         """
         raise TypeError(f"pipeline {self.name!r} cannot save a model")
+
+    @property
+    def can_predict(self) -> bool:
+        """Whether `load_model`, `predict_rows` and `sample_rows` work.
+
+        Where they do, a model that is deployed is loaded again in a fresh process before it becomes active,
+        and so is one that is rolled back to.
+        """
+        return False
+
+    def load_model(self, folder: Path) -> Any:  # noqa: ARG002
+        """Read what `save` wrote into a folder, in a process that has loaded no data. Where `can_predict`."""
+        raise TypeError(f"pipeline {self.name!r} cannot load a model")
+
+    def sample_rows(self, n: int) -> list[dict[str, Value]]:  # noqa: ARG002
+        """`n` of the rows to train on (fewer where there are fewer), without the target; always the same.
+
+        Plain values by column, as `predict_rows` takes them. Only where `can_predict`, after `use`.
+        """
+        raise TypeError(f"pipeline {self.name!r} has no rows")
+
+    def predict_rows(self, model: Any, rows: Sequence[Mapping[str, Value]]) -> list[Any]:  # noqa: ARG002
+        """Predict for such rows: for each a label, a number, or a list of these. Only where `can_predict`."""
+        raise TypeError(f"pipeline {self.name!r} cannot predict")

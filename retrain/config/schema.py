@@ -104,6 +104,8 @@ class DeployConfig(Section):
         versions: folder of the model versions.
         rivals: how many of the best experiments a plain `retrain` scores along, to see whether they have
             overtaken what is deployed; 0 for none.
+        golden_rows: so many rows of the training data are kept with a version, with what its model predicts;
+            0 keeps none.
     """
 
     target: str | None = None
@@ -111,6 +113,7 @@ class DeployConfig(Section):
     section: str | None = None
     versions: str = "versions"
     rivals: int = Field(3, ge=0, le=100)
+    golden_rows: int = Field(20, ge=0, le=1000)
 
 
 class GateConfig(Section):

@@ -4,6 +4,7 @@ A column is a number or a category. Categories become integer codes: a matter of
 no target. What a model learns from them (one-hot columns, rare ones put together) it learns inside each fold.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import pandas as pd
 from pandas.api import types
 
 from tuner.errors import DataError
+from tuner.experiment import Value
 
 __all__ = ["Columns"]
 
@@ -80,6 +82,24 @@ class Columns:
         for i, (name, values) in enumerate(self.categories.items(), len(self.numbers)):
             features[:, i] = _codes(frame[name], values, self.codes.get(name))
         return features
+
+    def decode(self, features: np.ndarray) -> list[dict[str, Value]]:
+        """Rows (n, p) of a table as plain values, None for missing; `encode` makes the same matrix of it."""
+        rows: list[dict[str, Value]] = [{} for _ in features]
+        for i, name in enumerate(self.names):
+            values = self.categories.get(name)
+            for row, cell in zip(rows, features[:, i].tolist(), strict=True):
+                if values is None:
+                    row[name] = None if math.isnan(cell) else cell
+                else:
+                    row[name] = None if cell == MISSING else values[int(cell)]
+        return rows
+
+    def frame(self, rows: Sequence[Mapping[str, Value]]) -> pd.DataFrame:
+        """The table of what `decode` returned."""
+        columns = {name: [row.get(name) for row in rows] for name in self.names}
+        kinds = {name: "object" if name in self.categories else "float64" for name in self.names}
+        return pd.DataFrame({name: pd.Series(columns[name], dtype=kinds[name]) for name in self.names})
 
     def keeping(self, codes: Mapping[str, Sequence[int]]) -> "Columns":
         """The same, but of the columns named list only the values of these codes; others are as if unseen."""

@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from retrain.code_version import git_version, library_versions
 from retrain.config import Config
 from retrain.deploy.crashpoints import crashpoint
 from retrain.deploy.deployed import Deployed, find_deployed, inactive_defaults
 from retrain.deploy.gate import Figures, gate_error, judge, std_error_of_difference
-from retrain.deploy.manifest import Draft
+from retrain.deploy.golden import check_model
+from retrain.deploy.manifest import GOLDEN_FILE, Draft, write_json
 from retrain.deploy.pending import agrees, edits, finish_pending
 from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.deploy.scoring import Scored, Scorer, direction_of
@@ -151,7 +153,7 @@ class _Deployment:
         self.scorer = Scorer(pipeline, config.study.seed)
 
     def _switch(self) -> Switch:
-        return Switch(writable(self.registry), self.store, self.target, self.config.name)
+        return Switch(writable(self.registry), self.store, self.target, self.config)
 
     def deploy(self, choose: Callable[[Deployed], Params]) -> ApplyReport:
         notes = () if self.dry_run else tuple(finish_pending(self.config, writable(self.registry)))
@@ -273,10 +275,17 @@ class _Deployment:
         )
 
     def _try_saving(self, plan: _Plan) -> None:
-        """Show that the model could be saved, somewhere that goes away."""
-        if self.pipeline.can_fit:
-            with tempfile.TemporaryDirectory() as folder:
-                self.scorer.save(plan.params, Path(folder))
+        """Show that the model could be saved, and loaded again, somewhere that goes away."""
+        if not self.pipeline.can_fit:
+            return
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "model").mkdir()
+            self.scorer.save(plan.params, folder / "model")
+            golden = self.scorer.golden(plan.params, self.config)
+            if golden is not None:
+                write_json(folder / GOLDEN_FILE, golden)
+            check_model(self.config, folder, "the new version")
 
     def _refuse(self, preview: ApplyReport) -> None:
         error = gate_error(preview.verdicts)
@@ -312,9 +321,12 @@ class _Deployment:
             preview.target,
             plan.before,
             plan.after,
-            partial(self.scorer.save, plan.params) if self.pipeline.can_fit else None,
-            self.pipeline.metric,
-            challenger.figures.std_error,
+            save=partial(self.scorer.save, plan.params) if self.pipeline.can_fit else None,
+            golden=self.scorer.golden(plan.params, self.config),
+            code=git_version(self.config.root),
+            libraries=library_versions(),
+            metric=self.pipeline.metric,
+            std_error=challenger.figures.std_error,
         )
         order = replace(self.order, gates=[verdict.to_dict() for verdict in preview.verdicts])
         version = self._switch().publish(draft, order)

@@ -15,9 +15,10 @@ from tuner.errors import StorageError
 from tuner.experiment import Params, Provenance
 from tuner.registry.base import ModelVersion
 
-__all__ = ["Draft", "as_json", "read_json", "write_version"]
+__all__ = ["GOLDEN_FILE", "Draft", "as_json", "read_json", "write_json", "write_version"]
 
 FORMAT = 1
+GOLDEN_FILE = "golden.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class Draft:
         before: content of the target file until now; None where there is no file.
         after: its content once this version is deployed.
         save: writes the model into a folder; None where there is none.
+        golden: rows and what the model predicts for them (`golden`); None where it can predict none.
+        code: commit and hash of what was changed since, or None; for the record.
+        libraries: versions by name; for the record.
         token: tells this directory from one of the same number that another registry made.
     """
 
@@ -48,6 +52,9 @@ class Draft:
     before: bytes | None = None
     after: bytes | None = None
     save: Callable[[Path], object] | None = None
+    golden: Mapping[str, Any] | None = None
+    code: Mapping[str, Any] | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
     std_error: float | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -58,8 +65,8 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
     folder.mkdir()
     crashpoint("version.after_mkdir")
     metrics = {name: value for name, value in draft.metrics.items() if _finite(value) is not None}
-    _write_json(folder / "params.json", dict(draft.params))
-    _write_json(folder / "metrics.json", metrics)
+    write_json(folder / "params.json", dict(draft.params))
+    write_json(folder / "metrics.json", metrics)
     for part, data in (("target", draft.after), ("before", draft.before)):
         if draft.target is not None and data is not None:
             (folder / part).mkdir()
@@ -68,6 +75,8 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
     if draft.save is not None:
         (folder / "model").mkdir()
         draft.save(folder / "model")
+    if draft.golden is not None:
+        write_json(folder / GOLDEN_FILE, draft.golden)
     crashpoint("version.after_model")
     manifest: dict[str, Any] = as_json(
         {
@@ -82,13 +91,16 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
             "metric": draft.metric,
             "std_error": _finite(draft.std_error),
             "provenance": None if draft.provenance is None else asdict(draft.provenance),
+            "code": draft.code,
+            "libraries": dict(draft.libraries),
+            "golden": None if draft.golden is None else _golden_entry(draft.golden),
             "from_version": draft.from_version,
             "created_at": version.created_at,
             "target": None if draft.target is None else _target_entry(draft),
             "files": _hashes(folder),
         }
     )
-    _write_json(folder / "manifest.json", manifest)
+    write_json(folder / "manifest.json", manifest)
     crashpoint("version.after_manifest")
     for inner in [*(path for path in sorted(folder.rglob("*")) if path.is_dir()), folder]:
         fsync_folder(inner)
@@ -105,6 +117,10 @@ def _target_entry(draft: Draft) -> dict[str, Any]:
     return {"file": draft.target} | {key: digest(data) for key, data in contents.items()}
 
 
+def _golden_entry(golden: Mapping[str, Any]) -> dict[str, Any]:
+    return {"file": GOLDEN_FILE, "n_rows": len(golden["rows"]), "note": golden["note"]}
+
+
 def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
     """SHA-256 and size of every file, made durable on the way."""
     found = {}
@@ -118,7 +134,8 @@ def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a new file and make it durable. `path` must not exist."""
     write_synced(path, f"{json.dumps(document, indent=2, allow_nan=False)}\n".encode())
 
 

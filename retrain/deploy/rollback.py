@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from retrain.config import Config
 from retrain.deploy.apply import Confirm
+from retrain.deploy.crashpoints import crashpoint
+from retrain.deploy.golden import check_model
 from retrain.deploy.pending import edits, finish_pending
 from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.deploy.scoring import direction_of
@@ -43,7 +45,8 @@ def rollback(
 
     Raises:
         NotFoundError: there is nothing to roll back to, no such version, or its directory is gone.
-        StorageError: a file of the version was changed; the active version stays.
+        StorageError: a file of the version was changed, or its model cannot be loaded in a fresh process or
+            predicts its golden rows otherwise; the active version stays.
         ConfigError: the target file has no place for its hyperparameters.
         MismatchError: somebody else deployed, or edited the target file, at the same moment.
     """
@@ -56,12 +59,16 @@ def rollback(
             "There is nothing to roll back to: nothing was deployed yet.", "retrain --history"
         )
     wanted = _wanted(active, version, versions, store)
+    checked = ""
+    if wanted is not active:
+        checked = check_model(config, store.path(wanted.number), f"version {wanted.number}")
     before = None if target is None else target.read()
     after = None
     if target is not None:
         after = before if wanted is active else target_after(before, active, wanted, versions, target, store)
     if target is not None and dry_run:  # else `finish_pending` has said it
         notes = edits(target, before, active)
+    notes += (checked,) if checked else ()
     metric = active.manifest.get("metric") or config.pipeline.metric
     report = ApplyReport(
         ApplyOutcome.DRY_RUN if wanted is not active else ApplyOutcome.UNCHANGED,
@@ -86,11 +93,12 @@ def rollback(
         return report
     if confirm is not None and not confirm(report):
         return replace(report, outcome=ApplyOutcome.DECLINED)
+    crashpoint("rollback.before_lock")
     with store.lock():
         if target is not None and target.read() != before:
             raise MismatchError(f"{target.name!r} was edited just now.", "Type the same command again.")
         order = Order("rollback", who, reason, wanted.experiment)
-        switch = Switch(writable(registry), store, target, config.name)
+        switch = Switch(writable(registry), store, target, config)
         switch.return_to(wanted, order, active.number, before, after)
     return replace(report, outcome=ApplyOutcome.DEPLOYED, version=wanted.number)
 

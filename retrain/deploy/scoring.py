@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from retrain.config import Config
 from retrain.deploy.files import storage_errors
 from retrain.deploy.gate import Figures
+from retrain.deploy.golden import golden_document
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline
 from retrain.results import check_report, check_result, failure_of
@@ -17,6 +19,8 @@ from tuner.space import config_key
 __all__ = ["Scored", "Scorer", "direction_of"]
 
 _CLOSE = 1e-6
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,17 @@ class Scorer:
 
         _guarded("Saving", params, write)
 
+    def golden(self, params: Params, config: Config) -> dict[str, Any] | None:
+        """What the model fitted with `params` predicts for some rows; None where it cannot be asked.
+
+        Raises:
+            RetrainError: the user's code failed.
+        """
+        if not (self.pipeline.can_fit and self.pipeline.can_predict):
+            return None
+        model = self.score(params).model
+        return _guarded("Predicting", params, lambda: golden_document(config, self.pipeline, model))
+
 
 def _are_folds(reported: Mapping[int, float], value: float) -> bool:
     """Reports may be of rounds or epochs: only those whose mean is the value are folds."""
@@ -111,7 +126,7 @@ def _are_folds(reported: Mapping[int, float], value: float) -> bool:
     return abs(mean - value) <= _CLOSE * max(1.0, abs(value))
 
 
-def _guarded(doing: str, params: Params, call: Callable[[], Any]) -> Any:
+def _guarded(doing: str, params: Params, call: Callable[[], Result]) -> Result:
     try:
         return call()
     except RetrainError:

@@ -3,6 +3,7 @@
     stage a row                      a staged row: discarded by the next command
     write 000007.tmp-*, sync         a temporary directory besides: removed, too
     rename to 000007, sync           a directory that its row, still staged, leads to: removed with it
+    load its model in a new process  the same
     note what the target file holds  the same
     commit: flip active, ledger      the new version is active, whole; pointer and target file are behind:
     current.json                       the next command sees the note, and brings both forward
@@ -17,7 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from retrain.config import Config
 from retrain.deploy.crashpoints import crashpoint
+from retrain.deploy.golden import check_model
 from retrain.deploy.manifest import Draft
 from retrain.deploy.pending import give_up
 from retrain.deploy.target_file import TargetFile
@@ -54,14 +57,20 @@ class Switch:
     registry: Registry
     store: VersionStore
     target: TargetFile | None
-    pipeline: str
+    config: Config
+
+    @property
+    def pipeline(self) -> str:
+        """Its name."""
+        return self.config.name
 
     def publish(self, draft: Draft, order: Order) -> ModelVersion:
         """Make a new version of the draft, and make it the active one.
 
         Raises:
             MismatchError: the version it takes over from is not active any more; nothing was changed.
-            StorageError: the disk refused; says whether the new version is active all the same.
+            StorageError: the disk refused; says whether the new version is active all the same. Or the model
+                cannot be loaded again: nothing was changed.
         """
         self._check_target(draft.before, draft.after)
         version = self.registry.stage_version(
@@ -70,6 +79,8 @@ class Switch:
         crashpoint("apply.after_stage")
         try:
             manifest = self.store.write(version, draft)
+            check_model(self.config, self.store.path(version.number), f"version {version.number}")
+            crashpoint("apply.after_check")
             self._commit(version, order, draft.from_version, draft.before, draft.after, manifest)
         except BaseException:
             with contextlib.suppress(RetrainError):  # what cannot be removed now, the next command removes

@@ -1,13 +1,15 @@
-"""Estimators as files without pickle: the format of skops, read with a pinned list of types."""
+"""Models as files without pickle: the format of skops, read with a pinned list of types, and UBJSON."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
+from retrain.models.plain_zip import why_not_plain
 from tuner.errors import StorageError
 
-__all__ = ["dump", "read"]
+__all__ = ["dump", "read", "refuse_pickle"]
+
+_PICKLES = {b"\x80": "a pickle", b"\x1f\x8b": "compressed", b"BZh": "compressed", b"\xfd7zXZ": "compressed"}
 
 
 def dump(estimator: Any, path: Path) -> Path:
@@ -26,14 +28,43 @@ def read(path: Path, trusted: Sequence[str] = ()) -> Any:
         trusted: full names of the types it may hold besides those that skops itself trusts.
 
     Raises:
-        StorageError: the file is damaged, or holds a type that is not trusted; nothing of it was built.
+        StorageError: the file is damaged, is none that `dump` writes, or holds a type that is not trusted;
+            nothing of it was built.
     """
     from skops.io import load
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    refuse_pickle(path)
     try:
+        fault = why_not_plain(path)
+        if fault:
+            raise StorageError(f"The model file {str(path)!r} cannot be read: {fault}.")
         return load(path, trusted=list(trusted))
     except UntrustedTypesFoundException as error:
         raise StorageError(f"The model file {str(path)!r} holds what is not trusted: {error}.") from None
-    except (BadZipFile, KeyError, ValueError, OSError) as error:
-        raise StorageError(f"The model file {str(path)!r} cannot be read: {error}.") from None
+    except StorageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged document fails wherever it does not fit
+        raise StorageError(
+            f"The model file {str(path)!r} cannot be read: {type(error).__name__}: {error}."
+        ) from None
+
+
+def refuse_pickle(path: Path) -> None:
+    """Refuse what is a pickle by its first bytes, whatever the file is called, before a library sees it.
+
+    Raises:
+        StorageError: it is one, or is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise StorageError(f"The model file {str(path)!r} cannot be read: {error.strerror}.") from None
+    for start, what in _PICKLES.items():
+        if head.startswith(start):
+            raise StorageError(
+                f"The model file {str(path)!r} must be UBJSON or skops, but it is {what}: loading a pickle"
+                " runs what its writer put into it.",
+                "Retrain, or roll back to a version that is as it was written: retrain --rollback VERSION",
+            )

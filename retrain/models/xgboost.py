@@ -1,16 +1,21 @@
 """Gradient-boosted trees of XGBoost. The only file that imports it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import xgboost
 
 from retrain.metrics import REGRESSION
+from retrain.models.store import refuse_pickle
+from tuner.errors import StorageError
 from tuner.experiment import Params
 
 __all__ = ["build", "load", "save"]
 
 FILE = "model.ubj"
+_SOURCE_LINE = re.compile(r"^\[[\d:]+\] \S+: ")
+"""The time of day and the line of the library's source, before what it has to say."""
 
 
 def build(params: Params, task: str, seed: int) -> Any:
@@ -27,7 +32,23 @@ def save(estimator: Any, folder: Path) -> Path:
 
 
 def load(folder: Path, task: str) -> Any:
-    """Read what `save` wrote."""
+    """Read what `save` wrote.
+
+    Raises:
+        StorageError: the file is missing, damaged, or something else than UBJSON.
+    """
+    path = folder / FILE
+    refuse_pickle(path)
+    with path.open("rb") as file:
+        is_ubjson = (
+            file.read(2) == b"{L"
+        )  # what XGBoost writes: an object, its first key with a 64-bit length
     estimator = build({}, task, seed=0)
-    estimator.load_model(folder / FILE)
+    try:
+        if not is_ubjson:
+            raise ValueError("it is not UBJSON")
+        estimator.load_model(path)
+    except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
+        reason = _SOURCE_LINE.sub("", str(error).strip().split("\n")[0]) or type(error).__name__
+        raise StorageError(f"The model file {str(path)!r} cannot be read: {reason}.") from None
     return estimator

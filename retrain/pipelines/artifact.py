@@ -17,6 +17,7 @@ import numpy as np
 from retrain.metrics import Predictions
 from retrain.models import family_module, get_family
 from tuner.errors import StorageError
+from tuner.experiment import Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +76,14 @@ class TabularModel:
         """
         labels = self.predictions(self.columns.encode(frame)).labels
         return np.asarray(self.classes)[labels] if self.classes else labels
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Value]]) -> list[Any]:
+        """Predict for rows of plain values: numbers, or for each row its label and its probabilities."""
+        found = self.predictions(self.columns.encode(self.columns.frame(rows)))
+        if found.probabilities is None:
+            return list(found.labels.tolist())
+        labels = [self.classes[code] for code in found.labels]
+        return [[label, *p] for label, p in zip(labels, found.probabilities.tolist(), strict=True)]
 
     def predict_proba(self, frame: "pd.DataFrame") -> np.ndarray:
         """Probabilities (n, k) of `classes` for raw rows. Not for a regression.

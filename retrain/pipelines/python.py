@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ from retrain.pipeline import Pipeline, Report, Scores
 from retrain.pipelines.objective import ObjectivePipeline
 from retrain.pipelines.user_code import stdout_to_stderr, strict_report
 from tuner.errors import ConfigError, RetrainError, did_you_mean
-from tuner.experiment import Direction, Evaluation, Params, Provenance
+from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -203,6 +203,26 @@ class ImportedPipeline(Pipeline):
         """Save in its own format."""
         with stdout_to_stderr():
             return self.inner.save(model, folder)
+
+    @property
+    def can_predict(self) -> bool:
+        """Whether it can."""
+        return self.inner.can_predict
+
+    def load_model(self, folder: Path) -> Any:
+        """Load in its own format."""
+        with stdout_to_stderr():
+            return self.inner.load_model(folder)
+
+    def sample_rows(self, n: int) -> list[dict[str, Value]]:
+        """Rows of its own data."""
+        with stdout_to_stderr():
+            return self.inner.sample_rows(n)
+
+    def predict_rows(self, model: Any, rows: Sequence[Mapping[str, Value]]) -> list[Any]:
+        """Predict in its own way."""
+        with stdout_to_stderr():
+            return self.inner.predict_rows(model, rows)
 
 
 def load_python(config: "Config") -> Pipeline:

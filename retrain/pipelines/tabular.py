@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +30,7 @@ from retrain.pipelines.scoring import means, score_all
 from retrain.results import ResultError
 from retrain.splits import Rows, make_folds, split_holdout, standard_error, why_not_stratified
 from tuner.errors import DataError
-from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance
+from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -248,9 +248,24 @@ class TabularPipeline(Pipeline):
         """Write schema, preparation and model: UBJSON for XGBoost, the format of skops for the rest."""
         return save_model(model, folder)
 
+    @property
+    def can_predict(self) -> bool:
+        """True."""
+        return True
+
     def load_model(self, folder: Path) -> TabularModel:
         """Read what `save` wrote."""
         return load_model(folder)
+
+    def sample_rows(self, n: int) -> list[dict[str, Value]]:
+        """Rows that lie evenly among those to train on."""
+        data = self.data
+        among = np.linspace(0, len(data.train) - 1, min(n, len(data.train))).astype(int)
+        return data.table.columns.decode(data.table.features[data.train[among]])
+
+    def predict_rows(self, model: TabularModel, rows: Sequence[Mapping[str, Value]]) -> list[Any]:
+        """Numbers, or for each row its label and the probabilities of the classes."""
+        return model.predict_rows(rows)
 
 
 def _version(distribution: str) -> str:
