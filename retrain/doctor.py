@@ -98,6 +98,7 @@ def doctor(
         findings.append(_problem("pipeline", error))
     looks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
         ("data", partial(_data, config)),
+        ("leakage", partial(_leakage, config, pipeline)),
         ("deploy target", partial(_target, config, pipeline)),
         ("registry", partial(check, config.db, partial(_versions, config, pipeline))),
     )
@@ -215,6 +216,26 @@ def _check_columns(config: Config, path: Path) -> None:
 
     settings, splits = config.pipeline, config.splits
     check_columns(column_names(path), settings.target or "target", settings.drop, splits.group, splits.time)
+
+
+def _leakage(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
+    """Whether the table can be trained on, and what in it may make scores too good."""
+    if pipeline is None or config.pipeline.kind != "tabular" or not _is_there(config):
+        return
+    from retrain.pipelines.tabular import TabularPipeline
+
+    assert isinstance(pipeline, TabularPipeline)
+    loaded, leaks = pipeline.look()
+    for leak in leaks:
+        yield Finding("leakage", Verdict.WARNING, leak.what, leak.remedy)
+    if not leaks:
+        rows = f"{len(loaded.train)} rows to train on and {len(loaded.holdout)} held out"
+        yield Finding("leakage", Verdict.OK, f"none seen between {rows}")
+
+
+def _is_there(config: Config) -> bool:
+    name = config.pipeline.data
+    return name in BUILT_IN_DATA or (name is not None and (config.root / name).is_file())
 
 
 def _target(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:

@@ -44,6 +44,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "metric",
             "direction",
             "drop",
+            "trusted",
             "fixed",
             "command",
             "params_as",

@@ -35,6 +35,7 @@ class PipelineConfig(Section):
         metric: the number that is optimised; "value" by default for a program or a Python function.
         direction: taken from the metric where that is known.
         drop: columns that are not features (tabular).
+        trusted: columns that are no leak, although they may look like one (tabular).
         fixed: hyperparameters that are given to every experiment and not searched.
         command: the program and its arguments (command).
         params_as: how the program is given its parameters: as flags, as JSON on stdin, or as a JSON file.
@@ -47,6 +48,7 @@ class PipelineConfig(Section):
     metric: str | None = None
     direction: Annotated[Direction | None, Field(strict=False)] = None
     drop: Texts = ()
+    trusted: Texts = ()
     fixed: dict[str, float | int | str | bool] = Field(default_factory=dict)
     command: str | Texts | None = None
     params_as: Literal["flags", "json", "file"] = "flags"
@@ -111,7 +113,7 @@ class PipelineConfig(Section):
                 "command",
                 f"must not hold {PARAMS_PLACEHOLDER} with params_as = 'json': they come on stdin.",
             )
-        yield from self._meaningless("model", "data", "target", "drop")
+        yield from self._meaningless("model", "data", "target", "drop", "trusted")
         yield from self._direction_faults()
 
     def _python_faults(self) -> Iterable[tuple[str, str]]:

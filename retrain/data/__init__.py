@@ -1,7 +1,19 @@
 """From a file, or a data set that scikit-learn carries, to arrays that travel to workers without a copy."""
 
 from retrain.data.columns import Columns
+from retrain.data.leakage import Leak, Roles, find_leaks
 from retrain.data.read import column_names, read_table
-from retrain.data.table import Table, check_columns, make_table
+from retrain.data.table import Table, check_columns, known_rows, make_table
 
-__all__ = ["Columns", "Table", "check_columns", "column_names", "make_table", "read_table"]
+__all__ = [
+    "Columns",
+    "Leak",
+    "Roles",
+    "Table",
+    "check_columns",
+    "column_names",
+    "find_leaks",
+    "known_rows",
+    "make_table",
+    "read_table",
+]

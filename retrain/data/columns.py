@@ -17,7 +17,7 @@ from pandas.api import types
 from tuner.errors import DataError
 from tuner.experiment import Value
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "looks_like_dates"]
 
 MISSING, UNSEEN = -1, -2
 """Codes of a category that is missing, and of one that the table did not have."""
@@ -150,14 +150,18 @@ def _is_number(column: "pd.Series[Any]") -> bool:
 def _is_number_as_text(column: "pd.Series[Any]") -> bool:
     """Whether text holds numbers only, as where an empty cell was written as a blank."""
     texts = _texts(column).dropna()
-    head = texts.head(50)
-    if len(head) and head.map(lambda text: _DATE.fullmatch(text) is not None).all():
+    if looks_like_dates(texts.head(50)):
         raise _refused(column, "dates or times")
     try:
         pd.to_numeric(texts)
     except (ValueError, TypeError):
         return False
     return True
+
+
+def looks_like_dates(texts: "pd.Series[Any]") -> bool:
+    """Whether all of these values, at least one, are dates such as 2026-11-21 or 21.11.2026, as text."""
+    return len(texts) > 0 and bool(texts.map(lambda text: _DATE.fullmatch(str(text)) is not None).all())
 
 
 def _refused(column: "pd.Series[Any]", what: str) -> DataError:

@@ -16,7 +16,7 @@ from retrain.data.columns import Columns
 from retrain.metrics import BINARY, METRICS, MULTICLASS, REGRESSION, Metric
 from tuner.errors import DataError, did_you_mean
 
-__all__ = ["Table", "check_columns", "make_table"]
+__all__ = ["Table", "check_columns", "known_rows", "make_table"]
 
 _log = logging.getLogger(__name__)
 
@@ -82,10 +82,10 @@ def make_table(
         DataError: names the column and what is wrong with it.
     """
     check_columns(list(map(str, frame.columns)), target, drop, group, time)
-    known = _is_known(frame[target])
-    if not known.all():
-        _log.warning("%d of %d rows have no %r and are left out.", int((~known).sum()), len(frame), target)
-        frame = frame[known]
+    n_rows = len(frame)
+    frame = known_rows(frame, target)
+    if len(frame) < n_rows:
+        _log.warning("%d of %d rows have no %r and are left out.", n_rows - len(frame), n_rows, target)
     if frame.empty:
         raise DataError(f"The target {target!r} must have values, but every row lacks one.", _ANOTHER)
     task, classes, y = _targets(frame[target], metric)
@@ -141,11 +141,13 @@ def check_columns(
         )
 
 
-def _is_known(column: "pd.Series[Any]") -> "pd.Series[bool]":
+def known_rows(frame: pd.DataFrame, target: str) -> pd.DataFrame:
+    """The rows that have a target, which are those of the table."""
+    column = frame[target]
     known = column.notna()
     if types.is_string_dtype(column.dtype):
         known &= column.astype("str").str.strip() != ""
-    return known
+    return frame if known.all() else frame[known]
 
 
 def _warn_of_identifiers(inputs: pd.DataFrame, columns: Columns) -> None:

@@ -28,13 +28,13 @@ from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.scoring import means, score_all
 from retrain.results import ResultError
-from retrain.splits import Rows, make_folds, split_holdout, standard_error, why_not_stratified
+from retrain.splits import Rows, Split, make_folds, split_holdout, standard_error, why_not_stratified
 from tuner.errors import DataError
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
 
 if TYPE_CHECKING:
     from retrain.config import Config
-    from retrain.data import Table
+    from retrain.data import Leak, Table
 
 __all__ = ["TabularPipeline"]
 
@@ -71,18 +71,26 @@ class TabularPipeline(Pipeline):
     # ---- data
 
     def load(self) -> LoadedTable:
-        """Read the table, check it, and split off the holdout.
+        """Read the table, check it, and split off the holdout. Says what may leak.
 
         Raises:
             DataError: the data cannot be trained on; says why and names the column or file.
         """
-        from retrain.data import make_table, read_table
+        loaded, leaks = self.look()
+        for leak in leaks:
+            _log.warning("%s", leak)
+        return loaded
+
+    def look(self) -> "tuple[LoadedTable, list[Leak]]":
+        """Do what `load` does, and return what may leak instead of saying it. Errors as there."""
+        from retrain.data import Roles, find_leaks, known_rows, make_table, read_table
 
         settings, splits = self._config.pipeline, self._config.splits
+        target = settings.target or "target"
         frame = read_table(str(settings.data), self._config.root)
         table = make_table(
             frame,
-            settings.target or "target",
+            target,
             get_metric(self.metric),
             drop=settings.drop,
             group=splits.group,
@@ -97,12 +105,16 @@ class TabularPipeline(Pipeline):
                     "Name another metric in [[objective]] or [[limit]].",
                 )
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
-        self._check_training_rows(rows_of(table).take(train), table)
-        return LoadedTable(table, train, holdout)
+        folds = self._checked_folds(rows_of(table).take(train), table)
+        roles = Roles(target, splits.group, splits.time, settings.trusted)
+        in_table = [(train[learned], train[scored]) for learned, scored in folds]
+        leaks = find_leaks(known_rows(frame, target), table, (train, holdout), in_table, roles)
+        return LoadedTable(table, train, holdout), leaks
 
-    def _check_training_rows(self, rows: Rows, table: "Table") -> None:
+    def _checked_folds(self, rows: Rows, table: "Table") -> list[Split]:
+        """The folds of the first repeat, which all others are like."""
         splits = self._config.splits
-        make_folds(rows, splits.folds, splits.repeats, seed=0)
+        folds = make_folds(rows, splits.folds, 1, seed=0)
         if rows.n_classes and len(np.unique(rows.y)) < 2:
             raise DataError(
                 "The rows to train on must hold at least two classes, "
@@ -112,6 +124,7 @@ class TabularPipeline(Pipeline):
         reason = why_not_stratified(rows, splits.folds)
         if reason:
             _log.warning("%s", reason)
+        return folds
 
     def use(self, data: object) -> None:
         """Take what `load` returned."""
