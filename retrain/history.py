@@ -9,7 +9,7 @@ from retrain.tables import render, timestamp
 from tuner.errors import NotFoundError
 from tuner.registry.base import RegistryReader
 
-__all__ = ["history", "history_on", "history_text"]
+__all__ = ["history", "history_on", "history_text", "recorded"]
 
 _LEDGER = [
     "id",
@@ -60,7 +60,7 @@ def history(registry: RegistryReader, pipeline: str) -> list[dict[str, Any]]:
             "from": entry.from_version,
             "to": entry.to_version,
             "active": "*" if entry is entries[-1] else "",
-            **_recorded(manifests.get(entry.to_version, {})),
+            **recorded(manifests.get(entry.to_version, {})),
             "who": entry.who,
             "reason": entry.reason,
             "experiment": entry.experiment,
@@ -70,7 +70,8 @@ def history(registry: RegistryReader, pipeline: str) -> list[dict[str, Any]]:
     ]
 
 
-def _recorded(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def recorded(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The study's `metric` and its `value`, as recorded for a version; None where they were not."""
     name = manifest.get("metric")
     return {"metric": name, "value": (manifest.get("metrics") or {}).get(name)}
 
@@ -79,7 +80,7 @@ def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, ve
     """Return the ledger, the newest last. CSV and JSON hold every column.
 
     A table fits into 80 columns: `*` marks the active version, and times are UTC minutes. With `verbose` it
-    also tells by whom and why.
+    also tells by whom and why, and what the gate said.
     """
     shown = [{**row, "at": timestamp(row["at"])} for row in rows]
     if output in ("csv", "json"):
@@ -93,4 +94,4 @@ def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, ve
         }
         for row in shown
     ]
-    return render(short, [*brief, "who", "reason"] if verbose else brief, output, keys=("to",))
+    return render(short, [*brief, "who", "reason", "gates"] if verbose else brief, output, keys=("to",))

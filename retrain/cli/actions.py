@@ -48,8 +48,15 @@ def tune_report(common: Common, overrides: Mapping[str, Any], flags: str) -> Non
     emit(report_on(config, common.output, flags=flags, colour=common.colour))
 
 
-def history(common: Common, overrides: Mapping[str, Any]) -> None:
-    """Show the ledger."""
+def history(common: Common, overrides: Mapping[str, Any], when: str | None) -> None:
+    """Show the ledger, or what was live at some time."""
+    if when is not None:
+        from retrain.live_at import live_on
+
+        whole = common.load_config(overrides)
+        say_where(common, whole)
+        emit(live_on(whole, when, common.output, colour=common.colour))
+        return
     from retrain.history import history_on
 
     config = common.look_up(overrides)

@@ -51,6 +51,7 @@ __all__ = ["cli", "main"]
 @click.option("--min", "low", metavar="X", type=float, help="Floor of the watched metric.")
 @click.option("--max", "high", metavar="X", type=float, help="Ceiling of the watched metric.")
 @click.option("--history", is_flag=True, help="Show what was deployed, when and by whom.")
+@click.option("--at", metavar="WHEN", help="What was live then: 2026-11-01 or 2026-11-01T12:00, UTC.")
 @click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
 @click.option("--seed", metavar="N", type=AtLeast(0), help="Seed of a new study, and of splits and fits.")
 @common_options
@@ -72,7 +73,7 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
         actions.tune_report(common, overrides, flags)
         return 0
     if mode == "history":
-        actions.history(common, overrides)
+        actions.history(common, overrides, options["at"])
         return 0
     config = common.load_config(overrides)
     actions.say_where(common, config)

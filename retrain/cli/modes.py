@@ -16,6 +16,7 @@ _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
     "warm_start": ("tune",),
     "dry_run": ("", "apply_hp", "rollback"),
     "force": ("", "apply_hp", "rollback", "watch_metric"),
+    "at": ("history",),
     "low": ("watch_metric",),
     "high": ("watch_metric",),
 }
