@@ -177,15 +177,37 @@ def _ls(
 
 @cli.command("show")
 @click.argument("experiment")
+@click.option("--lineage", is_flag=True, help="Where it came from, and where it was deployed.")
 @_study
 @common_options
 @pass_common
-def _show(common: Common, /, experiment: str, study: str | None) -> None:
+def _show(common: Common, /, experiment: str, lineage: bool, study: str | None) -> None:
     """Show all about one EXPERIMENT: its id, the start of it, or best."""
-    from orchestrator.looking import describe
+    from orchestrator.looking import describe, trace
 
     config = common.look_up({"study.name": study})
-    emit(describe(config, experiment, common.output, colour=common.colour))
+    emit((trace if lineage else describe)(config, experiment, common.output, colour=common.colour))
+
+
+@cli.command("replay")
+@click.argument("experiment")
+@click.option("--tolerance", metavar="X", type=click.FloatRange(min=0), help="Relative; 1e-6.")
+@_study
+@common_options
+@pass_common
+def _replay(common: Common, /, experiment: str, tolerance: float | None, study: str | None) -> int:
+    """Run one EXPERIMENT again from what is stored, and say whether it comes out the same. Stores nothing."""
+    from orchestrator.replay import TOLERANCE, replay, replay_text
+
+    config = common.load_config({"study.name": study})
+    found = replay(
+        config,
+        experiment,
+        tolerance=TOLERANCE if tolerance is None else tolerance,
+        tell=partial(note, common),
+    )
+    emit(replay_text(found, common.output, colour=common.colour))
+    return found.exit_code
 
 
 @cli.command("diff")

@@ -11,7 +11,7 @@ from tuner.experiment import State
 from tuner.registry import open_registry
 from tuner.registry.base import RegistryReader
 
-__all__ = ["back_up", "compare", "describe", "list_experiments", "summarize_study"]
+__all__ = ["back_up", "compare", "describe", "list_experiments", "summarize_study", "trace"]
 
 
 def summarize_study(config: Lookup, output: str, *, top: int, flags: str, colour: bool) -> str:
@@ -50,6 +50,13 @@ def describe(config: Lookup, prefix: str, output: str, *, colour: bool) -> str:
     """All there is to know about one experiment."""
     with _reading(config) as registry:
         return report.show(registry, _id_of(registry, config, prefix), output=output, colour=colour)
+
+
+def trace(config: Lookup, prefix: str, output: str, *, colour: bool) -> str:
+    """Where one experiment came from, and what became of it."""
+    with _reading(config) as registry:
+        public_id = _id_of(registry, config, prefix)
+        return report.lineage(registry, config.name, public_id, output=output, colour=colour)
 
 
 def compare(config: Lookup, first: str, second: str, output: str, *, colour: bool) -> str:

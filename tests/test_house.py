@@ -265,6 +265,7 @@ print(code, sorted({{m.split(".")[0] for m in sys.modules}} & set({heavy!r})), f
         ("orchestrator", ["--summary", "--format", "json"]),
         ("orchestrator", ["ls"]),
         ("orchestrator", ["show", "best"]),
+        ("orchestrator", ["show", "best", "--lineage"]),
         ("orchestrator", ["diff", "best", "random_20231114_221320_002"]),
         ("retrain", ["--tune-report"]),
         ("retrain", ["--history"]),

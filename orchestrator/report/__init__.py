@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from orchestrator.report.detail import diff, show
+from orchestrator.report.lineage import lineage
 from orchestrator.report.listing import listing
 from orchestrator.report.summary import summarize
 from orchestrator.report.summary_text import summary_text
 from tuner.experiment import Study, Value
 from tuner.registry.base import RegistryReader
 
-__all__ = ["diff", "listing", "show", "summarize", "summary", "summary_text"]
+__all__ = ["diff", "lineage", "listing", "show", "summarize", "summary", "summary_text"]
 
 
 def summary(

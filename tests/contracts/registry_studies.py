@@ -105,6 +105,15 @@ class StudiesContract(RegistryFixtures):
         registry.close()
         assert connect().start_run(study, method="random", n_wanted=5, seed=7, info={}).id != run.id
 
+    def test_the_run_that_wrote_an_experiment_is_found(
+        self, registry: Registry, study: Study, other: Registry
+    ) -> None:
+        run = registry.start_run(study, method="random", n_wanted=2, seed=7, info={"argv": ["x"]})
+        [alone] = registry.add(study, some(1))
+        [one] = registry.add(study, some(1, first=1), run=run)
+        assert other.find_run(one) == run
+        assert other.find_run(alone) is None
+
     # ---- writing candidates
 
     def test_suggestions_become_waiting_rows_in_order(

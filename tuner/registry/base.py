@@ -98,6 +98,10 @@ class RegistryReader(ABC):
     def studies(self) -> list[Study]:
         """All studies, oldest first."""
 
+    @abstractmethod
+    def find_run(self, experiment: Experiment) -> Run | None:
+        """The invocation that wrote an experiment; None of one that was written outside of any."""
+
     # ---- queries
 
     @abstractmethod

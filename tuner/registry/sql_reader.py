@@ -40,6 +40,10 @@ class SqlReader(RegistryReader):
         with self.reading() as read:
             return lookups.list_studies(read)
 
+    def find_run(self, experiment: Experiment) -> Run | None:
+        with self.reading() as read:
+            return None if experiment.run_id is None else lookups.get_run(read, experiment.run_id)
+
     # ---- queries
 
     def get_experiment(self, prefix: str) -> Experiment:
