@@ -166,6 +166,16 @@ def test_conditioning_leaves_the_model_it_came_from_alone() -> None:
     assert gp.condition(np.empty((0, 2))) is gp
 
 
+@pytest.mark.parametrize(("n_pending", "n_kept"), [(70, 8), (71, 4), (270, 4), (271, 2)])
+def test_with_many_pending_fewer_of_the_draws_are_kept(n_pending: int, n_kept: int) -> None:
+    x, at = some_points(30, 2), some_points(10, 2, 1)
+    gp = GaussianProcess.fit(x, smooth(x))
+    conditioned = gp.condition(some_points(n_pending, 2, 7))
+    assert len(conditioned.members) == n_kept
+    for kept, member in zip(conditioned.members, gp.members[:: 8 // n_kept], strict=True):
+        np.testing.assert_allclose(kept.predict(at)[0], member.predict(at)[0])
+
+
 def test_a_point_pending_twice_as_near_as_rounding_is_no_obstacle() -> None:
     x = some_points(20, 2)
     near = np.repeat(some_points(1, 2, 5), 30, axis=0) + 1e-12 * some_points(30, 2)
