@@ -158,6 +158,69 @@ def _refuse_with(what: str, *, but: tuple[str, ...]) -> None:
 _study = click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
 
 
+def _confirming(command: Any) -> Any:
+    """The options of what scores the best once more."""
+    for option in (
+        click.option("--repeats", metavar="R", type=click.IntRange(min=2), default=5, help="At most; 5."),
+        click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Evaluations at a time."),
+        click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local."),
+        click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto."),
+        click.option("--timeout", metavar="T", type=_Duration(), help="Begin none after it."),
+        click.option(
+            "--experiment-timeout", metavar="T", type=_Duration(), help="End an evaluation after it."
+        ),
+        click.option("--grace", metavar="T", type=_Duration(), default=30.0, help="After a stop."),
+        _study,
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command("confirm")
+@click.option("--top", metavar="K", type=_AT_LEAST_ONE, default=5, help="How many of the best; 5.")
+@_confirming
+@common_options
+@pass_common
+def _confirm(common: Common, /, top: int, study: str | None, **options: Any) -> int:
+    """Score the best once more on fresh folds: which is really the best, and by how much.
+
+    Clear losers stop early. The same command typed again continues where an interrupted one stopped.
+    """
+    from orchestrator.confirming import confirm
+
+    return _confirm_with(confirm, common, top, study, options)
+
+
+def _confirm_with(run: Any, common: Common, top: int, study: str | None, options: dict[str, Any]) -> int:
+    from orchestrator.confirm_text import confirm_text
+    from orchestrator.progress import open_display
+    from orchestrator.request import Request
+    from orchestrator.signals import Interrupted, StopSignals
+
+    request = Request(
+        n_workers=options["workers"],
+        pool=options["pool"],
+        address=options["address"],
+        timeout_s=options["timeout"],
+        experiment_timeout_s=options["experiment_timeout"],
+        grace_s=options["grace"],
+        echo=common.verbosity > 0,
+        confirm=top,
+        repeats=options["repeats"],
+        command=("orchestrator", *sys.argv[1:]),
+        flags=common.flags + (f" --study {shlex.quote(study)}" if study is not None else ""),
+    )
+    config = common.load_config({"study.name": study})
+    try:
+        with StopSignals() as stop, open_display(progress=common.progress, quiet=common.quiet) as display:
+            result = run(config, request, display=display, stop=stop)
+    except Interrupted as interrupted:
+        note(common, "interrupted before anything ran")
+        return interrupted.exit_code
+    emit(confirm_text(result, common.output, colour=common.colour))
+    return int(result.exit_code)
+
+
 @cli.command("ls")
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only these; repeatable.")
 @click.option("--method", metavar="M", help="Only those that this method proposed.")

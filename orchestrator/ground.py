@@ -8,7 +8,7 @@ from tuner.experiment import Experiment, Params, Provenance, State, Study, Sugge
 from tuner.registry.base import Registry
 from tuner.space import config_key
 
-__all__ = ["is_outdated", "renew_references"]
+__all__ = ["difference", "is_outdated", "renew_references"]
 
 _PARTS = {
     "data": "other data",
@@ -33,7 +33,7 @@ def renew_references(
     known = registry.provenances(study)
     fresh = all(each != provenance for each, _ in known)
     again = _to_score(registry.experiments(study), study, provenance, deployed, failed_too=fresh)
-    what = _difference(known[0][0], provenance) if known else ""
+    what = difference(known[0][0], provenance) if known else ""
     if again and not known:
         display.note(f"nothing succeeded yet in study {study.name!r}: {_references(len(again))} tried again")
     elif fresh and known:
@@ -79,5 +79,6 @@ def _references(n: int) -> str:
     return "the baseline is" if n < 2 else "the baseline and what is deployed are"
 
 
-def _difference(old: Provenance, new: Provenance) -> str:
+def difference(old: Provenance, new: Provenance) -> str:
+    """In what an earlier provenance differs from the present one, such as "other data and other code"."""
     return " and ".join(words for name, words in _PARTS.items() if getattr(old, name) != getattr(new, name))

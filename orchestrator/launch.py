@@ -30,7 +30,7 @@ from tuner.registry.base import Registry, Run
 if TYPE_CHECKING:
     from retrain.config import Config
 
-__all__ = ["conduct", "launch", "start_pool"]
+__all__ = ["conduct", "deployed_in_space", "launch", "start_pool"]
 
 _NAMES = {"ray": "Ray", "local": "local"}
 
@@ -66,7 +66,7 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         study = open_configured_study(config, registry, pipeline, seed=request.seed)
         if request.seed not in (None, study.seed):
             display.note(f"study {study.name!r} keeps the seed it was made with, {study.seed}")
-        deployed = _deployed(config, registry, pipeline)
+        deployed = deployed_in_space(config, registry, pipeline)
         spill = Spill.of(config.db, config.root)
         return conduct(
             registry,
@@ -206,7 +206,7 @@ def _n_open(config: "Config", request: Request) -> int:
     return n_open
 
 
-def _deployed(config: "Config", registry: Registry, pipeline: Pipeline) -> Params | None:
+def deployed_in_space(config: "Config", registry: Registry, pipeline: Pipeline) -> Params | None:
     """What is in production, or None where it is the defaults or not in the space."""
     from retrain.deploy.deployed import find_deployed
 

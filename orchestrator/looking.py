@@ -78,7 +78,8 @@ def _id_of(registry: RegistryReader, config: Lookup, word: str) -> str:
     """The id that a word on the command line stands for: `best`, or an id or the start of one as it is."""
     if word != "best":
         return word
-    return get_best(registry, get_study(registry, config.study_name), config.study_name).public_id
+    best = get_best(registry, get_study(registry, config.study_name), config.study_name)
+    return best.experiment.public_id
 
 
 def _reading(config: Lookup) -> RegistryReader:

@@ -9,9 +9,15 @@ from retrain.tuning import DEFAULT_CONFIGS, DEFAULT_METHOD
 from tuner.errors import UsageError, did_you_mean
 from tuner.generators import METHODS
 
-__all__ = ["POOLS", "Request"]
+__all__ = ["N_CONFIRMED", "N_REPEATS", "POOLS", "Request"]
 
 POOLS = ("ray", "local")
+
+N_CONFIRMED = 5
+"""How many of the best a confirmation takes."""
+
+N_REPEATS = 5
+"""How often it scores each of them at most."""
 
 _AT_ONCE = ("grid", "random")
 _LARGEST_DESIGN = 80
@@ -37,6 +43,8 @@ class Request:
         echo: show what experiments print.
         max_failed: more failed experiments than this end in exit code 5.
         same_error: so many experiments that fail in a row with the same error stop the run; 0 for never.
+        confirm: so many of the best are scored once more on fresh folds; 0 for none.
+        repeats: how often at most.
         command: the command as typed, which also continues an interrupted run.
         flags: common options to repeat in commands that are suggested, such as " --config other.toml".
     """
@@ -55,6 +63,8 @@ class Request:
     echo: bool = False
     max_failed: int = 0
     same_error: int = 3
+    confirm: int = 0
+    repeats: int = N_REPEATS
     command: Sequence[str] = ()
     flags: str = ""
 
@@ -81,6 +91,8 @@ class Request:
             ("seed", self.seed, 0),
             ("max-failed", self.max_failed, 0),
             ("same-error", self.same_error, 0),
+            ("confirm", self.confirm, 0),
+            ("repeats", self.repeats, 2),
         ):
             if count is not None and count < least:
                 raise UsageError(

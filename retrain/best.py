@@ -1,16 +1,53 @@
 """Which experiment the word `best` stands for."""
 
+from dataclasses import dataclass
+
+from retrain.confirmed import find_confirmed_winner
 from tuner.errors import NotFoundError, UsageError
 from tuner.experiment import Experiment, Study
 from tuner.registry.base import RegistryReader
 
-__all__ = ["get_best"]
+__all__ = ["CONFIRM", "Best", "get_best"]
+
+CONFIRM = "orchestrator confirm"
+"""The command that confirms."""
 
 _N_NAMED = 10
 
 
-def get_best(registry: RegistryReader, study: Study | None, name: str) -> Experiment:
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best experiment of a study.
+
+    Attributes:
+        experiment: the one.
+        confirmed: it has the best lower bound of all that were scored once more on fresh folds; False where
+            none was, and it only has the best validation score.
+        luckier: the best by validation, where that is another one, not confirmed to be better; else None.
+    """
+
+    experiment: Experiment
+    confirmed: bool
+    luckier: Experiment | None = None
+
+    @property
+    def note(self) -> str:
+        """What people have to know of it, in a line."""
+        if not self.confirmed:
+            return (
+                f"{self.experiment.public_id} is the best by validation alone, and luck helped to choose it"
+            )
+        if self.luckier is None:
+            return f"{self.experiment.public_id} is the best by its confirmed score"
+        other = f"{self.luckier.public_id} is better by validation alone"
+        return f"{self.experiment.public_id} is the best by its confirmed score; {other}"
+
+
+def get_best(registry: RegistryReader, study: Study | None, name: str) -> Best:
     """Return the best experiment of a study; `name` is its name, where there may be none.
+
+    All that are compared were scored on the same data, by the same code and metric: those of the latest
+    result. Of them it is the winner of a confirmation, where there was one; else the best by validation.
 
     Raises:
         NotFoundError: no complete experiment keeps the limits, or none is complete.
@@ -23,12 +60,17 @@ def get_best(registry: RegistryReader, study: Study | None, name: str) -> Experi
         raise NotFoundError(
             f"Study {name!r} {what}, so there is no best one.", "orchestrator --method bayesian --configs 20"
         )
+    provenance = best[0].provenance
+    assert provenance is not None, "it is complete"
     if study.goals.objectives:
-        front = registry.front(study, best[0].provenance)
+        front = registry.front(study, provenance)
         some = ", ".join(each.public_id for each in front[:_N_NAMED])
         more = f" and {len(front) - _N_NAMED} more" if len(front) > _N_NAMED else ""
         raise UsageError(
             f"Study {name!r} has several objectives, so there is no best one, but a front: {some}{more}.",
             "Choose by: orchestrator --summary. Then name one: retrain --apply-hp ID",
         )
-    return best[0]
+    winner = find_confirmed_winner(registry, study, provenance)
+    if winner is None:
+        return Best(best[0], confirmed=False)
+    return Best(winner, confirmed=True, luckier=best[0] if best[0].id != winner.id else None)

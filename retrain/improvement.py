@@ -1,13 +1,14 @@
 """How much better one experiment is than another: fold by fold, with an interval."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
 from tuner.errors import NotFoundError, ParamsError, SpaceError, did_you_mean
-from tuner.experiment import Direction, Experiment, Params, Provenance, Study, loss_of
+from tuner.experiment import Direction, Experiment, Measurement, Params, Provenance, Study, loss_of
 from tuner.registry.base import RegistryReader
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "improvement",
     "improvement_json",
     "improvement_lines",
+    "scores_of_folds",
 ]
 
 _MAY_BE_NEGATIVE = ("r2", "explained_variance", "d2_absolute_error_score", "matthews_corrcoef")
@@ -113,12 +115,19 @@ def fold_scores(registry: RegistryReader, study: Study, experiment: Experiment) 
     A pipeline of the user's own may report epochs or rounds instead, which are no replicates. Scores of folds
     are known by their mean being the value.
     """
-    measured = [m for m in registry.measurements(experiment) if m.metric == study.metric]
+    if experiment.value is None:
+        return []
+    return scores_of_folds(registry.measurements(experiment), study.metric, experiment.value)
+
+
+def scores_of_folds(measurements: Iterable[Measurement], metric: str, value: float) -> list[float]:
+    """The measurements that are scores of folds, in order; empty where they are something else, as above."""
+    measured = [m for m in measurements if m.metric == metric]
     scores = [m.value for m in sorted(measured, key=lambda m: m.step)]
-    if len(scores) < 2 or experiment.value is None:
+    if len(scores) < 2:
         return []
     mean = math.fsum(scores) / len(scores)
-    return scores if math.isclose(mean, experiment.value, rel_tol=1e-9, abs_tol=1e-12) else []
+    return scores if math.isclose(mean, value, rel_tol=1e-9, abs_tol=1e-12) else []
 
 
 def folds_of(config: "Config") -> int | None:

@@ -49,9 +49,8 @@ def parse_params_input(
     """
     typed, text = text, text.strip()
     if text == "best":
-        return _from_experiment(
-            get_best(registry, registry.find_study(config.study_name), config.study_name), space
-        )
+        best = get_best(registry, registry.find_study(config.study_name), config.study_name)
+        return _from_experiment(best.experiment, space)
     if _ID.fullmatch(text) and not _is_json(text):
         return _from_experiment(registry.get_experiment(text), space)
     return _from_json(*read_typed(typed, "--apply-hp", stdin=stdin), config, registry, space)

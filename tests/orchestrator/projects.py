@@ -92,9 +92,15 @@ class Project:
         before: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
+        """Start a run of `orchestrator`; see `start_command`."""
+        return self.start_command("--pool", pool, *arguments, before=before, environment=environment)
+
+    def start_command(
+        self, *arguments: str, before: str = "", environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         """Start `orchestrator` as a shell would, in a process group of its own, after the code `before`."""
         process = subprocess.Popen(
-            [sys.executable, "-c", before + RUN, "--pool", pool, *arguments],
+            [sys.executable, "-c", before + RUN, *arguments],
             cwd=self.folder,
             env={
                 **os.environ,

@@ -1,0 +1,161 @@
+"""What is known of the winner of a study: its validation score, the confirmed one, the holdout."""
+
+from dataclasses import dataclass
+
+from retrain.confirmation import Plan, find_plan
+from retrain.honest import (
+    Estimate,
+    Finding,
+    Optimism,
+    Standing,
+    compare,
+    confirmed,
+    confirmed_optimism,
+    find_winner,
+    standing,
+    validation_optimism,
+)
+from tuner.experiment import Experiment, Provenance, Study
+from tuner.registry.base import HoldoutRead, RegistryReader
+from tuner.space import config_key
+
+__all__ = ["Confirmed", "find_confirmed", "find_confirmed_winner", "looks_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The outcome of the latest confirmation on one provenance.
+
+    Attributes:
+        plan: who took part.
+        winner: the candidate with the best lower bound; ties go to the one that is better by validation.
+        estimate: its confirmed score.
+        estimates: every candidate that was scored at all, with its own, the winner first.
+        standing: who was stopped early, and why.
+        optimism: of the winner's validation score over its confirmed one.
+        luckiest: the candidate that was best by validation.
+        luckiest_optimism: the same of that one; None where it was not scored again.
+        findings: the winner against the baseline, and against what is deployed, if it is neither.
+        holdout: the last look at the holdout with the winner's configuration; None where there was none.
+        holdout_optimism: of the confirmed score over the holdout's; None where there was no look.
+    """
+
+    plan: Plan
+    winner: Experiment
+    estimate: Estimate
+    estimates: tuple[tuple[Experiment, Estimate], ...]
+    standing: Standing
+    optimism: Optimism | None
+    luckiest: Experiment
+    luckiest_optimism: Optimism | None
+    findings: tuple[Finding, ...]
+    holdout: HoldoutRead | None
+    holdout_optimism: Optimism | None
+
+
+def find_confirmed(
+    registry: RegistryReader, study: Study, provenance: Provenance, *, pipeline: str
+) -> Confirmed | None:
+    """The outcome of the latest confirmation that came to its end; None where none did, or nobody won.
+
+    Args:
+        registry: where all of it is.
+        study: which one.
+        provenance: what scores were made on; those of others are not looked at.
+        pipeline: whose looks at the holdout count.
+    """
+    plan = find_plan(registry, study, provenance)
+    if plan is None:
+        return None
+    race = plan.race(study.direction, registry.confirmations(study, provenance))
+    won, now = find_winner(race), standing(race)
+    if won is None:
+        return None
+    rows = {each: registry.get_experiment(each) for each in plan.candidates}
+    estimates = {
+        each: confirmed(runs, study.direction, folds=plan.folds)
+        for each in (won, *(each for each in plan.candidates if each != won))
+        if (runs := race.runs_of(each, len(plan.seeds)))
+    }
+    luckiest, winner = rows[plan.candidates[0]], rows[won]
+    look = _latest_look(registry, pipeline, winner, provenance)
+    return Confirmed(
+        plan=plan,
+        winner=winner,
+        estimate=estimates[won],
+        estimates=tuple((rows[each], estimate) for each, estimate in estimates.items()),
+        standing=now,
+        optimism=_optimism(study, winner, estimates[won]),
+        luckiest=luckiest,
+        luckiest_optimism=_optimism(study, luckiest, estimates.get(luckiest.public_id)),
+        findings=tuple(_findings(registry, study, plan, won)),
+        holdout=look,
+        holdout_optimism=_on_holdout(study, estimates[won], look),
+    )
+
+
+def find_confirmed_winner(
+    registry: RegistryReader, study: Study, provenance: Provenance
+) -> Experiment | None:
+    """Who won the latest confirmation that came to its end on this provenance; None where nobody did."""
+    plan = find_plan(registry, study, provenance)
+    if plan is None:
+        return None
+    won = find_winner(plan.race(study.direction, registry.confirmations(study, provenance)))
+    return None if won is None else registry.get_experiment(won)
+
+
+def looks_at(registry: RegistryReader, pipeline: str, provenance: Provenance | None) -> list[HoldoutRead]:
+    """Every look at the holdout of the data and splits of a provenance, oldest first.
+
+    The code does not matter: another version of it looks at the same rows.
+    """
+    if provenance is None:
+        return []
+    same = (provenance.data, provenance.metric)
+    reads = registry.holdout_reads(pipeline)
+    return [each for each in reads if (each.provenance.data, each.provenance.metric) == same]
+
+
+def _latest_look(
+    registry: RegistryReader, pipeline: str, winner: Experiment, provenance: Provenance
+) -> HoldoutRead | None:
+    key = config_key(winner.params)
+    looks = [
+        each
+        for each in registry.holdout_reads(pipeline)
+        if each.provenance == provenance and config_key(each.params) == key
+    ]
+    return looks[-1] if looks else None
+
+
+def _optimism(study: Study, experiment: Experiment, estimate: Estimate | None) -> Optimism | None:
+    if estimate is None or experiment.value is None:
+        return None
+    return validation_optimism(experiment.value, estimate, study.direction)
+
+
+def _on_holdout(study: Study, estimate: Estimate, look: HoldoutRead | None) -> Optimism | None:
+    value = None if look is None else look.metrics.get(f"test_{study.metric}")
+    return None if value is None else confirmed_optimism(estimate, value, None, 1, study.direction)
+
+
+def _findings(registry: RegistryReader, study: Study, plan: Plan, won: str) -> list[Finding]:
+    names = {"baseline": "the baseline", "deployed": "what is deployed"}
+    race = plan.race(study.direction, registry.confirmations(study, plan.provenance))
+    n_tried = dict(registry.provenances(study)).get(plan.provenance, 0)
+    n = len(plan.seeds)
+    found = [
+        compare(
+            race.runs_of(won, n),
+            race.runs_of(each, n),
+            study.direction,
+            against=names[role],
+            n_tried=max(1, n_tried),
+            n_confirmed=len(plan.candidates),
+            folds=plan.folds,
+        )
+        for role, each in plan.references.items()
+        if each != won
+    ]
+    return [each for each in found if each is not None]
