@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from retrain.deploy.gate import Verdict
 from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.deploy.rivals import rivals_lines
 from retrain.page import Page
@@ -34,7 +35,7 @@ def apply_text(
     if not brief:
         _details(page, report, figures)
     page.lines("The best of before", *rivals_lines(report.rivals, flags))
-    page.lines("Outcome", f"{report.pipeline}: {report.message}", *_next(report, flags))
+    page.lines("Outcome", f"{report.pipeline}: {report.message}", *_overrides(report), *_next(report, flags))
     return page.text()
 
 
@@ -50,9 +51,24 @@ def _details(page: Page, report: ApplyReport, figures: list[dict[str, Any]]) -> 
     if report.diff:
         page.diff(f"Change of {report.target}", report.diff)
     page.table("Metrics", [{**row, "change": _signed(row["change"])} for row in figures], _FIGURES)
-    verdicts = (f"{'met' if v.passed else 'NOT MET'}: {v.why}" for v in report.verdicts)
-    page.lines("Gate", *verdicts, *(f"warning: {warning}" for warning in report.warnings))
+    page.lines(
+        "Gate", *map(_verdict, report.verdicts), *(f"warning: {warning}" for warning in report.warnings)
+    )
     page.lines("Notes", *report.notes)
+
+
+def _verdict(verdict: Verdict) -> str:
+    name = f" ({verdict.name})" if verdict.name else ""
+    if verdict.override == "needed":
+        return f"NOT MET, OVERRIDDEN{name}: {verdict.why}"
+    unneeded = "; the override was not needed" if verdict.override else ""
+    return f"{'met' if verdict.passed else 'NOT MET'}{name}: {verdict.why}{unneeded}"
+
+
+def _overrides(report: ApplyReport) -> Sequence[str]:
+    """What a person has let through, and why: never without being said."""
+    reasons = {verdict.name: verdict.reason for verdict in report.verdicts if verdict.override == "needed"}
+    return [f"gate {name} was overridden: {reason}" for name, reason in reasons.items()]
 
 
 def _changes(report: ApplyReport) -> list[dict[str, Any]]:

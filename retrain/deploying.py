@@ -4,14 +4,14 @@ What can be refused is refused before the data are read, and before anything is 
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from retrain import deploy
 from retrain.config import Config
-from retrain.deploy import ApplyOutcome, ApplyReport, Confirm
+from retrain.deploy import ApplyOutcome, ApplyReport, Confirm, Overrides
 from retrain.deploy.rivals import RETUNE, Rival, rivals_lines, score_rivals, to_retune
 from retrain.opening import open_or_make, open_up_to_date
 from retrain.pipeline import Pipeline
@@ -39,11 +39,15 @@ def apply_hyperparameters(
     force: bool = False,
     confirm: Confirm | None = None,
     tell: Tell = _silent,
+    reason: str = "",
+    override_gates: Sequence[str] = (),
 ) -> ApplyReport:
     """Deploy what was typed after `--apply-hp`; see `parse_params_input` and `apply` in `retrain.deploy`.
 
-    `tell` hears what is being done, before what takes long.
+    `tell` hears what is being done, before what takes long. `reason` is kept by the ledger, with what
+    `override_gates` names.
     """
+    overrides = Overrides.of(config, override_gates, reason)
     pipeline = load_pipeline(config)
     with _for_reading(config, changing=not dry_run) as registry:
         given = deploy.parse_params_input(text, config, registry, pipeline.space)
@@ -56,10 +60,12 @@ def apply_hyperparameters(
             registry,
             given.params,
             who=who(),
+            reason=reason,
             experiment=given.experiment,
             dry_run=dry_run,
             force=force,
             confirm=confirm,
+            overrides=overrides,
         )
 
 
@@ -70,8 +76,11 @@ def retrain_deployed(
     force: bool = False,
     confirm: Confirm | None = None,
     tell: Tell = _silent,
+    reason: str = "",
+    override_gates: Sequence[str] = (),
 ) -> ApplyReport:
-    """Retrain with the deployed hyperparameters; see `retrain.deploy.retrain`."""
+    """Retrain with the deployed hyperparameters; see `apply_hyperparameters` and `retrain.deploy.retrain`."""
+    overrides = Overrides.of(config, override_gates, reason)
     pipeline = load_pipeline(config)
     tell("retraining with the deployed hyperparameters ...")
     _use_data(pipeline)
@@ -79,7 +88,15 @@ def retrain_deployed(
         deployed = deploy.find_deployed(config, registry, pipeline.space).params
         try:
             report = deploy.retrain(
-                config, pipeline, registry, who=who(), dry_run=dry_run, force=force, confirm=confirm
+                config,
+                pipeline,
+                registry,
+                who=who(),
+                reason=reason,
+                dry_run=dry_run,
+                force=force,
+                confirm=confirm,
+                overrides=overrides,
             )
         except GateError as error:  # worse on what is there now: all the more reason to look at the others
             found = _rivals(config, registry, pipeline, deployed, tell)
@@ -111,13 +128,20 @@ def _rivals(
 
 
 def roll_back(
-    config: Config, version: int | None = None, *, dry_run: bool = False, confirm: Confirm | None = None
+    config: Config,
+    version: int | None = None,
+    *,
+    reason: str = "",
+    dry_run: bool = False,
+    confirm: Confirm | None = None,
 ) -> ApplyReport:
     """Return to an earlier version; see `retrain.deploy.rollback`."""
     with open_registry(
         config.db, create=False, read_only=dry_run, allow_network_fs=config.allow_network_fs
     ) as registry:
-        return deploy.rollback(config, registry, version, who=who(), dry_run=dry_run, confirm=confirm)
+        return deploy.rollback(
+            config, registry, version, who=who(), reason=reason, dry_run=dry_run, confirm=confirm
+        )
 
 
 def _use_data(pipeline: Pipeline) -> None:

@@ -215,7 +215,9 @@ def _check_columns(config: Config, path: Path) -> None:
     from retrain.data import check_columns, column_names
 
     settings, splits = config.pipeline, config.splits
-    check_columns(column_names(path), settings.target or "target", settings.drop, splits.group, splits.time)
+    by = [gate.by for gate in config.gate if gate.by is not None]
+    target = settings.target or "target"
+    check_columns(column_names(path), target, settings.drop, splits.group, splits.time, by)
 
 
 def _leakage(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:

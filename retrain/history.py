@@ -23,6 +23,7 @@ _LEDGER = [
     "who",
     "experiment",
     "reason",
+    "overridden",
     "gates",
 ]
 
@@ -64,10 +65,22 @@ def history(registry: RegistryReader, pipeline: str) -> list[dict[str, Any]]:
             "who": entry.who,
             "reason": entry.reason,
             "experiment": entry.experiment,
+            "overridden": "; ".join(_overridden(entry.gates)),
             "gates": "; ".join(str(gate.get("why", "")) for gate in entry.gates),
         }
         for entry in entries
     ]
+
+
+def _overridden(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The gates that a person let it through, with the reason; also those where that was not needed."""
+    found = {}
+    for gate in gates:
+        override, name = gate.get("override"), gate.get("name")
+        if override and (override == "needed" or name not in found):
+            unneeded = "" if override == "needed" else " (not needed)"
+            found[name] = f"{name}{unneeded}: {gate.get('reason')}"
+    return list(found.values())
 
 
 def recorded(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,4 +107,5 @@ def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, ve
         }
         for row in shown
     ]
-    return render(short, [*brief, "who", "reason", "gates"] if verbose else brief, output, keys=("to",))
+    more = ["who", "reason", *(["overridden"] if any(row["overridden"] for row in rows) else []), "gates"]
+    return render(short, [*brief, *more] if verbose else brief, output, keys=("to",))

@@ -6,7 +6,7 @@ starts the pool, and handed to every worker. `retrain.pipelines` holds the ready
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 
-__all__ = ["Pipeline", "Report", "Scores"]
+__all__ = ["Detail", "GroupScore", "Pipeline", "Report", "Scores"]
 
 Report = Callable[[int, Mapping[str, float]], None]
 """`report(step, {metric: value})`: called per fold, round or epoch; step >= 0, values finite."""
@@ -36,6 +36,29 @@ class Scores:
     metrics: Mapping[str, float]
     n_rows: int
     left_out: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupScore:
+    """One metric on the rows of one group; `value` is None where it has none there, and `why` says why."""
+
+    value: float | None
+    n_rows: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What lies behind scores: asked for by a gate that needs more than the means.
+
+    Attributes:
+        folds: the values of each metric, fold by fold, in the order of the folds.
+        groups: {column: {metric: {value of the column: score}}}, each row predicted by a model that has not
+            seen it.
+    """
+
+    folds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Mapping[str, GroupScore]]] = field(default_factory=dict)
 
 
 class Pipeline(ABC):
@@ -79,6 +102,28 @@ class Pipeline(ABC):
         """
 
     @property
+    def splits_follow_seed(self) -> bool:
+        """Whether `evaluate` draws other splits for another seed: only then does a repeat say more."""
+        return True
+
+    def evaluate_in_detail(
+        self,
+        params: Params,
+        report: Report,
+        seed: int,
+        by: Mapping[str, Collection[str]],  # noqa: ARG002
+    ) -> tuple[Evaluation, Detail]:
+        """Like `evaluate`, and say what lies behind it; a gate that finds too little there refuses.
+
+        Args:
+            params: as of `evaluate`.
+            report: as of `evaluate`.
+            seed: as of `evaluate`.
+            by: {column: the metrics that are wanted for each of its values}.
+        """
+        return self.evaluate(params, report, seed), Detail()
+
+    @property
     def can_fit(self) -> bool:
         """Whether `fit` and `test` work: False for a bare objective, which only scores."""
         return False
@@ -93,6 +138,23 @@ class Pipeline(ABC):
         Metrics are named `test_*`.
         """
         raise TypeError(f"pipeline {self.name!r} cannot test a model")
+
+    def test_in_detail(
+        self,
+        model: Any,
+        by: Mapping[str, Collection[str]],  # noqa: ARG002
+    ) -> tuple[Scores, Detail]:
+        """Like `test`, with the groups of the holdout; `by` names `test_*` metrics. Only where `can_fit`."""
+        return self.test(model), Detail()
+
+    def costs_of(self, model: Any, names: Collection[str]) -> Mapping[str, float]:  # noqa: ARG002
+        """What a fitted model costs where it is used, as far as it can be measured. Only where `can_fit`.
+
+        Args:
+            model: what `fit` returned.
+            names: of `retrain.metrics.COSTS`: `predict_ms`, `model_kb`.
+        """
+        return {}
 
     def save(self, model: Any, folder: Path) -> Sequence[Path]:  # noqa: ARG002
         """Write the model into `folder` in a format that is safe to load; return the files.

@@ -70,20 +70,23 @@ def deploy(common: Common, config: "Config", mode: str, options: Mapping[str, An
     from retrain.apply_text import apply_text
 
     dry_run, force = options["dry_run"], options["force"]
+    why = {"reason": options["reason"] or "", "override_gates": options["override_gate"]}
     asked = may_ask() and not force and not dry_run
     confirm = _confirm if asked else None
     tell = partial(note, common)
     match mode:
         case "apply_hp":
             report = deploying.apply_hyperparameters(
-                config, options["apply_hp"], dry_run=dry_run, force=force, confirm=confirm, tell=tell
+                config, options["apply_hp"], dry_run=dry_run, force=force, confirm=confirm, tell=tell, **why
             )
         case "rollback":
             number = None if options["rollback"] == PREVIOUS else options["rollback"]
-            report = deploying.roll_back(config, number, dry_run=dry_run, confirm=confirm)
+            report = deploying.roll_back(
+                config, number, reason=why["reason"], dry_run=dry_run, confirm=confirm
+            )
         case _:
             report = deploying.retrain_deployed(
-                config, dry_run=dry_run, force=force, confirm=confirm, tell=tell
+                config, dry_run=dry_run, force=force, confirm=confirm, tell=tell, **why
             )
     emit(apply_text(report, common.output, brief=asked, flags=flags, colour=common.colour))
     report.raise_if_refused()

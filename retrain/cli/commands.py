@@ -52,6 +52,8 @@ __all__ = ["cli", "main"]
 @click.option("--max", "high", metavar="X", type=float, help="Ceiling of the watched metric.")
 @click.option("--history", is_flag=True, help="Show what was deployed, when and by whom.")
 @click.option("--at", metavar="WHEN", help="What was live then: 2026-11-01 or 2026-11-01T12:00, UTC.")
+@click.option("--override-gate", metavar="NAME", multiple=True, help="Deploy though this gate is not met.")
+@click.option("--reason", metavar="TEXT", help="Why, for the ledger; an override needs one.")
 @click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
 @click.option("--seed", metavar="N", type=AtLeast(0), help="Seed of a new study, and of splits and fits.")
 @common_options

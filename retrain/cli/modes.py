@@ -19,6 +19,8 @@ _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
     "at": ("history",),
     "low": ("watch_metric",),
     "high": ("watch_metric",),
+    "override_gate": ("", "apply_hp"),
+    "reason": ("", "apply_hp", "rollback"),
 }
 
 
@@ -34,6 +36,8 @@ def mode_of(options: Mapping[str, Any]) -> str:
             with_what = f"not with {_flag(mode)}" if mode else "not alone"
             raise click.UsageError(f"{_flag(name)} goes with {fitting}, {with_what}.")
     _refuse_warm_start_of_guesses(options)
+    if options["reason"] is not None and not options["reason"].strip():
+        raise click.UsageError("--reason TEXT must say something, but is empty.")
     return mode
 
 

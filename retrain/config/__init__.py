@@ -7,12 +7,12 @@ from retrain.config.files import find_config
 from retrain.config.lookup import Lookup, look_up
 
 if TYPE_CHECKING:
+    from retrain.config.gate import GateConfig
     from retrain.config.load import load_config
     from retrain.config.pipeline import PipelineConfig
     from retrain.config.schema import (
         Config,
         DeployConfig,
-        GateConfig,
         LimitConfig,
         ObjectiveConfig,
         PhaseConfig,
@@ -38,7 +38,7 @@ __all__ = [
     "look_up",
 ]
 
-_ELSEWHERE = {"load_config": "load", "PipelineConfig": "pipeline"}
+_ELSEWHERE = {"load_config": "load", "PipelineConfig": "pipeline", "GateConfig": "gate"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
+from retrain.config.gate import GateConfig, named
 from retrain.config.naming import checked_name, default_name
 from retrain.config.pipeline import PipelineConfig
 from retrain.config.section import Finite, Section, unknown
@@ -116,39 +117,6 @@ class DeployConfig(Section):
     golden_rows: int = Field(20, ge=0, le=1000)
 
 
-class GateConfig(Section):
-    """What `metric` must reach before anything is deployed. At least one bound; all of them must hold.
-
-    A default gate stands besides. Other hyperparameters must not be worse than what is deployed, in the
-    study's metric, by more than one standard error of the difference; a relative bound (min_improvement or
-    max_drop) for any metric takes its place. The same hyperparameters, fitted anew, must not be worse than
-    the value recorded when they were deployed, by more than two standard errors. Relative bounds ask for
-    nothing there, so only an absolute bound on the study's metric (min, or max where less is better) takes
-    the place of that; it also lets a successor in where what is deployed cannot be scored any more.
-
-    Attributes:
-        metric: a metric of the holdout, `test_<name>`, or of the cross-validation.
-        min, max: absolute bounds.
-        min_improvement: by how much it must be better than what is deployed, in the metric's own unit.
-        max_drop: by how much it may be worse than what is deployed.
-    """
-
-    metric: str
-    min: Finite | None = None
-    max: Finite | None = None
-    min_improvement: Finite | None = None
-    max_drop: Annotated[Finite, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _has_a_bound(self) -> Self:
-        bounds = (self.min, self.max, self.min_improvement, self.max_drop)
-        if all(bound is None for bound in bounds):
-            raise ValueError("needs at least one of min, max, min_improvement, max_drop.")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min <= max must hold, but got min={self.min}, max={self.max}.")
-        return self
-
-
 class ObjectiveConfig(Section):
     """A metric that the search optimises beside the pipeline's own.
 
@@ -247,6 +215,11 @@ class Config(Section):
     def _is_name(cls, name: str) -> str:
         return checked_name(name)
 
+    @field_validator("gate")
+    @classmethod
+    def _have_names(cls, gates: tuple[GateConfig, ...]) -> tuple[GateConfig, ...]:
+        return named(gates)
+
     @model_validator(mode="before")
     @classmethod
     def _named_after_what_it_runs(cls, document: Any) -> Any:
@@ -268,6 +241,20 @@ class Config(Section):
                 for i, metric in enumerate(given)
             ]
             FaultsError.raise_if([(key, fault) for key, fault in faults if fault])
+        return self
+
+    @model_validator(mode="after")
+    def _gates_suit_the_pipeline(self) -> Self:
+        faults = []
+        for i, gate in enumerate(self.gate):
+            scored = gate.metric.removeprefix("test_")
+            if gate.by and self.pipeline.kind == "tabular" and scored not in METRICS:
+                faults.append((f"gate.{i}.metric", unknown(scored, METRICS, "metric")))
+            if gate.repeats and self.splits.time is not None:
+                faults.append(
+                    (f"gate.{i}.repeats", "must be 0 with splits.time: there is one order of time.")
+                )
+        FaultsError.raise_if(faults)
         return self
 
     @property

@@ -4,8 +4,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Table:
         groups: (n,) int64 codes, or None.
         times: (n,) int64 ranks, equal for rows of the same time, or None.
         fingerprint: hash of all of the above.
+        labels: {column: (n,) its values as text} of the columns by whose values scores are told apart.
     """
 
     features: np.ndarray
@@ -52,6 +53,7 @@ class Table:
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
     fingerprint: str = ""
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def n_classes(self) -> int:
@@ -67,6 +69,7 @@ def make_table(
     drop: Sequence[str] = (),
     group: str | None = None,
     time: str | None = None,
+    by: Sequence[str] = (),
 ) -> Table:
     """Check a raw table and turn it into arrays. Rows without a target are left out, with a warning.
 
@@ -77,11 +80,12 @@ def make_table(
         drop: columns that are no features. The group and time columns are none either.
         group: column whose rows of one value stay together.
         time: column by which rows are ordered: numbers or ISO dates.
+        by: columns by whose values scores are told apart; features, or dropped ones.
 
     Raises:
         DataError: names the column and what is wrong with it.
     """
-    check_columns(list(map(str, frame.columns)), target, drop, group, time)
+    check_columns(list(map(str, frame.columns)), target, drop, group, time, by)
     n_rows = len(frame)
     frame = known_rows(frame, target)
     if len(frame) < n_rows:
@@ -106,7 +110,7 @@ def make_table(
         groups=None if group is None else _groups(frame[group]),
         times=None if time is None else _times(frame[time]),
     )
-    return replace(table, fingerprint=_fingerprint(table))
+    return replace(table, fingerprint=_fingerprint(table), labels={name: _labels(frame[name]) for name in by})
 
 
 def check_columns(
@@ -115,6 +119,7 @@ def check_columns(
     drop: Sequence[str] = (),
     group: str | None = None,
     time: str | None = None,
+    by: Sequence[str] = (),
 ) -> None:
     """Check that the columns that a configuration names are among `names`.
 
@@ -126,6 +131,7 @@ def check_columns(
         ("splits.group", group),
         ("splits.time", time),
         *(("drop", d) for d in drop),
+        *(("by of [[gate]]", b) for b in by),
     ]
     for key, name in wanted:
         if name is not None and name not in names:
@@ -255,6 +261,10 @@ def _groups(column: "pd.Series[Any]") -> np.ndarray:
             f"The group {str(column.name)!r} must be known in every row, but is missing in some.", _FILL
         )
     return pd.factorize(column)[0].astype(np.int64)
+
+
+def _labels(column: "pd.Series[Any]") -> np.ndarray:
+    return column.astype("str").where(column.notna(), "(missing)").to_numpy(dtype=np.str_)
 
 
 def _times(column: "pd.Series[Any]") -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from retrain.deploy.apply import Confirm, apply, retrain
 from retrain.deploy.deployed import Deployed, check_place, find_deployed, found_in_place
-from retrain.deploy.gate import Figures, Verdict, judge
+from retrain.deploy.gate import Comparison, Figures, Overrides, Verdict, judge
 from retrain.deploy.params_input import ParamsInput, parse_params_input
 from retrain.deploy.pending import finish_pending
 from retrain.deploy.report import ApplyOutcome, ApplyReport
@@ -11,9 +11,11 @@ from retrain.deploy.rollback import rollback
 __all__ = [
     "ApplyOutcome",
     "ApplyReport",
+    "Comparison",
     "Confirm",
     "Deployed",
     "Figures",
+    "Overrides",
     "ParamsInput",
     "Verdict",
     "apply",

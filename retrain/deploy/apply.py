@@ -15,17 +15,29 @@ from retrain.code_version import git_version, library_versions
 from retrain.config import Config
 from retrain.deploy.crashpoints import crashpoint
 from retrain.deploy.deployed import Deployed, find_deployed, inactive_defaults
-from retrain.deploy.gate import Figures, gate_error, judge, std_error_of_difference
+from retrain.deploy.gate import (
+    NO_OVERRIDES,
+    Figures,
+    Needs,
+    Overrides,
+    Verdict,
+    gate_error,
+    judge,
+    load_checks,
+    scored_on,
+    std_error_of_difference,
+)
 from retrain.deploy.golden import check_model
 from retrain.deploy.manifest import GOLDEN_FILE, Draft, write_json
 from retrain.deploy.pending import agrees, edits, finish_pending
 from retrain.deploy.report import ApplyOutcome, ApplyReport
-from retrain.deploy.scoring import Scored, Scorer, direction_of
+from retrain.deploy.scoring import Scored, Scorer
 from retrain.deploy.switch import Order, Switch
 from retrain.deploy.target import unified_diff
 from retrain.deploy.target_file import TargetFile
 from retrain.deploy.versions import VersionStore
 from retrain.improvement import folds_of
+from retrain.metrics import direction_of
 from retrain.pipeline import Pipeline
 from tuner.errors import BusyError, MismatchError, ParamsError, RetrainError
 from tuner.experiment import Params
@@ -52,6 +64,7 @@ def apply(
     dry_run: bool = False,
     force: bool = False,
     confirm: Confirm | None = None,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> ApplyReport:
     """Deploy hyperparameters, if they pass the gate.
 
@@ -66,6 +79,7 @@ def apply(
         dry_run: go the whole way, but change nothing: no file, no row.
         force: deploy although nothing changed, and without asking. Validation and gate stand.
         confirm: asked after the gate, before anything changes; not asked with `force`.
+        overrides: gates that a person lets it through all the same; recorded with the reason.
 
     Returns:
         What was done; `outcome` is UNCHANGED where the same hyperparameters, data and code are active.
@@ -78,7 +92,9 @@ def apply(
     """
     wanted = pipeline.space.validate(params)
     order = Order("apply", who, reason, experiment)
-    run = _Deployment(config, pipeline, registry, order, dry_run=dry_run, force=force, confirm=confirm)
+    run = _Deployment(
+        config, pipeline, registry, order, overrides, dry_run=dry_run, force=force, confirm=confirm
+    )
     return run.deploy(lambda _: wanted)
 
 
@@ -92,6 +108,7 @@ def retrain(
     dry_run: bool = False,
     force: bool = False,
     confirm: Confirm | None = None,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> ApplyReport:
     """Fit anew with the deployed hyperparameters, test, gate, and deploy; nothing where nothing changed.
 
@@ -108,7 +125,9 @@ def retrain(
             return deployed.params
 
     order = Order("retrain", who, reason)
-    run = _Deployment(config, pipeline, registry, order, dry_run=dry_run, force=force, confirm=confirm)
+    run = _Deployment(
+        config, pipeline, registry, order, overrides, dry_run=dry_run, force=force, confirm=confirm
+    )
     return run.deploy(keep)
 
 
@@ -126,6 +145,11 @@ class _Plan:
     def from_version(self) -> int | None:
         return None if self.deployed.version is None else self.deployed.version.number
 
+    @property
+    def is_same(self) -> bool:
+        """Whether the hyperparameters stay."""
+        return config_key(self.params) == config_key(self.deployed.params)
+
 
 class _Deployment:
     """One apply or retrain."""
@@ -136,6 +160,7 @@ class _Deployment:
         pipeline: Pipeline,
         registry: RegistryReader,
         order: Order,
+        overrides: Overrides,
         *,
         dry_run: bool,
         force: bool,
@@ -145,12 +170,15 @@ class _Deployment:
         self.pipeline = pipeline
         self.registry = registry
         self.order = order
+        self.overrides = overrides
         self.dry_run = dry_run
         self.force = force
         self.confirm = None if force else confirm
         self.target = TargetFile.of(config)
         self.store = VersionStore.of(config)
-        self.scorer = Scorer(pipeline, config.study.seed)
+        self.checks = load_checks(config.gate, config.root)
+        self.needs = Needs.of(config.gate, splits_follow_seed=pipeline.splits_follow_seed)
+        self.scorer = Scorer(pipeline, config.study.seed, self.needs)
 
     def _switch(self) -> Switch:
         return Switch(writable(self.registry), self.store, self.target, self.config)
@@ -161,7 +189,7 @@ class _Deployment:
             plan = self._plan(choose, notes)
             if not self.force and self._is_active(plan):
                 return self._report(plan, ApplyOutcome.UNCHANGED)
-            challenger = self.scorer.score(plan.params)
+            challenger = self.scorer.score(plan.params, self._repeats(plan))
             champion, no_champion = self._champion(plan)
             preview = self._judged(plan, challenger, champion, no_champion)
             if self.dry_run:
@@ -212,10 +240,15 @@ class _Deployment:
         same = version.manifest.get("provenance") == asdict(self.pipeline.provenance())
         return in_target and same and self.store.is_intact(version)
 
+    def _repeats(self, plan: _Plan) -> int:
+        """Fresh cross-validations of the challenger; a bound on an improvement asks for none of itself."""
+        return self.needs.alone if plan.is_same else self.needs.challenger
+
     def _champion(self, plan: _Plan) -> tuple[Figures | None, str]:
         """Figures of what is deployed, or None and the reason."""
         try:
-            return self.scorer.score(plan.deployed.params).figures, ""
+            repeats = 0 if plan.is_same else self.needs.champion
+            return self.scorer.score(plan.deployed.params, repeats).figures, ""
         except RetrainError as error:
             return None, str(error)
 
@@ -228,13 +261,18 @@ class _Deployment:
             champion,
             metric=self.pipeline.metric,
             direction=self.pipeline.direction,
-            direction_of=direction_of,
-            same_params=config_key(plan.params) == config_key(plan.deployed.params),
+            direction_of=lambda metric: direction_of(metric.removeprefix("test_")),
+            same_params=plan.is_same,
             recorded=_recorded(plan.deployed.version, self.pipeline.metric),
             no_champion=no_champion,
             n_folds=folds_of(self.config),
+            splits_follow_seed=self.pipeline.splits_follow_seed,
+            checks=self.checks,
+            params=plan.params,
+            deployed=plan.deployed.params,
         )
-        met = all(verdict.passed for verdict in verdicts)
+        verdicts = self.overrides.applied([*verdicts, *self._on_these_data()])
+        met = all(verdict.lets_through for verdict in verdicts)
         new, noise = challenger.figures, None
         if champion is not None:
             noise = std_error_of_difference(new, champion, folds_of(self.config))
@@ -246,6 +284,14 @@ class _Deployment:
             noise=noise,
         )
         return replace(report, warnings=self._warnings(report, new.n_test_rows))
+
+    def _on_these_data(self) -> list[Verdict]:
+        """The verdict on an experiment that was chosen by a score on other data, if there is one."""
+        if self.order.experiment is None:
+            return []
+        experiment = self.registry.get_experiment(self.order.experiment)
+        verdict = scored_on(experiment, self.pipeline.provenance())
+        return [] if verdict is None else [verdict]
 
     def _warnings(self, report: ApplyReport, n_test_rows: int | None) -> tuple[str, ...]:
         """What the search never saw says otherwise, and no configured bound looks there."""

@@ -86,7 +86,9 @@ class ApplyReport:
             case ApplyOutcome.REFUSED:
                 return "dry run: the gate is not met, so nothing would be deployed"
             case ApplyOutcome.DRY_RUN:
-                return "dry run: the gate is met; nothing was changed"
+                overridden = any(not verdict.passed for verdict in self.verdicts)
+                met = "not met, but overridden" if overridden else "met"
+                return f"dry run: the gate is {met}; nothing was changed"
         before = "" if self.from_version is None else f" (before: v{self.from_version})"
         verb = "rolled back to" if self.action == "rollback" else "deployed as"
         return f"{verb} v{self.version}{before}"

@@ -5,20 +5,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from retrain.config import Config
 from retrain.deploy.files import storage_errors
-from retrain.deploy.gate import Figures
+from retrain.deploy.gate import Figures, Needs
 from retrain.deploy.golden import golden_document
 from retrain.metrics import METRICS
-from retrain.pipeline import Pipeline
+from retrain.pipeline import Detail, GroupScore, Pipeline
 from retrain.results import check_report, check_result, failure_of
 from tuner.errors import RetrainError
 from tuner.experiment import Direction, Params
 from tuner.space import config_key
 
-__all__ = ["Scored", "Scorer", "direction_of"]
+__all__ = ["Scored", "Scorer", "direction_of", "fresh_seeds"]
 
 _CLOSE = 1e-6
+_GATE = 0x67617465
+"""Keeps the seeds of the gate apart from all others that follow from the study's seed."""
+
+
+def fresh_seeds(seed: int, n: int) -> list[int]:
+    """Seeds of the gate's own cross-validations: their folds were in no search, and are the same for all."""
+    children = np.random.SeedSequence([seed, _GATE]).spawn(n)
+    return [int(child.generate_state(1)[0]) for child in children]
+
+
+_Groups = Mapping[str, Mapping[str, Mapping[str, GroupScore]]]
 
 Result = TypeVar("Result")
 
@@ -37,11 +50,13 @@ class Scorer:
     Args:
         pipeline: loaded with its data.
         seed: of the splits and of the fit.
+        needs: what the gate has to know besides.
     """
 
-    def __init__(self, pipeline: Pipeline, seed: int) -> None:
+    def __init__(self, pipeline: Pipeline, seed: int, needs: Needs | None = None) -> None:
         self.pipeline = pipeline
         self.seed = seed
+        self.needs = needs or Needs()
         self._evaluated: dict[str, Figures] = {}
         self._scored: dict[str, Scored] = {}
 
@@ -53,43 +68,57 @@ class Scorer:
         """
         key = config_key(params)
         if key not in self._evaluated:
-            self._evaluated[key] = self._evaluate(params)
+            self._evaluated[key] = self._evaluate(params, self.seed)
         return self._evaluated[key]
 
-    def score(self, params: Params) -> Scored:
+    def score(self, params: Params, repeats: int = 0) -> Scored:
         """Evaluate, and where the pipeline can, fit on all training data and test on the holdout.
+
+        Args:
+            params: the configuration.
+            repeats: this many cross-validations with fresh folds come on top, at least.
 
         Raises:
             RetrainError: as for `evaluate`.
         """
         key = config_key(params)
-        if key not in self._scored:
-            self._scored[key] = self._tested(params, self.evaluate(params))
+        found = self._scored.get(key) or self._tested(params, self.evaluate(params))
+        fresh = found.figures.fresh
+        for seed in fresh_seeds(self.seed, repeats)[len(fresh) :]:
+            fresh = (*fresh, self._evaluate(params, seed).detail)
+        self._scored[key] = replace(found, figures=replace(found.figures, fresh=fresh))
         return self._scored[key]
 
-    def _evaluate(self, params: Params) -> Figures:
+    def _tested(self, params: Params, figures: Figures) -> Scored:
+        pipeline, needs = self.pipeline, self.needs
+        if not pipeline.can_fit:
+            return Scored(figures, None)
+        model = _guarded("Fitting", params, lambda: pipeline.fit(params, self.seed))
+        scores, of_test = _guarded("Testing", params, lambda: pipeline.test_in_detail(model, needs.test_by))
+        metrics = {**figures.metrics, **scores.metrics}
+        if needs.costs:
+            metrics |= _guarded("Measuring", params, lambda: pipeline.costs_of(model, needs.costs))
+        detail = Detail(figures.detail.folds, _merged(figures.detail.groups, of_test.groups))
+        return Scored(replace(figures, metrics=metrics, n_test_rows=scores.n_rows, detail=detail), model)
+
+    def _evaluate(self, params: Params, seed: int) -> Figures:
+        """Cross-validate with the folds of one seed."""
         pipeline, metric = self.pipeline, self.pipeline.metric
         reported: dict[int, float] = {}
 
         def report(step: int, metrics: Mapping[str, float]) -> None:
             reported.update({m.step: m.value for m in check_report(step, metrics) if m.metric == metric})
 
-        evaluation = check_result(
-            _guarded("Scoring", params, lambda: pipeline.evaluate(params, report, self.seed)), metric
+        raw, detail = _guarded(
+            "Scoring", params, lambda: pipeline.evaluate_in_detail(params, report, seed, self.needs.by)
         )
+        evaluation = check_result(raw, metric)
         reported = reported or {m.step: m.value for m in evaluation.measurements if m.metric == metric}
         folds = reported if _are_folds(reported, evaluation.value) else {}
+        if folds and metric not in detail.folds:
+            detail = replace(detail, folds={**detail.folds, metric: tuple(folds.values())})
         metrics = {metric: evaluation.value, **evaluation.metrics}
-        return Figures(evaluation.value, evaluation.std_error, folds, metrics)
-
-    def _tested(self, params: Params, figures: Figures) -> Scored:
-        pipeline = self.pipeline
-        if not pipeline.can_fit:
-            return Scored(figures, None)
-        model = _guarded("Fitting", params, lambda: pipeline.fit(params, self.seed))
-        scores = _guarded("Testing", params, lambda: pipeline.test(model))
-        metrics = {**figures.metrics, **scores.metrics}
-        return Scored(replace(figures, metrics=metrics, n_test_rows=scores.n_rows), model)
+        return Figures(evaluation.value, evaluation.std_error, folds, metrics, detail=detail)
 
     def save(self, params: Params, folder: Path) -> None:
         """Save the model fitted with `params` into a folder.
@@ -116,6 +145,11 @@ class Scorer:
             return None
         model = self.score(params).model
         return _guarded("Predicting", params, lambda: golden_document(config, self.pipeline, model))
+
+
+def _merged(one: _Groups, other: _Groups) -> _Groups:
+    """The groups of both, column by column; their metrics differ."""
+    return {column: {**one.get(column, {}), **other.get(column, {})} for column in {*one, *other}}
 
 
 def _are_folds(reported: Mapping[int, float], value: float) -> bool:

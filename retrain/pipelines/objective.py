@@ -63,6 +63,11 @@ class ObjectivePipeline(Pipeline):
         fixed = f" with {dict(sorted(self.fixed.items()))}" if self.fixed else ""
         return Provenance(code=self._code + fixed, metric=f"{self.metric}, {self.direction.value}")
 
+    @property
+    def splits_follow_seed(self) -> bool:
+        """False: a plain function is not told the seed."""
+        return False
+
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
         """Call the function and check what it returns.
 

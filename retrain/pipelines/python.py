@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from retrain.metrics import METRICS
-from retrain.pipeline import Pipeline, Report, Scores
+from retrain.pipeline import Detail, Pipeline, Report, Scores
 from retrain.pipelines.objective import ObjectivePipeline
 from retrain.pipelines.user_code import stdout_to_stderr, strict_report
 from tuner.errors import ConfigError, RetrainError, did_you_mean
@@ -30,17 +30,21 @@ __all__ = ["ImportedObjective", "ImportedPipeline", "Reference", "load_python"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`module:attribute` as seen from the folder `root`; a module may be a path to a file."""
+    """`module:attribute` as seen from the folder `root`; a module may be a path to a file.
+
+    `key` is the key of the configuration that names it.
+    """
 
     root: Path
     module: str
     attribute: str
+    key: str = "pipeline.kind"
 
     @classmethod
-    def parse(cls, text: str, root: Path) -> "Reference":
+    def parse(cls, text: str, root: Path, key: str = "pipeline.kind") -> "Reference":
         """Read `package.module:attr` or `path/to/file.py:attr`."""
         module, _, attribute = text.rpartition(":")
-        return cls(root.resolve(), module, attribute)
+        return cls(root.resolve(), module, attribute, key)
 
     def __str__(self) -> str:
         return f"{self.module}:{self.attribute}"
@@ -58,7 +62,7 @@ class Reference:
             raise
         except (Exception, SystemExit) as error:
             raise ConfigError(
-                f"Importing {self.module!r} for pipeline.kind failed: {type(error).__name__}: {error}.",
+                f"Importing {self.module!r} for {self.key} failed: {type(error).__name__}: {error}.",
                 f"See all of it with: cd {self.root} && {Path(sys.executable).name} -c 'import {self._name}'",
             ) from error
         try:
@@ -80,7 +84,7 @@ class Reference:
 
     def _import(self) -> ModuleType:
         if self._is_path:
-            return _import_file(self.root / self.module)
+            return _import_file(self.root / self.module, self.key)
         _add_to_path(self.root)
         try:
             return importlib.import_module(self.module)
@@ -88,13 +92,13 @@ class Reference:
             if error.name is None or not f"{self.module}.".startswith(f"{error.name}."):
                 raise  # it is there, but something that it imports is not
             raise ConfigError(
-                f"There is no module {self.module!r}, as pipeline.kind names it, in {self.root} or installed."
+                f"There is no module {self.module!r}, as {self.key} names it, in {self.root} or installed."
                 + did_you_mean(self.module, (path.stem for path in self.root.glob("*.py"))),
                 "Write package.module:attr, or path/to/file.py:attr.",
             ) from None
 
 
-def _import_file(path: Path) -> ModuleType:
+def _import_file(path: Path, key: str) -> ModuleType:
     """Import a file under a name of its own, so that `random.py` shadows nothing; search its folder, too."""
     try:
         found = path.is_file()
@@ -103,7 +107,7 @@ def _import_file(path: Path) -> ModuleType:
     if not found:
         near = did_you_mean(path.name, (other.name for other in path.parent.glob("*.py")))
         raise ConfigError(
-            f"There is no file {str(path)!r}, as pipeline.kind names it.{near}",
+            f"There is no file {str(path)!r}, as {key} names it.{near}",
             "Write path/to/file.py:attr, from the folder of the configuration; or package.module:attr.",
         )
     name = f"{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
@@ -185,6 +189,18 @@ class ImportedPipeline(Pipeline):
             return self.inner.evaluate({**params, **self._fixed}, strict_report(report), seed)
 
     @property
+    def splits_follow_seed(self) -> bool:
+        """Whether its splits do."""
+        return self.inner.splits_follow_seed
+
+    def evaluate_in_detail(
+        self, params: Params, report: Report, seed: int, by: Mapping[str, Collection[str]]
+    ) -> tuple[Evaluation, Detail]:
+        """Score the parameters and the fixed ones in detail."""
+        with stdout_to_stderr():
+            return self.inner.evaluate_in_detail({**params, **self._fixed}, strict_report(report), seed, by)
+
+    @property
     def can_fit(self) -> bool:
         """Whether it can."""
         return self.inner.can_fit
@@ -198,6 +214,16 @@ class ImportedPipeline(Pipeline):
         """Test on its holdout."""
         with stdout_to_stderr():
             return self.inner.test(model)
+
+    def test_in_detail(self, model: Any, by: Mapping[str, Collection[str]]) -> tuple[Scores, Detail]:
+        """Test on its holdout in detail."""
+        with stdout_to_stderr():
+            return self.inner.test_in_detail(model, by)
+
+    def costs_of(self, model: Any, names: Collection[str]) -> Mapping[str, float]:
+        """Measure its model."""
+        with stdout_to_stderr():
+            return self.inner.costs_of(model, names)
 
     def save(self, model: Any, folder: Path) -> Sequence[Path]:
         """Save in its own format."""

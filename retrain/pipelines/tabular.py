@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrain.metrics import COSTS, METRICS, get_metric
+from retrain.metrics import COSTS, METRICS, Predictions, get_metric
 from retrain.models import check_params, check_task, get_family, make_model
-from retrain.pipeline import Pipeline, Report, Scores
+from retrain.pipeline import Detail, Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
     TabularModel,
     converged,
@@ -24,6 +24,7 @@ from retrain.pipelines.artifact import (
     save_model,
 )
 from retrain.pipelines.blocks import deal_blocks, scores_without_blocks
+from retrain.pipelines.by_group import group_scores
 from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.scoring import means, score_all
@@ -95,6 +96,7 @@ class TabularPipeline(Pipeline):
             drop=settings.drop,
             group=splits.group,
             time=splits.time,
+            by=[gate.by for gate in self._config.gate if gate.by is not None],
         )
         check_task(get_family(self._model), table.task)
         for name in self._scored[1:]:
@@ -165,9 +167,21 @@ class TabularPipeline(Pipeline):
         Raises:
             ResultError: the metric is undefined on a fold (of outcome NON_FINITE).
         """
+        return self.evaluate_in_detail(params, report, seed, {})[0]
+
+    @property
+    def splits_follow_seed(self) -> bool:
+        """True, except with a time: of that there is one order."""
+        return self._config.splits.time is None
+
+    def evaluate_in_detail(
+        self, params: Params, report: Report, seed: int, by: Mapping[str, Collection[str]]
+    ) -> tuple[Evaluation, Detail]:
+        """The same with every metric fold by fold, and told apart by columns."""
         start = time.perf_counter()
         table, folds = self.data.table, self._folds_of(seed)
         scores: list[dict[str, float]] = []
+        said: list[tuple[np.ndarray, Predictions]] = []
         fit_seconds, n_not_converged = 0.0, 0
         for step in range(len(folds)):
             fold = folds.prepare(step)
@@ -177,6 +191,8 @@ class TabularPipeline(Pipeline):
             fit_seconds += time.perf_counter() - fit_start
             n_not_converged += not converged(estimator)
             predictions = predict(estimator, fold.x_valid, present, table.n_classes)
+            if by:
+                said.append((folds.splits[step][1], predictions))
             where = f"on fold {step}"
             scores.append(
                 score_all(self._scored, table.task, fold.y_valid, predictions, table.n_classes, where)
@@ -192,12 +208,19 @@ class TabularPipeline(Pipeline):
         if n_not_converged:
             metrics["n_not_converged"] = float(n_not_converged)
         values = [fold_scores[self.metric] for fold_scores in scores]
-        return Evaluation(
+        evaluation = Evaluation(
             metrics.pop(self.metric),
             std_error=standard_error(values, *folds.mean_sizes),
             metrics=metrics,
             duration_s=time.perf_counter() - start,
         )
+        by_fold = {name: tuple(fold[name] for fold in scores) for name in means(scores)}
+        repeats = [said[i : i + self._n_folds] for i in range(0, len(said), self._n_folds)]
+        return evaluation, Detail(by_fold, group_scores(table, by, repeats))
+
+    @property
+    def _n_folds(self) -> int:
+        return self._config.splits.folds
 
     @property
     def _scored(self) -> list[str]:
@@ -245,17 +268,26 @@ class TabularPipeline(Pipeline):
         Raises:
             ResultError: the metric is undefined on the holdout.
         """
+        return self.test_in_detail(model, {})[0]
+
+    def test_in_detail(self, model: TabularModel, by: Mapping[str, Collection[str]]) -> tuple[Scores, Detail]:
+        """The same, told apart by columns."""
         data = self.data
         table, truth = data.table, data.table.y[data.holdout]
         predictions = model.predictions(table.features[data.holdout])
         metrics = score_all(self._scored, table.task, truth, predictions, table.n_classes, "on the holdout")
         blocks = deal_blocks(rows_of(table).take(data.holdout), self._config.splits.seed)
         left_out = scores_without_blocks(self.metric, truth, predictions, table.n_classes, blocks)
-        return Scores(
+        scores = Scores(
             {f"test_{name}": value for name, value in metrics.items()},
             len(truth),
             {f"test_{self.metric}": left_out} if left_out else {},
         )
+        return scores, Detail(groups=group_scores(table, by, [[(data.holdout, predictions)]], "test_"))
+
+    def costs_of(self, model: TabularModel, names: Collection[str]) -> Mapping[str, float]:
+        """Measure the model with its preparation of the features, on rows of the holdout."""
+        return costs(list(names), model, self.data.table.features[self.data.holdout], model.predictions)
 
     def save(self, model: TabularModel, folder: Path) -> Sequence[Path]:
         """Write schema, preparation and model: UBJSON for XGBoost, the format of skops for the rest."""

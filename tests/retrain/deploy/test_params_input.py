@@ -41,7 +41,7 @@ def run_experiments(registry: Registry) -> list[str]:
     )
     registry.add(study, [Suggestion(GOOD, "random"), Suggestion(BETTER, "grid")])
     first, second = registry.claim(study, 2)
-    registry.complete(first, Evaluation(0.5), Provenance("d", "c", "m"))
+    registry.complete(first, Evaluation(0.5), Provenance("toy", "c", "m"))
     registry.fail(second, Failure(Outcome.ERROR, "ValueError: x"), Limits(failures=1))
     return [first.experiment.public_id, second.experiment.public_id]
 
