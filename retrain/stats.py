@@ -59,9 +59,11 @@ def paired_difference(
     if k < 2:
         raise ValueError(f"`folds` must be at least 2, but got {k}")
     differences = [a - b for a, b in zip(first, second, strict=True)]
-    mean = math.fsum(differences) / n
-    variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
-    std_error = math.sqrt((1 / n + 1 / (k - 1)) * variance)
+    scale = max(map(abs, differences)) or 1.0  # squares of the largest floats are none
+    scaled = [d / scale for d in differences]
+    center = math.fsum(scaled) / n
+    variance = math.fsum((d - center) ** 2 for d in scaled) / (n - 1)
+    mean, std_error = scale * center, scale * math.sqrt((1 / n + 1 / (k - 1)) * variance)
     reach = t_quantile((1 + level) / 2, n - 1) * std_error
     return PairedDifference(mean, std_error, mean - reach, mean + reach, n, level)
 

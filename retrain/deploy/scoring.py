@@ -13,7 +13,7 @@ from retrain.deploy.gate import Figures, Needs
 from retrain.deploy.golden import golden_document
 from retrain.metrics import METRICS
 from retrain.pipeline import Detail, GroupScore, Pipeline
-from retrain.results import check_report, check_result, failure_of
+from retrain.results import ResultError, check_report, check_result, failure_of
 from tuner.errors import RetrainError
 from tuner.experiment import Direction, Params
 from tuner.space import config_key
@@ -94,7 +94,11 @@ class Scorer:
         if not pipeline.can_fit:
             return Scored(figures, None)
         model = _guarded("Fitting", params, lambda: pipeline.fit(params, self.seed))
-        scores, of_test = _guarded("Testing", params, lambda: pipeline.test_in_detail(model, needs.test_by))
+
+        def test() -> tuple[Any, Detail]:
+            return _detailed(pipeline.test_in_detail(model, needs.test_by))
+
+        scores, of_test = _guarded("Testing", params, test)
         metrics = {**figures.metrics, **scores.metrics}
         if needs.costs:
             metrics |= _guarded("Measuring", params, lambda: pipeline.costs_of(model, needs.costs))
@@ -109,9 +113,10 @@ class Scorer:
         def report(step: int, metrics: Mapping[str, float]) -> None:
             reported.update({m.step: m.value for m in check_report(step, metrics) if m.metric == metric})
 
-        raw, detail = _guarded(
-            "Scoring", params, lambda: pipeline.evaluate_in_detail(params, report, seed, self.needs.by)
-        )
+        def evaluate() -> tuple[Any, Detail]:
+            return _detailed(pipeline.evaluate_in_detail(params, report, seed, self.needs.by))
+
+        raw, detail = _guarded("Scoring", params, evaluate)
         evaluation = check_result(raw, metric)
         reported = reported or {m.step: m.value for m in evaluation.measurements if m.metric == metric}
         folds = reported if _are_folds(reported, evaluation.value) else {}
@@ -145,6 +150,13 @@ class Scorer:
             return None
         model = self.score(params).model
         return _guarded("Predicting", params, lambda: golden_document(config, self.pipeline, model))
+
+
+def _detailed(returned: object) -> tuple[Any, Detail]:
+    """What a pipeline returned, and the detail behind it."""
+    if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Detail):
+        return returned
+    raise ResultError(f"A pair of a result and its Detail was expected, but got {type(returned).__name__}.")
 
 
 def _merged(one: _Groups, other: _Groups) -> _Groups:

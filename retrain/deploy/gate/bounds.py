@@ -6,7 +6,7 @@ Every bound on folds uses the corrected standard error of `paired_difference` an
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from retrain.deploy.gate.figures import spoken
+from retrain.deploy.gate.figures import finite, spoken
 from retrain.deploy.gate.pair import Pair
 from retrain.deploy.gate.verdict import Verdict
 from retrain.stats import PairedDifference, paired_difference
@@ -67,6 +67,8 @@ def _surely_absolute(pair: Pair, new: float, rule: str, limit: float, confidence
     else:
         return pair.refusal(rule, limit, "no standard error of it is known", confidence=confidence)
     bound = new - reach if rule == "min" else new + reach
+    if finite(bound) is None:
+        return pair.refusal(rule, limit, f"its standard error is {std_error}", confidence=confidence)
     passed = bound >= limit if rule == "min" else bound <= limit
     side = "at least" if rule == "min" else "at most"
     why = (
@@ -93,6 +95,8 @@ def _surely_relative(pair: Pair, improvement: float, rule: str, limit: float, co
         return pair.refusal(rule, limit, fault, remedy=_MORE_FOLDS, confidence=confidence)
     first, second = (new, old) if pair.direction is Direction.MAXIMIZE else (old, new)
     spread = _spread(first, second, pair.n_folds, confidence)
+    if finite(spread.low) is None:
+        return pair.refusal(rule, limit, f"its standard error is {spread.std_error}", confidence=confidence)
     passed = spread.low > limit if rule == "min_improvement" else spread.low >= -limit
     side = "better by at least" if spread.low >= 0 else "worse by at most"
     why = (

@@ -78,4 +78,4 @@ def spoken(number: float) -> str:
 def mean(sample: Sequence[Sequence[float]]) -> float:
     """The mean over all folds of all repeats."""
     values = [value for folds in sample for value in folds]
-    return math.fsum(values) / len(values)
+    return math.fsum(value / len(values) for value in values)

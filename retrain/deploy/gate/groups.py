@@ -1,5 +1,6 @@
 """Bounds that must hold for the rows of each value of a column: no site may fall by more than x."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -105,7 +106,8 @@ def _margin(pair: Pair, rule: str, limit: float, score: GroupScore, old: Groups 
     if rule == "max":
         return limit - score.value
     improvement = _improvement(pair, score.value, (old or {})[label].value)
-    assert improvement is not None, "checked by _fault"
+    if improvement is None:  # beyond the largest number
+        return -math.inf
     return improvement - limit if rule == "min_improvement" else improvement + limit
 
 
@@ -113,7 +115,7 @@ def _improvement(pair: Pair, new: float | None, old: float | None) -> float | No
     new, old = finite(new), finite(old)
     if pair.direction is None or new is None or old is None:
         return None
-    return loss_of(old, pair.direction) - loss_of(new, pair.direction)
+    return finite(loss_of(old, pair.direction) - loss_of(new, pair.direction))
 
 
 def _said(metric: str, column: str, label: str, score: GroupScore, old: Groups | None) -> str:

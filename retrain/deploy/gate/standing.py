@@ -61,11 +61,10 @@ def as_recorded(pair: Pair, recorded: Figures | None) -> Verdict:
     improvement = then.improvement
     fresh = pair.challenger.std_error or 0.0
     stored = fresh if recorded.std_error is None else finite(recorded.std_error)
-    if improvement is None or finite(fresh) is None or stored is None:
-        return then.refusal(
-            "recorded", None, "" if improvement is None else "a standard error is no number", remedy=remedy
-        )
-    std_error = math.hypot(fresh, stored)
+    std_error = None if finite(fresh) is None or stored is None else math.hypot(fresh, stored)
+    if improvement is None or std_error is None or finite(2 * std_error) is None:
+        reason = "" if improvement is None else "a standard error is not known"
+        return then.refusal("recorded", None, reason, remedy=remedy)
     side = "better" if improvement >= 0 else "worse"
     new, old, change = (spoken(number) for number in (pair.new, then.old, abs(improvement)))
     why = (

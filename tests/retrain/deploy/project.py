@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from retrain.config import Config, load_config
-from retrain.deploy import ApplyReport, apply, retrain, rollback
+from retrain.deploy import ApplyReport, Overrides, apply, retrain, rollback
 from retrain.deploy.versions import VersionStore
 from retrain.pipeline import Pipeline, Report, Scores
 from tuner.errors import RetrainError
@@ -205,6 +205,10 @@ def _apply(root: Path, params: Params) -> None:
     existing(root).apply(params)
 
 
+def _apply_overridden(root: Path) -> None:
+    existing(root).apply(BAD, overrides=Overrides(("default",), "a drill"))
+
+
 def _rollback(root: Path) -> None:
     existing(root).rollback()
 
@@ -215,7 +219,12 @@ def _apply_many(root: Path, seed: int, n: int) -> None:
         existing(root).apply({"alpha": float(rng.uniform(0.01, 1)), "degree": 2, "centred": True})
 
 
-_ACTS: dict[str, Callable[..., None]] = {"apply": _apply, "rollback": _rollback, "apply_many": _apply_many}
+_ACTS: dict[str, Callable[..., None]] = {
+    "apply": _apply,
+    "apply_overridden": _apply_overridden,
+    "rollback": _rollback,
+    "apply_many": _apply_many,
+}
 
 
 def existing(root: Path) -> Project:

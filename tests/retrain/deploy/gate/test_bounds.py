@@ -8,28 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrain.config import GateConfig
-from retrain.deploy.gate import Figures, Verdict, gate_error, judge
-from retrain.deploy.scoring import direction_of
+from retrain.deploy.gate import Figures, gate_error
+from tests.retrain.deploy.gate.figures import MAX, MIN, figures, verdict, verdicts
 from tuner.experiment import Direction
-
-MAX, MIN = Direction.MAXIMIZE, Direction.MINIMIZE
-
-
-def figures(value: float, *folds: float, std_error: float | None = None, **metrics: float) -> Figures:
-    return Figures(value, std_error, dict(enumerate(folds)), {"auc": value, **metrics})
-
-
-def verdicts(
-    new: Figures, old: Figures | None, *gates: dict[str, Any], **options: Any
-) -> tuple[Verdict, ...]:
-    options = {"metric": "auc", "direction": MAX, "direction_of": direction_of, **options}
-    return judge([GateConfig(**gate) for gate in gates], new, old, **options)
-
-
-def verdict(new: Figures, old: Figures | None, *gates: dict[str, Any], **options: Any) -> Verdict:
-    """The verdict on the one bound given, or of the default gate where none is."""
-    return verdicts(new, old, *gates, **options)[-1]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +234,19 @@ def test_the_error_lists_what_failed_with_numbers_and_survives_pickling() -> Non
     assert "test_auc is 0.61, below the min of 0.65" in str(error)
     assert "auc is 0.9, 0.05 worse than what is deployed (0.95); max_drop is 0.01" in str(error)
     assert "at least" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        # differences 0.2, 0.1, 0.3 of three folds: t = 0.2 / 0.0913 = 2.19 with 2 degrees of freedom
+        (figures(1.0, 0.9, 0.9, 1.2), "really better with 92 % confidence"),
+        (figures(0.6, 0.5, 0.7, 0.6), "really worse with 92 % confidence"),
+        (figures(0.8, 0.7, 0.8, 0.9), "one standard error of the difference is 0"),
+    ],
+)
+def test_the_default_gate_says_how_sure_the_folds_are(new: Figures, words: str) -> None:
+    assert verdict(new, figures(0.8, 0.7, 0.8, 0.9)).why.endswith(words)
 
 
 def test_a_verdict_is_ready_for_json() -> None:
