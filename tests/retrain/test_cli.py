@@ -361,7 +361,7 @@ def test_a_gate_that_is_not_met_ends_with_3(run: Run, project: Path) -> None:
     before = content(project)
     code, out, err = run("--apply-hp", '{"x": 0.0}', "--dry-run")
     assert code == 3
-    assert "NOT MET: score is 0.75, below the min of 0.8" in out
+    assert "NOT MET (score-min): score is 0.75, below the min of 0.8" in out
     assert err.splitlines()[1].startswith("error: The gate was not met")
     assert "--dry-run" not in err
     assert content(project) == before
@@ -369,6 +369,34 @@ def test_a_gate_that_is_not_met_ends_with_3(run: Run, project: Path) -> None:
     assert "try: Add --dry-run to see" in err
     assert (code, out) == (3, "")
     assert (project / "model.py").read_text() == MODEL
+
+
+def test_a_gate_is_overridden_by_its_name_and_with_a_reason(run: Run, project: Path) -> None:
+    given = ("--apply-hp", '{"x": 0.0}')
+    before = content(project)
+    for options, words in [
+        (["--override-gate", "score-min"], "An override needs a reason"),
+        (["--override-gate", "score-min", "--reason", " "], "--reason TEXT must say something"),
+        (
+            ["--override-gate", "score-mn", "--reason", "x"],
+            "no gate 'score-mn' to override. Did you mean 'score-min'",
+        ),
+    ]:
+        code, out, err = run(*given, *options)
+        assert (code, out) == (2, "")
+        assert words in " ".join(err.split())
+        assert content(project) == before
+    assert run("--rollback", "--override-gate", "default")[0] == 2
+    code, out, _ = run(
+        *given, "--override-gate", "score-min", "--override-gate", "default", "--reason", "a drill"
+    )
+    assert code == 0
+    assert "gate score-min was overridden: a drill" in out
+    code, out, _ = run("--rollback", "--reason", "the drill is over")
+    assert code == 0
+    out = run("--history", "-v")[1]
+    assert "score-min: a drill" in out
+    assert "the drill is over" in out
 
 
 @pytest.mark.parametrize(
