@@ -23,8 +23,8 @@ _LEDGER = [
     "who",
     "experiment",
     "reason",
-    "overridden",
     "gates",
+    "overridden",
 ]
 
 

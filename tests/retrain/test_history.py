@@ -17,6 +17,7 @@ def test_history() -> None:
         "reason": "=1+1",
         "experiment": None,
         "gates": "met",
+        "overridden": "",
     }
     assert history_text([row]) == (
         "to  at (UTC)          action  from    value  experiment\n"
@@ -27,7 +28,7 @@ def test_history() -> None:
     assert "ann@host" in history_text([row], verbose=True)
     assert (
         history_text([row], "csv").splitlines()[1]
-        == "2,2026-11-21T09:01:12Z,apply,1,2,*,auc,0.98765432,ann@host,,'=1+1,met"
+        == "2,2026-11-21T09:01:12Z,apply,1,2,*,auc,0.98765432,ann@host,,'=1+1,met,"
     )
     assert json.loads(history_text([row], "json"))[0]["reason"] == "=1+1"
     long = {
