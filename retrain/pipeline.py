@@ -15,7 +15,10 @@ from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 
-__all__ = ["Detail", "GroupScore", "Pipeline", "Report", "Scores"]
+__all__ = ["REFIT", "Detail", "GroupScore", "Pipeline", "Report", "Scores"]
+
+REFIT = "refit on all training rows"
+"""What `Pipeline.fit` does: the holdout is not among them."""
 
 Report = Callable[[int, Mapping[str, float]], None]
 """`report(step, {metric: value})`: called per fold, round or epoch; step >= 0, values finite."""
@@ -131,6 +134,13 @@ class Pipeline(ABC):
     def fit(self, params: Params, seed: int) -> Any:  # noqa: ARG002
         """Fit the final model on all training data. Only where `can_fit`."""
         raise TypeError(f"pipeline {self.name!r} cannot fit a model")
+
+    def fit_rule(self, model: Any) -> Mapping[str, Any]:  # noqa: ARG002
+        """How `fit` made this model, for the manifest of its version: JSON-ready. Only where `can_fit`.
+
+        A key `note` is a sentence for people, where what was fitted is not what the parameters say.
+        """
+        return {"rule": REFIT}
 
     def test(self, model: Any) -> Scores:  # noqa: ARG002
         """Score a model on the holdout, which no search ever sees. Only where `can_fit`.

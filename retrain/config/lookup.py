@@ -45,6 +45,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "direction",
             "drop",
             "trusted",
+            "early_stopping_rounds",
             "fixed",
             "command",
             "params_as",

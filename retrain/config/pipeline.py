@@ -36,6 +36,8 @@ class PipelineConfig(Section):
         direction: taken from the metric where that is known.
         drop: columns that are not features (tabular).
         trusted: columns that are no leak, although they may look like one (tabular).
+        early_stopping_rounds: stop learning when so many rounds brought nothing on rows set aside from those
+            to train on; `n_estimators` is then the most there may be (tabular, models that learn in rounds).
         fixed: hyperparameters that are given to every experiment and not searched.
         command: the program and its arguments (command).
         params_as: how the program is given its parameters: as flags, as JSON on stdin, or as a JSON file.
@@ -49,6 +51,7 @@ class PipelineConfig(Section):
     direction: Annotated[Direction | None, Field(strict=False)] = None
     drop: Texts = ()
     trusted: Texts = ()
+    early_stopping_rounds: int | None = Field(None, ge=1, le=10_000)
     fixed: dict[str, float | int | str | bool] = Field(default_factory=dict)
     command: str | Texts | None = None
     params_as: Literal["flags", "json", "file"] = "flags"
@@ -93,6 +96,13 @@ class PipelineConfig(Section):
         if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
             yield "target", "is needed: the column of the data to predict."
         yield from self._meaningless("command", "params_as")
+        if self.early_stopping_rounds is not None and self.model is not None:
+            able = [name for name, family in MODELS.items() if family.default_rounds is not None]
+            if self.model not in able:
+                yield (
+                    "early_stopping_rounds",
+                    f"has no meaning for model = {self.model!r}: only for {', '.join(able)}.",
+                )
         if self.metric is not None and self.direction not in (None, get_metric(self.metric).direction):
             yield (
                 "direction",
@@ -113,7 +123,7 @@ class PipelineConfig(Section):
                 "command",
                 f"must not hold {PARAMS_PLACEHOLDER} with params_as = 'json': they come on stdin.",
             )
-        yield from self._meaningless("model", "data", "target", "drop", "trusted")
+        yield from self._meaningless("model", "data", "target", "drop", "trusted", "early_stopping_rounds")
         yield from self._direction_faults()
 
     def _python_faults(self) -> Iterable[tuple[str, str]]:

@@ -282,6 +282,7 @@ class _Deployment:
             after=new.metrics,
             verdicts=verdicts,
             noise=noise,
+            notes=plan.notes + challenger.notes,
         )
         return replace(report, warnings=self._warnings(report, new.n_test_rows))
 
@@ -373,6 +374,7 @@ class _Deployment:
             libraries=library_versions(),
             metric=self.pipeline.metric,
             std_error=challenger.figures.std_error,
+            fit=challenger.fit,
         )
         order = replace(self.order, gates=[verdict.to_dict() for verdict in preview.verdicts])
         version = self._switch().publish(draft, order)

@@ -32,6 +32,7 @@ class Draft:
         metrics: figures of these hyperparameters; those that are not finite are left out.
         metric: name of the study's metric among them.
         std_error: the standard error of its value, where known.
+        fit: how the model was fitted (`Pipeline.fit_rule`); None where there is none.
         provenance: what they were scored on; None for what was only found, not fitted.
         target: name of the target file, or None.
         before: content of the target file until now; None where there is no file.
@@ -57,6 +58,7 @@ class Draft:
     libraries: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
     std_error: float | None = None
+    fit: Mapping[str, Any] | None = None
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
@@ -90,6 +92,7 @@ def write_version(folder: Path, version: ModelVersion, draft: Draft) -> dict[str
             "metrics": metrics,
             "metric": draft.metric,
             "std_error": _finite(draft.std_error),
+            "fit": None if draft.fit is None else dict(draft.fit),
             "provenance": None if draft.provenance is None else asdict(draft.provenance),
             "code": draft.code,
             "libraries": dict(draft.libraries),

@@ -38,10 +38,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Figures of one configuration, and the model that was fitted with it (None where none can be)."""
+    """Figures of one configuration, the model that was fitted with it, and how; None where none can be."""
 
     figures: Figures
     model: Any
+    fit: Mapping[str, Any] | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people must know of the fit."""
+        return () if self.fit is None or "note" not in self.fit else (str(self.fit["note"]),)
 
 
 class Scorer:
@@ -103,7 +109,9 @@ class Scorer:
         if needs.costs:
             metrics |= _guarded("Measuring", params, lambda: pipeline.costs_of(model, needs.costs))
         detail = Detail(figures.detail.folds, _merged(figures.detail.groups, of_test.groups))
-        return Scored(replace(figures, metrics=metrics, n_test_rows=scores.n_rows, detail=detail), model)
+        fit = _guarded("Fitting", params, lambda: dict(pipeline.fit_rule(model)))
+        tested = replace(figures, metrics=metrics, n_test_rows=scores.n_rows, detail=detail)
+        return Scored(tested, model, fit)
 
     def _evaluate(self, params: Params, seed: int) -> Figures:
         """Cross-validate with the folds of one seed."""

@@ -39,6 +39,7 @@ _FAMILIES = (
         frozenset(_XGBOOST_PARAMS.split()),
         library="xgboost",
         takes_missing=True,
+        default_rounds=100,
     ),
     ModelFamily(
         "random_forest",
@@ -69,7 +70,7 @@ def get_family(name: str) -> ModelFamily:
 
 
 def family_module(name: str) -> ModuleType:
-    """Import the file of a model family: `build`, `save` and `load`."""
+    """Import the file of a model family: `build`, `save`, `load`; `fit_stopping` where it can stop early."""
     return import_module(f"retrain.models.{get_family(name).name}")
 
 

@@ -34,6 +34,7 @@ class ModelFamily:
         library: the distribution that implements it; its version is part of a score's provenance.
         takes_missing: whether it learns from missing numbers; where not, they are imputed.
         needs_scaling: whether its numbers must be brought to one scale.
+        default_rounds: of a family that can stop early, its `n_estimators` where none is given; else None.
         regression_defaults: defaults of its library that a regressor has and a classifier has not.
     """
 
@@ -43,6 +44,7 @@ class ModelFamily:
     library: str = "scikit-learn"
     takes_missing: bool = False
     needs_scaling: bool = False
+    default_rounds: int | None = None
     regression_defaults: Params = field(default_factory=dict)
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xgboost
 
 from retrain.metrics import REGRESSION
@@ -11,7 +12,7 @@ from retrain.models.store import refuse_pickle
 from tuner.errors import StorageError
 from tuner.experiment import Params
 
-__all__ = ["build", "load", "save"]
+__all__ = ["build", "fit_stopping", "load", "save"]
 
 FILE = "model.ubj"
 _SOURCE_LINE = re.compile(r"^\[[\d:]+\] \S+: ")
@@ -23,6 +24,25 @@ def build(params: Params, task: str, seed: int) -> Any:
     kind = xgboost.XGBRegressor if task == REGRESSION else xgboost.XGBClassifier
     # verbosity=0: the names of parameters are checked by us, and nothing else it says helps a search.
     return kind(**params, n_jobs=1, random_state=seed, verbosity=0)
+
+
+def fit_stopping(
+    estimator: Any, learn: tuple[np.ndarray, np.ndarray], stop: tuple[np.ndarray, np.ndarray], patience: int
+) -> int:
+    """Fit on `learn` until the loss on `stop` has not improved for `patience` rounds; return the best round.
+
+    Args:
+        estimator: unfitted; it predicts with its best round afterwards. Its `n_estimators` is the bound.
+        learn: features (n, q) and targets (n,) to learn from.
+        stop: the same of the rows to stop on.
+        patience: rounds, >= 1. The loss is the one that is learned by: log loss, or squared error.
+
+    Returns:
+        The number of the best round, from 0.
+    """
+    estimator.set_params(early_stopping_rounds=patience)
+    estimator.fit(*learn, eval_set=[stop], verbose=False)
+    return int(estimator.best_iteration)
 
 
 def save(estimator: Any, folder: Path) -> Path:

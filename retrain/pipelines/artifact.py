@@ -8,7 +8,7 @@ model.ubj          the model itself (model.skops where it is scikit-learn's)
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ class TabularModel:
         preprocess: fitted on the same rows as the model: (n, p) to (n, q).
         estimator: takes (n, q).
         fitted_classes: the codes of the classes it has seen, ascending; None for a regression.
+        fit: how it was fitted, JSON-ready; empty where it was read from files.
     """
 
     family: str
@@ -62,6 +63,7 @@ class TabularModel:
     preprocess: Any
     estimator: Any
     fitted_classes: np.ndarray | None
+    fit: Mapping[str, Any] = field(default_factory=dict)
 
     def predictions(self, features: np.ndarray) -> Predictions:
         """Predict for encoded rows (n, p)."""

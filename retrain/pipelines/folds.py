@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrain.pipelines.artifact import make_preprocessing
+from retrain.pipelines.stopping import stopping_split
 from retrain.splits import Rows, Split, make_folds
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Folds:
         self.splits: list[Split] = [(data.train[train], data.train[valid]) for train, valid in folds]
         self._table, self._family = data.table, family
         self._kept: dict[int, Fold] = {}
+        self._parted: dict[int, Split] = {}
 
     def __len__(self) -> int:
         return len(self.splits)
@@ -63,6 +65,13 @@ class Folds:
         """Mean number of rows to learn from, and to score."""
         train, valid = zip(*self.splits, strict=True)
         return float(np.mean([len(part) for part in train])), float(np.mean([len(part) for part in valid]))
+
+    def parted(self, step: int) -> Split:
+        """Positions in a fold's training rows to learn from, and to stop on, where it stops early."""
+        if step not in self._parted:
+            rows = rows_of(self._table).take(self.splits[step][0])
+            self._parted[step] = stopping_split(rows, self.seed, step)
+        return self._parted[step]
 
     def prepare(self, step: int) -> Fold:
         """Prepare the features of one fold from its training rows alone, whatever the hyperparameters."""

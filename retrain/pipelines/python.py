@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ImportedObjective", "ImportedPipeline", "Reference", "load_python"]
 
+_OF_TABLES = ("model", "data", "target", "drop", "trusted", "early_stopping_rounds")
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -210,6 +212,11 @@ class ImportedPipeline(Pipeline):
         with stdout_to_stderr():
             return self.inner.fit({**params, **self._fixed}, seed)
 
+    def fit_rule(self, model: Any) -> Mapping[str, Any]:
+        """How it fitted."""
+        with stdout_to_stderr():
+            return self.inner.fit_rule(model)
+
     def test(self, model: Any) -> Scores:
         """Test on its holdout."""
         with stdout_to_stderr():
@@ -267,7 +274,7 @@ def load_python(config: "Config") -> Pipeline:
             + ("a class of another kind." if inspect.isclass(found) else f"a {type(found).__name__}."),
             "The smallest pipeline is a function: def train(params) that returns a number.",
         )
-    _refuse(config, ("model", "data", "target", "drop"), "a Python function")
+    _refuse(config, _OF_TABLES, "a Python function")
     settings = config.pipeline
     metric = settings.metric or "value"
     direction = settings.direction or (METRICS[metric].direction if metric in METRICS else None)
@@ -293,7 +300,7 @@ def _build(reference: Reference, config: "Config") -> Pipeline:
     built: Pipeline
     if not inspect.isclass(found):
         built = found
-        _refuse(config, ("model", "data", "target", "drop"), "a Pipeline that is already built")
+        _refuse(config, _OF_TABLES, "a Pipeline that is already built")
     else:
         make: Any = found
         try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from retrain.metrics import COSTS, METRICS, Predictions, get_metric
 from retrain.models import check_params, check_task, get_family, make_model
-from retrain.pipeline import Detail, Pipeline, Report, Scores
+from retrain.pipeline import REFIT, Detail, Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
     TabularModel,
     converged,
@@ -28,10 +28,12 @@ from retrain.pipelines.by_group import group_scores
 from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.scoring import means, score_all
+from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.results import ResultError
 from retrain.splits import Rows, Split, make_folds, split_holdout, standard_error, why_not_stratified
 from tuner.errors import DataError
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
+from tuner.space import config_key
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -64,10 +66,11 @@ class TabularPipeline(Pipeline):
         check_params(get_family(self._model), [*self.space.names, *self._fixed])
         self._data: LoadedTable | None = None
         self._folds: Folds | None = None
+        self._stopped: dict[tuple[str, int], Stopped] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Travels without its data, which every worker is given once and by itself."""
-        return {**self.__dict__, "_data": None, "_folds": None}
+        return {**self.__dict__, "_data": None, "_folds": None, "_stopped": {}}
 
     # ---- data
 
@@ -126,13 +129,16 @@ class TabularPipeline(Pipeline):
         reason = why_not_stratified(rows, splits.folds)
         if reason:
             _log.warning("%s", reason)
+        if self._config.pipeline.early_stopping_rounds is not None:
+            for step, (learned, _) in enumerate(folds):
+                stopping_split(rows.take(learned), 0, step)
         return folds
 
     def use(self, data: object) -> None:
         """Take what `load` returned."""
         if not isinstance(data, LoadedTable):
             raise TypeError(f"expected a LoadedTable, but got {type(data).__name__}")
-        self._data, self._folds = data, None
+        self._data, self._folds, self._stopped = data, None, {}
 
     @property
     def data(self) -> LoadedTable:
@@ -148,6 +154,8 @@ class TabularPipeline(Pipeline):
         libraries = sorted({"scikit-learn", get_family(self._model).library})
         code = ", ".join(f"{name} {_version(name)}" for name in ("retrain", *libraries))
         fixed = f" with {dict(sorted(self._fixed.items()))}" if self._fixed else ""
+        patience = settings.early_stopping_rounds
+        stopping = f" stopping early after {patience} rounds" if patience else ""
         by = f" by group {splits.group!r}" if splits.group else ""
         by = f" by time {splits.time!r}" if splits.time else by
         design = (
@@ -155,7 +163,7 @@ class TabularPipeline(Pipeline):
         )
         return Provenance(
             data=self.data.table.fingerprint,
-            code=f"{settings.model}{fixed}; {code}",
+            code=f"{settings.model}{fixed}{stopping}; {code}",
             metric=f"{self.metric}, {self.direction.value}; {design}",
         )
 
@@ -183,11 +191,12 @@ class TabularPipeline(Pipeline):
         scores: list[dict[str, float]] = []
         said: list[tuple[np.ndarray, Predictions]] = []
         fit_seconds, n_not_converged = 0.0, 0
+        stopped: list[tuple[int, int]] = []
         for step in range(len(folds)):
             fold = folds.prepare(step)
             estimator = make_model(self._model, {**params, **self._fixed}, table.task, seed)
             fit_start = time.perf_counter()
-            present = self._fit(estimator, fold, step)
+            present, best = self._fit(estimator, fold, folds, step)
             fit_seconds += time.perf_counter() - fit_start
             n_not_converged += not converged(estimator)
             predictions = predict(estimator, fold.x_valid, present, table.n_classes)
@@ -203,7 +212,14 @@ class TabularPipeline(Pipeline):
                     partial(predict, estimator, present=present, n_classes=table.n_classes),
                 )
             )
-            report(step, {self.metric: scores[-1][self.metric]})
+            rounds = {}
+            if best is not None:
+                stopped.append((best, len(folds.parted(step)[0])))
+                rounds["best_iteration"] = scores[-1]["best_iteration"] = float(best)
+            report(step, {self.metric: scores[-1][self.metric], **rounds})
+        if stopped:
+            best_rounds, n_learned = zip(*stopped, strict=True)
+            self._stopped[config_key(params), seed] = Stopped(best_rounds, n_learned)
         metrics = means(scores) | {"fit_seconds": fit_seconds / len(folds)}
         if n_not_converged:
             metrics["n_not_converged"] = float(n_not_converged)
@@ -233,14 +249,23 @@ class TabularPipeline(Pipeline):
             self._folds = Folds(self.data, self._model, self._config.splits, seed)
         return self._folds
 
-    def _fit(self, estimator: Any, fold: Fold, step: int) -> np.ndarray | None:
-        table = self.data.table
-        if table.n_classes and (fold.y_train == fold.y_train[0]).all():
-            only = table.classes[fold.y_train[0]]
+    def _fit(
+        self, estimator: Any, fold: Fold, folds: Folds, step: int
+    ) -> tuple[np.ndarray | None, int | None]:
+        """Fit on a fold: the classes that occur, and the best round where it stops early."""
+        table, patience = self.data.table, self._config.pipeline.early_stopping_rounds
+        x, y = fold.x_train, fold.y_train
+        learn, stop = (slice(None), slice(0)) if patience is None else folds.parted(step)
+        if table.n_classes and (y[learn] == y[learn][0]).all():
+            only = table.classes[y[learn][0]]
             raise ResultError(
                 f"Fold {step} has one class only, {only!r}, to learn from.", outcome=Outcome.NON_FINITE
             )
-        return fit_estimator(estimator, fold.x_train, fold.y_train, table.n_classes)
+        if patience is None:
+            return fit_estimator(estimator, x, y, table.n_classes), None
+        return fit_stopping(
+            self._model, estimator, (x[learn], y[learn]), (x[stop], y[stop]), table.n_classes, patience
+        )
 
     # ---- the final model
 
@@ -250,14 +275,36 @@ class TabularPipeline(Pipeline):
         return True
 
     def fit(self, params: Params, seed: int) -> TabularModel:
-        """Fit on all rows but the holdout."""
-        data = self.data
+        """Fit on all rows but the holdout; with early stopping, for as many rounds as the folds say."""
+        data, given = self.data, {**params, **self._fixed}
+        rule: dict[str, Any] = {"rule": REFIT, "n_rows": len(data.train)}
+        patience = self._config.pipeline.early_stopping_rounds
+        if patience is not None:
+            most = int(str(given.get("n_estimators", get_family(self._model).default_rounds)))
+            stopped = self._stopped_folds(params, seed)
+            n_rounds = final_rounds(stopped, len(data.train), most)
+            given["n_estimators"] = n_rounds
+            rule |= fitted_so(stopped, patience, n_rounds, most)
         table, features, y = data.table, data.table.features[data.train], data.table.y[data.train]
         preprocess = make_preprocessing(self._model, table.columns)
-        estimator = make_model(self._model, {**params, **self._fixed}, table.task, seed)
+        estimator = make_model(self._model, given, table.task, seed)
         present = fit_estimator(estimator, preprocess.fit_transform(features), y, table.n_classes)
         columns = fitted_columns(table.columns, preprocess)
-        return TabularModel(self._model, table.task, columns, table.classes, preprocess, estimator, present)
+        rule["params"] = given
+        return TabularModel(
+            self._model, table.task, columns, table.classes, preprocess, estimator, present, rule
+        )
+
+    def _stopped_folds(self, params: Params, seed: int) -> Stopped:
+        """Where the folds stopped; found out anew where these parameters were not scored here."""
+        key = config_key(params), seed
+        if key not in self._stopped:
+            self.evaluate(params, lambda *_: None, seed)
+        return self._stopped[key]
+
+    def fit_rule(self, model: TabularModel) -> Mapping[str, Any]:
+        """Rule, number of rows, parameters of the final fit and, with early stopping, how they came about."""
+        return model.fit
 
     def test(self, model: TabularModel) -> Scores:
         """Score on the holdout: the pipeline's metric and the usual ones, named `test_<metric>`.
