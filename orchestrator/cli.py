@@ -22,28 +22,12 @@ from retrain.cli import (
     pass_common,
     run_command,
 )
+from retrain.cli.kinds import Duration
 from retrain.console import say, say_labelled
-from tuner.errors import UsageError
 
 __all__ = ["cli", "main"]
 
 STATES = ("waiting", "running", "complete", "pruned", "failed")
-
-
-class _Duration(click.ParamType[float]):
-    """Seconds: `90`, `90s`, `10m` or `1h`."""
-
-    name = "duration"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        from orchestrator.durations import parse_duration
-
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(str(value), "it")
-        except UsageError as error:
-            self.fail(str(error), parameter, context)
 
 
 _AT_LEAST_ONE = click.IntRange(min=1)
@@ -57,11 +41,9 @@ _AT_LEAST_ZERO = click.IntRange(min=0)
 @click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Experiments at a time; one per core.")
 @click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local: processes, no Ray.")
 @click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto.")
-@click.option("--timeout", metavar="T", type=_Duration(), help="Stop claiming after it: 90, 90s, 10m, 1h.")
-@click.option("--experiment-timeout", metavar="T", type=_Duration(), help="End an experiment after it.")
-@click.option(
-    "--grace", metavar="T", type=_Duration(), default=30.0, help="What runs may go on after a stop."
-)
+@click.option("--timeout", metavar="T", type=Duration(), help="Stop claiming after it: 90, 90s, 10m, 1h.")
+@click.option("--experiment-timeout", metavar="T", type=Duration(), help="End an experiment after it.")
+@click.option("--grace", metavar="T", type=Duration(), default=30.0, help="What runs may go on after a stop.")
 @click.option("--max-failed", metavar="N", type=_AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
 @click.option(
     "--same-error", metavar="N", type=_AT_LEAST_ZERO, default=3, help="So many in a row stop it: 3; 0: never."

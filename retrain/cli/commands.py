@@ -14,7 +14,7 @@ import click
 
 from retrain.cli import actions
 from retrain.cli.common import CONTEXT_SETTINGS, Common, common_options, note, pass_common
-from retrain.cli.kinds import PREVIOUS, AtLeast, VersionNumber
+from retrain.cli.kinds import PREVIOUS, AtLeast, Duration, VersionNumber
 from retrain.cli.modes import mode_of, refuse_before_subcommand
 from retrain.cli.running import run_command
 from retrain.console import emit, say_labelled
@@ -109,6 +109,24 @@ def _doctor(common: Common, /, deep: bool) -> int:
     from retrain.doctor import doctor, findings_text, trouble_text
 
     findings = doctor(common.config, db=common.db, deep=deep, tell=partial(note, common))
+    emit(findings_text(findings, common.output))
+    if (trouble := trouble_text(findings)) is None:
+        return 0
+    say_labelled("error", trouble, "red")
+    return 1
+
+
+@cli.command("lint")
+@click.option("--runs", metavar="N", type=AtLeast(1), help="At most so many evaluations; as needed.")
+@click.option("--timeout", metavar="T", type=Duration(), default=600.0, help="Start none after it: 10m.")
+@common_options
+@pass_common
+def _lint(common: Common, /, runs: int | None, timeout: float) -> int:
+    """Run the pipeline a few times and look for what makes its scores wrong."""
+    from retrain.doctor import findings_text, trouble_text
+    from retrain.lint import lint
+
+    findings = lint(common.load_config(), runs=runs, timeout_s=timeout, tell=partial(note, common))
     emit(findings_text(findings, common.output))
     if (trouble := trouble_text(findings)) is None:
         return 0

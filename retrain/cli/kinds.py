@@ -4,7 +4,9 @@ from typing import Any
 
 import click
 
-__all__ = ["PREVIOUS", "AtLeast", "VersionNumber"]
+from tuner.errors import UsageError
+
+__all__ = ["PREVIOUS", "AtLeast", "Duration", "VersionNumber"]
 
 PREVIOUS = "previous"
 
@@ -26,6 +28,23 @@ class AtLeast(click.ParamType[int]):
         if number < self.least:
             self.fail(f"it must be at least {self.least}, but got {number}.", parameter, context)
         return number
+
+
+class Duration(click.ParamType[float]):
+    """Seconds: `90`, `90s`, `10m` or `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """Return the seconds; a usage error where it is no duration."""
+        from retrain.durations import parse_duration
+
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(str(value), "it")
+        except UsageError as error:
+            self.fail(str(error), parameter, context)
 
 
 class VersionNumber(click.ParamType[int | str]):

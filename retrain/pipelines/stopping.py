@@ -80,8 +80,10 @@ def fit_stopping(
 def final_rounds(stopped: Stopped, n_rows: int, most: int) -> int:
     """Say how many rounds the fit on all `n_rows` training rows has: `RULE`, from 1 to `most`.
 
-    More rows bear more rounds. Over eight data sets, two learning rates and five seeds, the held-out loss was
-    least with the square root, before the plain ratio and none: `python benchmarks/early_stopping.py`.
+    More rows bear more rounds, but fewer than in proportion. On six data sets, two learning rates and twelve
+    seeds, `benchmarks/early_stopping.py` found a held-out loss 1.0 % above that of the best number of rounds
+    in the middle row (1.0 % with the plain median, 1.5 % in proportion) and 4.4 % in the mean (5.4, 4.0),
+    which a set of 569 rows decides. The mean of the folds is as good, but one that ran to its bound moves it.
 
     Args:
         stopped: what the folds found.

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from retrain.deploy import apply
+from retrain.models import make_model
 from retrain.pipeline import REFIT
 from retrain.pipelines.folds import Folds, LoadedTable
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping
@@ -76,8 +77,6 @@ def test_it_stops_on_training_rows_of_the_fold_alone(tmp_path: Path) -> None:
             setattr(kept, name, value)
         kept._table, kept._kept = turned, {}
         fold = kept.prepare(step)
-        from retrain.models import make_model
-
         estimator = make_model("xgboost", {**pipeline.space.defaults(), **QUICK}, "binary", 0)
         _, best = pipeline._fit(estimator, fold, kept, step)
         assert best == before[step][1]["best_iteration"]
@@ -85,7 +84,7 @@ def test_it_stops_on_training_rows_of_the_fold_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rest", ["", '[splits]\ngroup = "site"\n', '[splits]\ntime = "day"\n'])
 def test_the_final_fit_does_not_change_with_the_holdout(tmp_path: Path, rest: str) -> None:
-    keys = {"drop": []} if "time" in rest else {}
+    keys: dict[str, Any] = {"drop": []} if "time" in rest else {}
     pipeline = stopping(tmp_path, rest=rest, **keys)
     before = ubj(pipeline, tmp_path / "before")
     data = pipeline.data
@@ -103,7 +102,8 @@ def test_groups_and_times_hold_within_the_rows_that_are_set_aside(tmp_path: Path
     for column, rest in (("groups", '[splits]\ngroup = "site"\n'), ("times", '[splits]\ntime = "day"\n')):
         folder = tmp_path / column
         folder.mkdir()
-        pipeline = stopping(folder, rest=rest, **({"drop": []} if column == "times" else {}))
+        keys: dict[str, Any] = {"drop": []} if column == "times" else {}
+        pipeline = stopping(folder, rest=rest, **keys)
         folds = Folds(pipeline.data, "xgboost", pipeline._config.splits, 0)
         marks = getattr(pipeline.data.table, column)
         for step, (learned, _) in enumerate(folds.splits):
@@ -173,8 +173,6 @@ def test_scores_with_and_without_it_are_not_compared(tmp_path: Path) -> None:
 def test_a_class_that_was_not_learned_is_not_stopped_on() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 2)), np.tile([0, 2], 30)
-    from retrain.models import make_model
-
     model = make_model("xgboost", {"n_estimators": 5}, "multiclass", 0)
     stop = (x[:6], np.array([0, 1, 2, 0, 1, 2]))
     present, best = fit_stopping("xgboost", model, (x, y), stop, 3, 2)

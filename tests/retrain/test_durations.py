@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.durations import parse_duration
+from retrain.durations import parse_duration
 from tuner.errors import UsageError
 
 
