@@ -147,11 +147,11 @@ def _confirming(command: Any) -> Any:
         click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Evaluations at a time."),
         click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local."),
         click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto."),
-        click.option("--timeout", metavar="T", type=_Duration(), help="Begin none after it."),
+        click.option("--timeout", metavar="T", type=Duration(), help="Begin none after it."),
         click.option(
-            "--experiment-timeout", metavar="T", type=_Duration(), help="End an evaluation after it."
+            "--experiment-timeout", metavar="T", type=Duration(), help="End an evaluation after it."
         ),
-        click.option("--grace", metavar="T", type=_Duration(), default=30.0, help="After a stop."),
+        click.option("--grace", metavar="T", type=Duration(), default=30.0, help="After a stop."),
         _study,
     ):
         command = option(command)
