@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.ground import difference
 from orchestrator.plan import StopReason
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
 from orchestrator.repeats import RepeatLimits, Repeats
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
+from retrain.comparable import difference
 from retrain.confirmation import Plan, find_plan, fresh_seeds, record
 from retrain.confirmed import Confirmed, find_confirmed, find_confirmed_winner, looks_at
 from retrain.holdout import look_at_holdout

@@ -4,17 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from orchestrator.progress import Display
+from retrain.comparable import difference
 from tuner.experiment import Experiment, Params, Provenance, State, Study, Suggestion
 from tuner.registry.base import Registry
 from tuner.space import config_key
 
-__all__ = ["difference", "is_outdated", "renew_references"]
-
-_PARTS = {
-    "data": "other data",
-    "code": "other code",
-    "metric": "another definition of the metric or splits",
-}
+__all__ = ["is_outdated", "renew_references"]
 
 
 def is_outdated(experiment: Experiment, provenance: Provenance) -> bool:
@@ -77,8 +72,3 @@ def _to_score(
 
 def _references(n: int) -> str:
     return "the baseline is" if n < 2 else "the baseline and what is deployed are"
-
-
-def difference(old: Provenance, new: Provenance) -> str:
-    """In what an earlier provenance differs from the present one, such as "other data and other code"."""
-    return " and ".join(words for name, words in _PARTS.items() if getattr(old, name) != getattr(new, name))

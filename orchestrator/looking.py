@@ -24,6 +24,7 @@ def summarize_study(config: Lookup, output: str, *, top: int, flags: str, colour
             top=top,
             deployed=active.params if active is not None else None,
             folds=config.folds,
+            pipeline=config.name,
             holdout=config.is_tabular,
             output=output,
             flags=flags,

@@ -88,7 +88,9 @@ def replay(config: Config, prefix: str, *, tolerance: float = TOLERANCE, tell: T
     """
     with open_registry(config.db, create=False, read_only=True) as registry:
         study = get_study(registry, config.study_name)
-        whole = get_best(registry, study, config.study_name).public_id if prefix == "best" else prefix
+        whole = (
+            get_best(registry, study, config.study_name).experiment.public_id if prefix == "best" else prefix
+        )
         experiment = registry.get_experiment(whole)
         measured = registry.measurements(experiment)
         run = registry.find_run(experiment)

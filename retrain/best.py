@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from retrain.comparable import difference
 from retrain.confirmed import find_confirmed_winner
-from tuner.errors import NotFoundError, UsageError
-from tuner.experiment import Experiment, Study
+from tuner.errors import MismatchError, NotFoundError, UsageError
+from tuner.experiment import Experiment, Provenance, Study
 from tuner.registry.base import RegistryReader
 
-__all__ = ["CONFIRM", "Best", "get_best"]
+__all__ = ["CONFIRM", "Best", "check_comparable", "get_best"]
 
 CONFIRM = "orchestrator confirm"
 """The command that confirms."""
@@ -74,3 +75,22 @@ def get_best(registry: RegistryReader, study: Study | None, name: str) -> Best:
     if winner is None:
         return Best(best[0], confirmed=False)
     return Best(winner, confirmed=True, luckier=best[0] if best[0].id != winner.id else None)
+
+
+def check_comparable(best: Best, provenance: Provenance) -> None:
+    """Insist that the best is one of what is there now.
+
+    Raises:
+        MismatchError: it is the best of scores on other data, code or metric; which would be the best now is
+            not known.
+    """
+    scored_on = best.experiment.provenance
+    if scored_on is None or scored_on == provenance:
+        return
+    public_id = best.experiment.public_id
+    raise MismatchError(
+        f"`best` must be the best on what is there now, but {public_id} is that of"
+        f" {difference(scored_on, provenance)}.",
+        "Score the best of before on what is there now: orchestrator revalidate --top 5. Or apply it all the"
+        f" same: retrain --apply-hp {public_id}",
+    )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from retrain import deploy
+from retrain.best import CONFIRM, check_comparable
 from retrain.config import Config
 from retrain.deploy import ApplyOutcome, ApplyReport, Confirm, Overrides
 from retrain.deploy.rivals import RETUNE, Rival, rivals_lines, score_rivals, to_retune
@@ -51,8 +52,12 @@ def apply_hyperparameters(
     pipeline = load_pipeline(config)
     with _for_reading(config, changing=not dry_run) as registry:
         given = deploy.parse_params_input(text, config, registry, pipeline.space)
+    if given.best is not None:
+        tell(given.best.note if given.best.confirmed else f"{given.best.note}; to know more: {CONFIRM}")
     tell("retraining with what is deployed and with what is asked for ...")
     _use_data(pipeline)
+    if given.best is not None:
+        check_comparable(given.best, pipeline.provenance())
     with _for_deploying(config, pipeline, dry_run, given.params) as registry:
         return deploy.apply(
             config,

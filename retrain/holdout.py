@@ -52,8 +52,12 @@ def count_look(
     why: str,
     who: str,
     experiment: str | None = None,
+    version: int | None = None,
 ) -> HoldoutRead:
-    """Write down what a fitted model scored on the holdout; arguments as for `look_at_holdout`."""
+    """Write down what a fitted model scored on the holdout; arguments as for `look_at_holdout`.
+
+    `version`: the number of the version whose configuration it is, where there is one.
+    """
     return registry.add_holdout_read(
         HoldoutRead(
             pipeline.name,
@@ -63,6 +67,7 @@ def count_look(
             why,
             who,
             experiment=experiment,
+            version=version,
             n_rows=scores.n_rows,
             intervals={
                 name: (score.low, score.high)

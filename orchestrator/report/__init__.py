@@ -20,6 +20,7 @@ def summary(
     top: int = 5,
     deployed: Mapping[str, Value] | None = None,
     folds: int | None = None,
+    pipeline: str | None = None,
     holdout: bool = True,
     output: str = "table",
     flags: str = "",
@@ -30,5 +31,5 @@ def summary(
     Raises:
         NotFoundError: the study has no experiments yet.
     """
-    facts = summarize(registry, study, top=top, deployed=deployed, folds=folds)
+    facts = summarize(registry, study, top=top, deployed=deployed, folds=folds, pipeline=pipeline)
     return summary_text(facts, output, holdout=holdout, flags=flags, colour=colour)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from retrain.confirmed import Confirmed, find_confirmed, looks_at
 from retrain.improvement import Improvement, find_configuration, improvement
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.insight import FURTHER, INSIGHT, Insight
-from tuner.registry.base import FailedAlike, RegistryReader
+from tuner.registry.base import FailedAlike, HoldoutRead, RegistryReader
 
 __all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "summarize"]
 
@@ -65,10 +66,13 @@ class Summary:
         top: the best of them, best first.
         baseline, deployed: the reference rows among them, where they are complete. `deployed` is None, too,
             where it is the baseline.
-        best_in_use: whether the best is what is in production (or the baseline, where nothing else is).
+        confirmed: the outcome of the latest confirmation; None where none came to its end.
+        n_repeats: repeats on fresh folds that are stored, also of a confirmation that did not.
+        looks: every look at the holdout of these data and splits.
+        best_in_use: whether the chosen one is what is in production (or the baseline, where nothing else is).
         front: with several objectives, the Pareto front, the best in the study's metric first.
         n_infeasible: complete experiments of that provenance that do not keep the study's limits.
-        improvements: of the best over each reference row that is not the best itself.
+        improvements: of the best by validation over each reference row that is not the best itself.
         insight: what the latest run learned of the parameters, and of going on; None where no run did yet.
         further: with several objectives, the same of each of the others, by metric.
         experiments_s: seconds of all finished experiments together.
@@ -84,6 +88,9 @@ class Summary:
     n_infeasible: int
     baseline: Experiment | None
     deployed: Experiment | None
+    confirmed: Confirmed | None
+    n_repeats: int
+    looks: tuple[HoldoutRead, ...]
     best_in_use: bool
     improvements: tuple[Improvement, ...]
     bounds: tuple[BoundHit, ...]
@@ -94,6 +101,20 @@ class Summary:
     experiments_s: float
     wall_s: float
 
+    @property
+    def chosen(self) -> Experiment | None:
+        """The one to apply: the winner of a confirmation, else the best by validation."""
+        if self.confirmed is not None:
+            return self.confirmed.winner
+        return self.top[0] if self.top else None
+
+    @property
+    def unconfirmed(self) -> Experiment | None:
+        """The best by validation where a confirmation was made before it was there; else None."""
+        if self.confirmed is None or not self.top:
+            return None
+        return None if self.top[0].public_id in self.confirmed.plan.candidates else self.top[0]
+
 
 def summarize(
     registry: RegistryReader,
@@ -102,6 +123,7 @@ def summarize(
     top: int = 5,
     deployed: Params | None = None,
     folds: int | None = None,
+    pipeline: str | None = None,
 ) -> Summary:
     """Gather the facts.
 
@@ -111,6 +133,7 @@ def summarize(
         top: how many of the best to list (>= 1).
         deployed: the hyperparameters in production now; the study's row "deployed" when not given.
         folds: folds of one repeat of cross-validation, for the corrected standard error.
+        pipeline: whose looks at the holdout count; the one called like the study when not given.
 
     Raises:
         NotFoundError: the study has no experiments yet.
@@ -138,6 +161,12 @@ def summarize(
         in_use = None
     references = [(name, row) for name, row in (("baseline", baseline), ("deployed", in_use)) if row]
     effort = registry.effort(study)
+    pipeline = study.name if pipeline is None else pipeline
+    outcome = None
+    if best and provenance is not None and not study.goals.objectives:
+        outcome = find_confirmed(registry, study, provenance, pipeline=pipeline)
+    chosen = best[0] if best else None
+    chosen = chosen if outcome is None else outcome.winner
     insight, further = _latest_insight(registry, study)
     return Summary(
         study=study,
@@ -149,13 +178,16 @@ def summarize(
         n_infeasible=registry.n_infeasible(study, provenance),
         baseline=baseline,
         deployed=in_use,
-        best_in_use=bool(best) and _is_in_use(best[0], deployed, in_use or baseline),
+        confirmed=outcome,
+        n_repeats=0 if provenance is None else len(registry.confirmations(study, provenance)),
+        looks=tuple(looks_at(registry, pipeline, provenance)),
+        best_in_use=chosen is not None and _is_in_use(chosen, deployed, in_use or baseline),
         improvements=tuple(
             improvement(registry, study, best[0], row, against=name, folds=folds)
             for name, row in references
             if row.id != best[0].id
         ),
-        bounds=tuple(_bounds_hit(study, best[0])) if best else (),
+        bounds=tuple(_bounds_hit(study, chosen)) if chosen is not None else (),
         failures=tuple(_failures(registry.failures(study))),
         excluded=tuple(_excluded(provenances, provenance)),
         insight=insight,

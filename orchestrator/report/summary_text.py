@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from orchestrator.report.confirmed_text import confirmed_json, confirmed_lines, count_of_looks, looks_json
 from orchestrator.report.insight_text import gain_line, importance_rows
 from orchestrator.report.rows import (
     PLUS_MINUS,
@@ -17,6 +18,7 @@ from orchestrator.report.rows import (
     provenance_json,
 )
 from orchestrator.report.summary import Excluded, FailureGroup, Summary
+from retrain.comparable import WORDS
 from retrain.improvement import improvement_json, improvement_lines
 from retrain.page import Page
 from retrain.tables import number, plus_minus_column, render, seconds, to_json
@@ -25,14 +27,8 @@ from tuner.insight import FURTHER
 
 __all__ = ["summary_text"]
 
-_WHY_EXCLUDED = {
-    "data": "other data",
-    "code": "other code",
-    "metric": "another definition of the metric or splits",
-}
-
 _ABOUT_EXCLUDED = (
-    "They are kept, but scores of different origin are never mixed. New runs score on what is now."
+    "They are kept, but scores of different origin are never mixed. To score the best of them on what is now:"
 )
 
 
@@ -58,13 +54,16 @@ def summary_text(
     _head(page, summary)
     _top(page, summary)
     if not summary.front:  # with several objectives there is no best one
-        page.lines("Improvement of the best", *_improvement_lines(summary, holdout, flags))
+        if summary.confirmed is None:
+            page.lines("Improvement of the best", *_improvement_lines(summary, flags))
+        page.lines("Honest score", *_honest_lines(summary, holdout, flags))
     _insight(page, summary)
     if not summary.front:
         page.lines("At a bound", *_bound_lines(summary))
     page.lines("Failures", *(line for group in summary.failures for line in _failure_lines(group)))
     if summary.excluded:
-        page.lines("Not compared", *map(_excluded_line, summary.excluded), _ABOUT_EXCLUDED)
+        again = f"  orchestrator revalidate --top 5{flags}"
+        page.lines("Not compared", *map(_excluded_line, summary.excluded), _ABOUT_EXCLUDED, again)
     page.lines(
         "Cost", f"{seconds(summary.experiments_s)} of experiments, in {seconds(summary.wall_s)} by the clock"
     )
@@ -78,12 +77,12 @@ def _apply_command(summary: Summary, flags: str = "") -> str | None:
     """The command that deploys the best; None where it is in use already, or nothing is gained by it."""
     if summary.front:
         return f"retrain --apply-hp ID{flags}"
-    if not summary.top or summary.best_in_use:
+    chosen, baseline = summary.chosen, summary.baseline
+    if chosen is None or summary.best_in_use:
         return None
-    baseline = summary.baseline
-    if baseline is not None and baseline.id == summary.top[0].id and summary.deployed is None:
+    if baseline is not None and baseline.id == chosen.id and summary.deployed is None:
         return None
-    return f"retrain --apply-hp {summary.top[0].public_id}{flags}"
+    return f"retrain --apply-hp {chosen.public_id}{flags}"
 
 
 def _head(page: Page, summary: Summary) -> None:
@@ -112,15 +111,22 @@ def _top(page: Page, summary: Summary) -> None:
         return
     study, rows = summary.study, _ranked(summary)
     values = plus_minus_column([(e.value, e.std_error) for _, e in rows])
+    confirmed = _confirmed_column(summary, [each for _, each in rows])
     page.table(
         f"Pareto front: {len(summary.front)} of {summary.n_compared}"
         if summary.front
         else f"Best {len(summary.top)} of {summary.n_compared}",
         [
-            {"#": rank, "experiment": each.public_id, study.metric: value, **goals_of(each, study.goals)}
-            for (rank, each), value in zip(rows, values, strict=True)
+            {
+                "#": rank,
+                "experiment": each.public_id,
+                study.metric: value,
+                **goals_of(each, study.goals),
+                "confirmed": again,
+            }
+            for (rank, each), value, again in zip(rows, values, confirmed, strict=True)
         ],
-        ["#", "experiment", study.metric, *study.goals.metrics],
+        ["#", "experiment", study.metric, *study.goals.metrics, *(["confirmed"] if any(confirmed) else [])],
         note=PLUS_MINUS if any("±" in value for value in values) else "",
     )
     # One row per parameter: a space of twenty still fits the screen, and the eye compares along a line.
@@ -136,6 +142,14 @@ def _top(page: Page, summary: Summary) -> None:
     )
 
 
+def _confirmed_column(summary: Summary, rows: list[Experiment]) -> list[str]:
+    """The score on fresh folds of those that were confirmed."""
+    if summary.confirmed is None:
+        return [""] * len(rows)
+    known = {each.id: (estimate.mean, estimate.std_error) for each, estimate in summary.confirmed.estimates}
+    return plus_minus_column([known.get(each.id, (None, None)) for each in rows])
+
+
 def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
     """The best with their ranks, then the baseline and what is deployed now, if not among them."""
     ranked = [(str(rank), each) for rank, each in enumerate(summary.front or summary.top, 1)]
@@ -144,7 +158,7 @@ def _ranked(summary: Summary) -> list[tuple[str, Experiment]]:
     return ranked + [(label, row) for label, row in references if row is not None and row.id not in listed]
 
 
-def _improvement_lines(summary: Summary, holdout: bool, flags: str) -> list[str]:
+def _improvement_lines(summary: Summary, flags: str) -> list[str]:
     if not summary.top:
         return []
     best = summary.top[0]
@@ -159,12 +173,30 @@ def _improvement_lines(summary: Summary, holdout: bool, flags: str) -> list[str]
         ]
     for each in summary.improvements:
         lines += improvement_lines(each)
-    if summary.improvements and summary.n_compared > 2:
-        last_word = " The holdout, which no search sees, has the last word (--dry-run)." if holdout else ""
-        lines.append(
-            f"The best of {summary.n_compared} is an optimistic pick: luck helped to choose it.{last_word}"
-        )
     return lines
+
+
+def _honest_lines(summary: Summary, holdout: bool, flags: str) -> list[str]:
+    """The three numbers of the winner; else what would give them."""
+    command = f"  orchestrator confirm{flags}"
+    looks = [f"The holdout was {count_of_looks(summary.looks)}."] if holdout and summary.looks else []
+    if summary.confirmed is not None:
+        lines = confirmed_lines(summary.confirmed, summary.study, summary.looks)
+        if summary.unconfirmed is not None:
+            better = f"{summary.unconfirmed.public_id} is better by validation, and was not confirmed yet:"
+            lines += [better, command]
+        return lines
+    if not summary.top or summary.n_compared < 2:
+        return looks
+    if summary.n_repeats:
+        begun = f"A confirmation has begun ({_repeats(summary.n_repeats)}) and not ended. It goes on with:"
+        return [begun, command, *looks]
+    picked = f"Luck helped to choose the best of {summary.n_compared}, and its score is not confirmed."
+    return [f"{picked} To score the best once more, on fresh folds:", command, *looks]
+
+
+def _repeats(n: int) -> str:
+    return f"{n} repeat{'' if n == 1 else 's'}"
 
 
 def _insight(page: Page, summary: Summary) -> None:
@@ -195,8 +227,7 @@ def _failure_lines(group: FailureGroup) -> list[str]:
 
 def _excluded_line(excluded: Excluded) -> str:
     why = " and ".join(
-        f"{_WHY_EXCLUDED[name]} ({getattr(excluded.provenance, name)[:60] or 'none'})"
-        for name in excluded.differs
+        f"{WORDS[name]} ({getattr(excluded.provenance, name)[:60] or 'none'})" for name in excluded.differs
     )
     return f"{excluded.count} experiment{'s' if excluded.count > 1 else ''} scored on {why}"
 
@@ -261,6 +292,9 @@ def _document(summary: Summary, flags: str) -> dict[str, Any]:
         "baseline": summary.baseline and experiment_json(summary.baseline),
         "deployed": summary.deployed and experiment_json(summary.deployed),
         "improvements": [improvement_json(each) for each in summary.improvements],
+        "confirmed": confirmed_json(summary.confirmed),
+        "confirm": None if not summary.top or summary.front else f"orchestrator confirm{flags}",
+        "holdout_looks": looks_json(summary.looks),
         "insight": None if summary.insight is None else summary.insight.to_dict(),
         **(
             {FURTHER: {name: each.to_dict() for name, each in summary.further.items()}}

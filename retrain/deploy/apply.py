@@ -36,9 +36,10 @@ from retrain.deploy.switch import Order, Switch
 from retrain.deploy.target import unified_diff
 from retrain.deploy.target_file import TargetFile
 from retrain.deploy.versions import VersionStore
+from retrain.holdout import count_look
 from retrain.improvement import folds_of
 from retrain.metrics import direction_of
-from retrain.pipeline import Pipeline
+from retrain.pipeline import Pipeline, Scores
 from tuner.errors import BusyError, MismatchError, ParamsError, RetrainError
 from tuner.experiment import Params
 from tuner.registry.base import ModelVersion, RegistryReader, writable
@@ -50,6 +51,8 @@ Confirm = Callable[[ApplyReport], bool]
 """Shows a report of what would happen, and returns whether to go on."""
 
 _ROUNDS = 1000
+
+_NOT_COUNTED = "this was a look at the holdout; a dry run writes nothing, so that it is not counted"
 
 
 def apply(
@@ -178,7 +181,8 @@ class _Deployment:
         self.store = VersionStore.of(config)
         self.checks = load_checks(config.gate, config.root)
         self.needs = Needs.of(config.gate, splits_follow_seed=pipeline.splits_follow_seed)
-        self.scorer = Scorer(pipeline, config.study.seed, self.needs)
+        self.scorer = Scorer(pipeline, config.study.seed, self.needs, None if dry_run else self._count_look)
+        self._wanted: str | None = None
 
     def _switch(self) -> Switch:
         return Switch(writable(self.registry), self.store, self.target, self.config)
@@ -189,12 +193,14 @@ class _Deployment:
             plan = self._plan(choose, notes)
             if not self.force and self._is_active(plan):
                 return self._report(plan, ApplyOutcome.UNCHANGED)
+            self._wanted = config_key(plan.params)
             challenger = self.scorer.score(plan.params, self._repeats(plan))
             champion, no_champion = self._champion(plan)
             preview = self._judged(plan, challenger, champion, no_champion)
             if self.dry_run:
                 self._try_saving(plan)
-                return preview
+                looked = (_NOT_COUNTED,) if self.pipeline.can_fit else ()
+                return replace(preview, notes=(*preview.notes, *looked))
             if preview.outcome is ApplyOutcome.REFUSED:
                 self._refuse(preview)
             if self.confirm is not None and not self.confirm(preview):
@@ -205,6 +211,21 @@ class _Deployment:
                     return self._publish(plan, preview, challenger, champion)
             notes = tuple(finish_pending(self.config, writable(self.registry)))
         raise BusyError("Other processes keep deploying.", "Type the same command again when they are done.")
+
+    def _count_look(self, params: Params, scores: Scores) -> None:
+        """Each look at the holdout is written down: what was asked for, and what is deployed beside it."""
+        key = config_key(params)
+        active = self.registry.find_active(self.config.name)
+        count_look(
+            writable(self.registry),
+            self.pipeline,
+            params,
+            scores,
+            why="retrain --apply-hp" if self.order.action == "apply" else "retrain",
+            who=self.order.who,
+            experiment=self.order.experiment if key == self._wanted else None,
+            version=active.number if active is not None and config_key(active.params) == key else None,
+        )
 
     def _plan(self, choose: Callable[[Deployed], Params], notes: tuple[str, ...]) -> _Plan:
         space = self.pipeline.space

@@ -1,10 +1,10 @@
 """What follows `--apply-hp`: JSON, `@file`, `-`, an experiment's id, or `best`."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from retrain.best import get_best
+from retrain.best import Best, get_best
 from retrain.config import Config
 from retrain.deploy.deployed import find_deployed
 from retrain.typed_json import MAX_BYTES, read_typed
@@ -21,10 +21,17 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class ParamsInput:
-    """A valid, complete configuration, and the public id of the experiment it comes from (None for JSON)."""
+    """A valid, complete configuration.
+
+    Attributes:
+        params: by name.
+        experiment: public id of the experiment it comes from; None for JSON.
+        best: what `best` stood for, where that was typed.
+    """
 
     params: dict[str, Value]
     experiment: str | None
+    best: Best | None = None
 
 
 def parse_params_input(
@@ -50,7 +57,7 @@ def parse_params_input(
     typed, text = text, text.strip()
     if text == "best":
         best = get_best(registry, registry.find_study(config.study_name), config.study_name)
-        return _from_experiment(best.experiment, space)
+        return replace(_from_experiment(best.experiment, space), best=best)
     if _ID.fullmatch(text) and not _is_json(text):
         return _from_experiment(registry.get_experiment(text), space)
     return _from_json(*read_typed(typed, "--apply-hp", stdin=stdin), config, registry, space)

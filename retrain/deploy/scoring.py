@@ -12,7 +12,7 @@ from retrain.deploy.files import storage_errors
 from retrain.deploy.gate import Figures, Needs
 from retrain.deploy.golden import golden_document
 from retrain.metrics import METRICS
-from retrain.pipeline import Detail, GroupScore, Pipeline
+from retrain.pipeline import Detail, GroupScore, Pipeline, Scores
 from retrain.results import ResultError, check_report, check_result, failure_of
 from tuner.errors import RetrainError
 from tuner.experiment import Direction, Params
@@ -57,12 +57,20 @@ class Scorer:
         pipeline: loaded with its data.
         seed: of the splits and of the fit.
         needs: what the gate has to know besides.
+        looked: is told of every look at the holdout, with what was seen.
     """
 
-    def __init__(self, pipeline: Pipeline, seed: int, needs: Needs | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        seed: int,
+        needs: Needs | None = None,
+        looked: Callable[[Params, Scores], object] | None = None,
+    ) -> None:
         self.pipeline = pipeline
         self.seed = seed
         self.needs = needs or Needs()
+        self._looked = looked
         self._evaluated: dict[str, Figures] = {}
         self._scored: dict[str, Scored] = {}
 
@@ -105,6 +113,8 @@ class Scorer:
             return _detailed(pipeline.test_in_detail(model, needs.test_by))
 
         scores, of_test = _guarded("Testing", params, test)
+        if self._looked is not None:
+            self._looked(params, scores)
         metrics = {**figures.metrics, **scores.metrics}
         if needs.costs:
             metrics |= _guarded("Measuring", params, lambda: pipeline.costs_of(model, needs.costs))

@@ -286,7 +286,7 @@ def test_best_is_that_of_the_study_that_is_named(run: Run, ids: list[str]) -> No
 
 def test_a_holdout_that_there_is_not_has_no_last_word(run: Run, ids: list[str]) -> None:
     out = run("--summary")[1]
-    assert "optimistic pick" in out
+    assert "orchestrator confirm" in out
     assert "holdout" not in out
 
 

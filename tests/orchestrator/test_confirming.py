@@ -21,6 +21,7 @@ from tests.orchestrator.fakes import FakeClock, FakePool, failed
 from tests.orchestrator.projects import Project
 from tests.orchestrator.test_repeats import folded
 from tests.orchestrator.toy import write_toy
+from tuner.experiment import Confirmation
 from tuner.registry import Registry, open_registry
 
 Run = Callable[..., tuple[int, str, str]]
@@ -90,6 +91,47 @@ def test_the_same_again_runs_nothing_and_says_the_same(run: Run, pools: list[Fak
     assert json.loads(second) == {**json.loads(first), "n_repeats": 0}
     with opened() as registry:
         assert len(registry.events(kind=CONFIRMED)) == 1
+
+
+def test_the_summary_says_how_to_confirm_and_then_what_came_of_it(run: Run) -> None:
+    run("--method", "random", "--configs", "8")
+    _, out, _ = run("--summary")
+    assert "its score is not confirmed" in " ".join(out.split())
+    assert "orchestrator confirm\n" in out
+    document = json.loads(run("--summary", "--format", "json")[1])
+    assert (document["confirmed"], document["confirm"]) == (None, "orchestrator confirm")
+
+    run("confirm", "--top", "3", "--timeout", "0.0001s")
+    _, out, _ = run("--summary")
+    assert "A confirmation has begun" not in out, "no repeat is there"
+
+    run("confirm", "--top", "3")
+    _, out, _ = run("--summary")
+    assert "is not confirmed" not in out
+    document = json.loads(run("--summary", "--format", "json")[1])
+    confirmed = document["confirmed"]
+    for line in (
+        f"  winner      {confirmed['winner']}, by the lower bound of 3",
+        "  validation  ",
+        "  confirmed   ",
+    ):
+        assert line in out
+    assert "than the baseline" in " ".join(out.split())
+    assert document["apply"] == f"retrain --apply-hp {confirmed['winner']}"
+    assert document["holdout_looks"] == []
+    assert {each["id"] for each in confirmed["candidates"]} <= {each["id"] for each in document["best"]}
+    assert run("show", "best")[1].splitlines()[0].endswith(confirmed["winner"])
+
+
+def test_a_confirmation_that_has_begun_is_said_to_have(run: Run) -> None:
+    run("--method", "random", "--configs", "4")
+    with opened() as registry:
+        [study] = registry.studies()
+        [best] = registry.best(study)
+        assert best.provenance is not None
+        registry.add_confirmation(Confirmation(best.public_id, 1, 0.5, (), best.provenance))
+    _, out, _ = run("--summary")
+    assert "A confirmation has begun (1 repeat) and not ended." in " ".join(out.split())
 
 
 def test_who_won_before_takes_part_again(run: Run) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from retrain.cli import cli, run_command
+from retrain.config import load_config
+from retrain.pipelines import load_pipeline
 from tuner.experiment import Evaluation, Provenance
 from tuner.registry import open_registry
 
@@ -456,14 +458,24 @@ def test_the_best_experiment_can_be_applied_by_name_or_as_best(run: Run, project
     run("--tune", "--tune-method", "random", "--tune-configs", "2")
     with open_registry("experiments.db", create=False) as registry:
         study = registry.studies()[0]
+        here = load_pipeline(load_config()).provenance()
         for value, claim in zip((0.9, 0.8, 0.95), registry.claim(study, 3), strict=True):
-            registry.complete(claim, Evaluation(value), Provenance(code="c"))
+            registry.complete(claim, Evaluation(value), here)
         best = registry.best(study)[0]
     by_name = json.loads(run("--apply-hp", best.public_id, "--dry-run", "--format", "json")[1])
     as_best = json.loads(run("--apply-hp", "best", "--dry-run", "--format", "json")[1])
     assert by_name["params"] == as_best["params"] == dict(best.params)
     assert as_best["experiment"] == best.public_id
     assert as_best["outcome"] == "dry_run"
+    assert f"{best.public_id} is the best by validation alone" in run("--apply-hp", "best", "--dry-run")[2]
+
+    with (project / "train.py").open("a") as file:
+        file.write("\n\ndef other():\n    return 1\n")
+    code, _, err = run("--apply-hp", "best", "--dry-run")
+    assert code == 2
+    assert f"{best.public_id} is that of other code" in err
+    assert "orchestrator revalidate --top 5" in err
+    assert run("--apply-hp", best.public_id, "--dry-run")[0] == 0, "by its name it can be"
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,11 @@ Improvement of the best
   +0.0120 (+1.30%) over the baseline
     95 % interval [+0.0091, +0.0149] from 5 paired folds
     The interval excludes zero: better by more than the noise of the folds.
-  The best of 4 is an optimistic pick: luck helped to choose it. The holdout,
-    which no search sees, has the last word (--dry-run).
+
+Honest score
+  Luck helped to choose the best of 4, and its score is not confirmed. To score
+    the best once more, on fresh folds:
+    orchestrator confirm
 
 At a bound
   max_depth = 10 is at its upper bound; to look further, widen it to 14
@@ -60,8 +63,9 @@ Failures
 
 Not compared
   1 experiment scored on other data (0123456789abcdef)
-  They are kept, but scores of different origin are never mixed. New runs score
-    on what is now.
+  They are kept, but scores of different origin are never mixed. To score the
+    best of them on what is now:
+    orchestrator revalidate --top 5
 
 Cost
   22 s of experiments, in 26 s by the clock
@@ -86,6 +90,7 @@ def test_markdown_has_the_same_sections(told: Story) -> None:
         "Best 4 of 4",
         "Where they differ",
         "Improvement of the best",
+        "Honest score",
         "At a bound",
         "Failures",
         "Not compared",
