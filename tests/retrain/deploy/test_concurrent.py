@@ -7,6 +7,7 @@ import pytest
 from retrain.deploy.lock import deploy_lock
 from retrain.history import history
 from tests.retrain.deploy.project import GOOD, Project, assert_consistent, in_process
+from tests.retrain.deploy.reading import read_while_applying
 from tuner.errors import BusyError
 
 
@@ -45,3 +46,10 @@ def test_a_lock_that_is_held_too_long_is_said(tmp_path: Path) -> None:
     assert caught.value.exit_code == 4
     with deploy_lock(tmp_path / "versions", 0):
         pass
+
+
+def test_who_reads_meanwhile_sees_the_old_or_the_new_and_all_of_it(tmp_path: Path) -> None:
+    seen = read_while_applying(tmp_path, n_applies=8, n_reads=500)
+    assert seen.n_reads >= 500
+    assert seen.n_versions > 2
+    assert (seen.n_broken_targets, seen.n_broken_pointers) == (0, 0)

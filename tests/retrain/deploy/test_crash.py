@@ -1,12 +1,16 @@
 """Killed at any step, the next command finds one whole version, and brings everything to it."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import retrain.deploy
 from retrain.deploy import finish_pending
+from tests.retrain.deploy.crash import OPERATIONS
 from tests.retrain.deploy.project import BETTER, GOOD, MODULE, Project, assert_consistent, run
 
 APPLY_POINTS = [
@@ -145,3 +149,17 @@ def test_a_pointer_that_was_damaged_is_rebuilt_and_others_in_it_stay(deployed: P
         pointer.write_text(content)
         assert settle(deployed) == 2
         assert ('"other"' in pointer.read_text()) == ("other" in content)
+
+
+def test_killed_before_any_call_that_changes_a_file_or_the_registry() -> None:
+    """Some points of each operation, found by passing them; without `--every`, the command does all."""
+    command = [sys.executable, "-m", "tests.retrain.deploy.crash", "--every", "17"]
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    found = {said["operation"]: said for said in map(json.loads, done.stdout.splitlines())}
+    assert list(found) == list(OPERATIONS), done.stderr
+    assert {name: said["problems"] for name, said in found.items() if said["problems"]} == {}
+    assert done.returncode == 0
+    assert all(said["points"] >= 2 for said in found.values())
+    n = sum(said["points"] for said in found.values())
+    assert done.stderr.splitlines()[-1] == f"{n} of {n} points survived"

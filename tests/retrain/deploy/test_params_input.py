@@ -133,6 +133,29 @@ def database_of(project: Project) -> list[bytes]:
     ]
 
 
+def no_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return bool(data.strip())
+    return False
+
+
+@pytest.mark.parametrize(
+    "data",
+    [data for data in BROKEN if no_json(data) and len(data) < MAX_BYTES],
+    ids=lambda data: repr(data[:24]),
+)
+def test_what_does_not_parse_has_its_line_and_column(
+    data: bytes, untouched: tuple[Project, Config, RegistryReader], tmp_path: Path
+) -> None:
+    _, config, registry = untouched
+    path = tmp_path / "hp.json"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=r" \d+:\d+\b"):
+        parse_params_input(f"@{path}", config, registry, SPACE)
+
+
 def test_a_position_is_given_for_what_does_not_parse(project: Project) -> None:
     with pytest.raises(UsageError, match="2:12"):
         parse(project, '{\n  "alpha": x\n}')
