@@ -13,7 +13,7 @@ import pandas as pd
 
 from retrain.data.entities import Entity, Period, find_entities, find_period
 from retrain.data.predictors import Predictor, find_predictors
-from retrain.data.table import Table
+from retrain.data.table import Table, row_names
 from retrain.data.twins import Twins, find_twins
 from retrain.splits import Split
 
@@ -66,7 +66,7 @@ def find_leaks(
         folds: of the rows to train on, as row numbers of the table.
         roles: what the columns are.
     """
-    leaks = [_of_twins(twins, kind, frame, roles) for kind, twins in _twins(table, [sides, *folds])]
+    leaks = [_of_twins(twins, kind, frame, roles) for kind, twins in _twins(frame, table, [sides, *folds])]
     skip = [name for name in (*roles.trusted, roles.group, roles.time) if name is not None]
     entities: list[Entity] = []
     if roles.time is None:
@@ -82,8 +82,12 @@ def find_leaks(
     return leaks
 
 
-def _twins(table: Table, splits: Sequence[Split]) -> list[tuple[str, Twins]]:
-    found = find_twins(table.features, table.y, splits)
+def _twins(frame: pd.DataFrame, table: Table, splits: Sequence[Split]) -> list[tuple[str, Twins]]:
+    """Copies, whatever number or code of its own each of them bears."""
+    own = set(row_names(frame, table.columns))
+    telling = [i for i, name in enumerate(table.columns.names) if name not in own]
+    features = table.features[:, telling] if 0 < len(telling) < len(table.columns.names) else table.features
+    found = find_twins(features, table.y, splits)
     return [(kind, twins) for kind, twins in zip(("copy", "contradiction"), found, strict=True) if twins]
 
 

@@ -16,7 +16,7 @@ from retrain.data.columns import Columns
 from retrain.metrics import BINARY, METRICS, MULTICLASS, REGRESSION, Metric
 from tuner.errors import DataError, did_you_mean
 
-__all__ = ["Table", "check_columns", "known_rows", "make_table"]
+__all__ = ["Table", "check_columns", "known_rows", "make_table", "row_names"]
 
 _log = logging.getLogger(__name__)
 
@@ -158,10 +158,7 @@ def known_rows(frame: pd.DataFrame, target: str) -> pd.DataFrame:
 
 def _warn_of_identifiers(inputs: pd.DataFrame, columns: Columns) -> None:
     """Say which columns seem to name the rows: models learn them by heart, and nothing from them."""
-    if len(inputs) < _FEWEST_ROWS:
-        return
-    found = [n for n, values in columns.categories.items() if len(values) >= _MOSTLY * len(inputs)]
-    found += [name for name in columns.numbers if _numbers_rows(inputs[name])]
+    found = row_names(inputs, columns)
     if found:
         names = ", ".join(map(repr, found))
         many = len(found) > 1
@@ -171,6 +168,14 @@ def _warn_of_identifiers(inputs: pd.DataFrame, columns: Columns) -> None:
             *(("s", names, "", "them") if many else ("", names, "s", "it")),
             names,
         )
+
+
+def row_names(inputs: pd.DataFrame, columns: Columns) -> list[str]:
+    """The features that seem to name the rows, such as a number or a code of their own."""
+    if len(inputs) < _FEWEST_ROWS:
+        return []
+    found = [n for n, values in columns.categories.items() if len(values) >= _MOSTLY * len(inputs)]
+    return found + [name for name in columns.numbers if _numbers_rows(inputs[name])]
 
 
 def _numbers_rows(column: "pd.Series[Any]") -> bool:

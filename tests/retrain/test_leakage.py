@@ -66,6 +66,14 @@ def test_copies_across_the_split_are_counted(tmp_path: Path) -> None:
     assert "Take copies out" in leak.remedy
 
 
+def test_copies_with_a_number_of_their_own_are_found_all_the_same(tmp_path: Path) -> None:
+    frame = sound()
+    both = pd.concat([frame, frame.head(150)]).assign(
+        ID=range(N + 150), code=[f"c{i}" for i in range(N + 150)]
+    )
+    assert "copies" in the_leak(leaks(tmp_path, both)).what
+
+
 def test_what_was_oversampled_before_the_split_is_found(tmp_path: Path) -> None:
     frame = sound()
     rare = frame[frame["y"] == 1]
