@@ -312,7 +312,15 @@ class _Deployment:
         if self.order.experiment is None:
             return []
         experiment = self.registry.get_experiment(self.order.experiment)
-        verdict = scored_on(experiment, self.pipeline.provenance())
+        present = self.pipeline.provenance()
+        rescored = [
+            confirmation.experiment
+            for study in self.registry.studies()
+            if study.id == experiment.study_id
+            for confirmation in self.registry.confirmations(study)
+            if confirmation.provenance.data == present.data
+        ]
+        verdict = scored_on(experiment, present, rescored)
         return [] if verdict is None else [verdict]
 
     def _warnings(self, report: ApplyReport, n_test_rows: int | None) -> tuple[str, ...]:

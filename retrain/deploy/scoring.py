@@ -121,7 +121,7 @@ class Scorer:
         detail = Detail(figures.detail.folds, _merged(figures.detail.groups, of_test.groups))
         fit = _guarded("Fitting", params, lambda: dict(pipeline.fit_rule(model)))
         tested = replace(figures, metrics=metrics, n_test_rows=scores.n_rows, detail=detail)
-        return Scored(tested, model, fit)
+        return Scored(replace(tested, left_out=scores.left_out), model, fit)
 
     def _evaluate(self, params: Params, seed: int) -> Figures:
         """Cross-validate with the folds of one seed."""

@@ -9,6 +9,7 @@ from statistics import NormalDist
 from retrain.deploy.gate.figures import finite, spoken
 from retrain.deploy.gate.pair import Pair
 from retrain.deploy.gate.verdict import Verdict
+from retrain.honest import holdout_gain, holdout_score
 from retrain.stats import PairedDifference, paired_difference
 from tuner.experiment import Direction
 
@@ -55,7 +56,13 @@ def relative(pair: Pair, rule: str, limit: float, confidence: float | None) -> V
 def _surely_absolute(pair: Pair, new: float, rule: str, limit: float, confidence: float) -> Verdict:
     sample = pair.sample(pair.challenger)
     std_error = pair.challenger.std_error if pair.is_own and not pair.repeats else None
-    if sample:
+    left_out = pair.challenger.left_out.get(pair.metric, ())
+    if left_out:
+        tested = holdout_score(new, left_out, level=2 * confidence - 1)
+        if tested is None or len(left_out) < FEWEST_FOLDS:
+            return pair.refusal(rule, limit, _few_blocks(len(left_out)), confidence=confidence)
+        std_error, reach, over = tested.std_error, tested.value - tested.low, ""
+    elif sample:
         fault = _fault(sample)
         if fault:
             return pair.refusal(rule, limit, fault, remedy=_MORE_FOLDS, confidence=confidence)
@@ -84,6 +91,8 @@ def _surely_relative(pair: Pair, improvement: float, rule: str, limit: float, co
     An improvement must lie above it: two models that agree on every fold have no spread at all, and are no
     improvement of at least 0 all the same.
     """
+    if pair.metric.startswith("test_"):
+        return _surely_on_holdout(pair, improvement, rule, limit, confidence)
     new, old = pair.sample(pair.challenger), pair.sample(pair.champion)
     if not new or not old:
         reason = "the pipeline does not say its folds, so that the two cannot be compared in pairs"
@@ -97,15 +106,35 @@ def _surely_relative(pair: Pair, improvement: float, rule: str, limit: float, co
     spread = _spread(first, second, pair.n_folds, confidence)
     if finite(spread.low) is None:
         return pair.refusal(rule, limit, f"its standard error is {spread.std_error}", confidence=confidence)
-    passed = spread.low > limit if rule == "min_improvement" else spread.low >= -limit
-    side = "better by at least" if spread.low >= 0 else "worse by at most"
+    said = f"{pair.compared(improvement)} {pair.where(new)}"
+    return _bounded(pair, said, rule, limit, confidence, spread.low, spread.std_error)
+
+
+def _surely_on_holdout(pair: Pair, improvement: float, rule: str, limit: float, confidence: float) -> Verdict:
+    """The same by the blocks of the holdout, on which two fitted models are compared."""
+    new = pair.challenger.left_out.get(pair.metric, ())
+    old = () if pair.champion is None else pair.champion.left_out.get(pair.metric, ())
+    if min(len(new), len(old)) < FEWEST_FOLDS:
+        return pair.refusal(rule, limit, _few_blocks(min(len(new), len(old))), confidence=confidence)
+    assert pair.new is not None, "there is an improvement"
+    assert pair.old is not None, "there is an improvement"
+    assert pair.direction is not None, "there is an improvement"
+    gain = holdout_gain(pair.new, new, pair.old, old, pair.direction, level=2 * confidence - 1)
+    if gain is None or finite(gain.low) is None:
+        return pair.refusal(rule, limit, "the two were not scored on the same blocks", confidence=confidence)
+    return _bounded(pair, pair.compared(improvement), rule, limit, confidence, gain.low, gain.std_error)
+
+
+def _bounded(
+    pair: Pair, said: str, rule: str, limit: float, confidence: float, low: float, std_error: float
+) -> Verdict:
+    """The verdict on the lower end of a difference."""
+    passed = low > limit if rule == "min_improvement" else low >= -limit
+    side = "better by at least" if low >= 0 else "worse by at most"
     why = (
-        f"{pair.compared(improvement)} {pair.where(new)}, with {_percent(confidence)} confidence {side}"
-        f" {spoken(abs(spread.low))}; {rule} is {spoken(limit)}"
+        f"{said}, with {_percent(confidence)} confidence {side} {spoken(abs(low))}; {rule} is {spoken(limit)}"
     )
-    return pair.verdict(
-        rule, limit, passed, why, std_error=spread.std_error, confidence=confidence, bound=spread.low
-    )
+    return pair.verdict(rule, limit, passed, why, std_error=std_error, confidence=confidence, bound=low)
 
 
 def _spread(
@@ -130,6 +159,12 @@ def _fault(*samples: Sequence[Sequence[float]]) -> str:
         if len(sample) > 1 and varied and len(set(map(tuple, sample))) < len(sample):
             return "two repeats gave the very same folds, so that the seed seems to change nothing"
     return ""
+
+
+def _few_blocks(n: int) -> str:
+    if not n:
+        return "no standard error of it is known"
+    return f"{n} blocks of the holdout are too few for a confidence, which needs {FEWEST_FOLDS}"
 
 
 def _percent(confidence: float) -> str:

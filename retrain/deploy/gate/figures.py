@@ -23,6 +23,7 @@ class Figures:
         n_test_rows: rows of the holdout, where there is one.
         detail: every metric fold by fold, and by group; empty where the pipeline does not say.
         fresh: the same of each further cross-validation that the gate asked for, in the order of their seeds.
+        left_out: metrics of the holdout without each of its blocks; see `Scores`.
     """
 
     value: float
@@ -32,6 +33,7 @@ class Figures:
     n_test_rows: int | None = None
     detail: Detail = field(default_factory=Detail)
     fresh: tuple[Detail, ...] = ()
+    left_out: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def sample(self, metric: str, repeats: int, *, is_own: bool) -> tuple[tuple[float, ...], ...]:
         """The folds of a metric, repeat by repeat; empty where they are not all known and finite.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from retrain.config import GateConfig
+from retrain.deploy import Figures
 from retrain.deploy.gate import Needs
 from retrain.deploy.gate.needs import repeats_of
 from retrain.deploy.scoring import Scorer, fresh_seeds
@@ -194,3 +195,36 @@ def test_the_seeds_of_the_gate_are_its_own_and_the_same_for_both() -> None:
     assert again.fresh[:2] == one.fresh
     assert len(again.fresh) == 3
     assert one.folds == Scorer(Ridge(), 0).evaluate(GOOD).folds
+
+
+# ---- the holdout, whose blocks say how sure its score is
+
+
+def holdout(value: float, *left_out: float) -> Any:
+    return Figures(0.9, metrics={"auc": 0.9, "test_auc": value}, left_out={"test_auc": left_out})
+
+
+def test_a_score_on_the_holdout_is_as_sure_as_its_blocks() -> None:
+    """Deviations -2, -1, 0, 1, 2 hundredths of five blocks: the variance is 4/5 of 0.001."""
+    new = holdout(0.8, 0.78, 0.79, 0.8, 0.81, 0.82)
+    reach = t_quantile(0.95, 4) * math.sqrt(0.0008)
+    gate = {"metric": "test_auc", "confidence": 0.95}
+    met = verdict(new, None, {**gate, "min": 0.8 - reach - 1e-9})
+    assert met.passed
+    assert met.bound == pytest.approx(0.8 - reach)
+    assert not verdict(new, None, {**gate, "min": 0.8 - reach + 1e-9}).passed
+    old = holdout(0.7, *[0.7] * 5)
+    assert verdict(new, old, {**gate, "min_improvement": 0.1 - reach - 1e-9}).passed
+    assert not verdict(new, old, {**gate, "min_improvement": 0.1 - reach + 1e-9}).passed
+    assert verdict(new, new, {**gate, "max_drop": 0.0}).passed
+    assert not verdict(new, new, {**gate, "min_improvement": 0.0}).passed
+
+
+def test_too_few_or_other_blocks_of_the_holdout_are_refused() -> None:
+    gate = {"metric": "test_auc", "min_improvement": -1.0, "confidence": 0.95}
+    five, four, six = (holdout(0.8, *[0.8] * n) for n in (5, 4, 6))
+    assert "4 blocks of the holdout are too few" in verdict(four, five, gate).why
+    absolute = {"metric": "test_auc", "min": 0.1, "confidence": 0.95}
+    assert "4 blocks of the holdout are too few" in verdict(four, None, absolute).why
+    assert "not scored on the same blocks" in verdict(five, six, gate).why
+    assert "no standard error of it is known" in verdict(five, figures(0.9, test_auc=0.5), gate).why
