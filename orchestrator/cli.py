@@ -50,6 +50,9 @@ _AT_LEAST_ZERO = click.IntRange(min=0)
 )
 @click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
 @click.option("--seed", metavar="N", type=_AT_LEAST_ZERO, help="Seed of a new study.")
+@click.option(
+    "--confirm", metavar="K", type=_AT_LEAST_ZERO, default=0, help="At the end, confirm the best K: 0."
+)
 @click.option("--summary", is_flag=True, help="Report: best, baseline, improvement, cost, failures.")
 @click.option("--top", metavar="N", type=_AT_LEAST_ONE, help="How many of the best to report; 5.")
 @common_options
@@ -98,6 +101,7 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         echo=common.verbosity > 0,
         max_failed=options["max_failed"],
         same_error=options["same_error"],
+        confirm=options["confirm"],
         seed=options["seed"],
         command=("orchestrator", *sys.argv[1:]),
         flags=flags,
@@ -171,6 +175,18 @@ def _confirm(common: Common, /, top: int, study: str | None, **options: Any) -> 
     from orchestrator.confirming import confirm
 
     return _confirm_with(confirm, common, top, study, options)
+
+
+@cli.command("revalidate")
+@click.option("--top", metavar="K", type=_AT_LEAST_ONE, default=5, help="How many of before; 5.")
+@_confirming
+@common_options
+@pass_common
+def _revalidate(common: Common, /, top: int, study: str | None, **options: Any) -> int:
+    """Score the best of other data, code or metric on what is there now, and confirm the best of all."""
+    from orchestrator.revalidating import revalidate
+
+    return _confirm_with(revalidate, common, top, study, options)
 
 
 def _confirm_with(run: Any, common: Common, top: int, study: str | None, options: dict[str, Any]) -> int:

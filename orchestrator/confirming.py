@@ -8,6 +8,7 @@ the holdout, and that look is counted.
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ from tuner.space import config_key
 if TYPE_CHECKING:
     from retrain.config import Config
 
-__all__ = ["ConfirmResult", "choose", "confirm", "confirm_best"]
+__all__ = ["ConfirmResult", "choose", "confirm", "confirm_best", "open_loaded", "starting"]
 
 _WHY = "orchestrator confirm"
 
@@ -78,22 +79,14 @@ def confirm(config: "Config", request: Request, *, display: Display, stop: StopR
         StorageError: the registry cannot be used.
     """
     from orchestrator.launch import deployed_in_space, start_pool
-    from retrain.improvement import folds_of, get_study
-    from retrain.pipelines import load_pipeline
-    from retrain.tuning import open_configured_study
-    from tuner.registry import open_registry
+    from retrain.improvement import folds_of
 
     request = request.settled()
-    with open_registry(config.db, create=False, allow_network_fs=config.allow_network_fs) as registry:
-        get_study(registry, config.study_name)
-        pipeline = load_pipeline(config)
-        study = open_configured_study(config, registry, pipeline)
-        data = pipeline.load()
-        pipeline.use(data)
+    with open_loaded(config) as (registry, study, pipeline, data):
         deployed = deployed_in_space(config, registry, pipeline)
         choose(registry, study, pipeline.provenance(), request, deployed=deployed)  # refuses what cannot be
         n_workers = request.n_workers_for(request.confirm + 2)
-        display.note(f"starting {n_workers} {request.pool} worker{'s' if n_workers > 1 else ''} ...")
+        display.note(starting(n_workers, request))
         with start_pool(request, pipeline, data, n_workers) as pool:
             stop.defer()
             return confirm_best(
@@ -109,6 +102,29 @@ def confirm(config: "Config", request: Request, *, display: Display, stop: StopR
             )
 
 
+@contextmanager
+def open_loaded(config: "Config") -> Iterator[tuple[Registry, Study, Pipeline, object]]:
+    """The registry with the configured study, which must be there, and the pipeline with its data in use."""
+    from retrain.improvement import get_study
+    from retrain.pipelines import load_pipeline
+    from retrain.tuning import open_configured_study
+    from tuner.registry import open_registry
+
+    with open_registry(config.db, create=False, allow_network_fs=config.allow_network_fs) as registry:
+        get_study(registry, config.study_name)
+        pipeline = load_pipeline(config)
+        study = open_configured_study(config, registry, pipeline)
+        data = pipeline.load()
+        pipeline.use(data)
+        yield registry, study, pipeline, data
+
+
+def starting(n_workers: int, request: Request) -> str:
+    """Says that the workers start, which takes a while."""
+    kind = {"ray": "Ray"}.get(request.pool, request.pool)
+    return f"starting {n_workers} {kind} worker{'s' if n_workers > 1 else ''} ..."
+
+
 def confirm_best(
     registry: Registry,
     study: Study,
@@ -118,10 +134,14 @@ def confirm_best(
     *,
     deployed: Params | None = None,
     folds: int | None = None,
+    deadline: float | None = None,
     display: Display,
     stop: StopRequest,
 ) -> ConfirmResult:
-    """Confirm on a pool with a pipeline whose data are in use; arguments and errors as for `confirm`."""
+    """Confirm on a pool with a pipeline whose data are in use; errors as for `confirm`.
+
+    `deadline`, on the monotonic clock, is that of a run before it; else the request's time begins now.
+    """
     provenance = pipeline.provenance()
     plan = choose(registry, study, provenance, request, deployed=deployed, folds=folds)
     rows = {each: registry.get_experiment(each) for each in (*plan.candidates, *plan.references.values())}
@@ -129,6 +149,8 @@ def confirm_best(
     typical_s = statistics.median(took) if took else None
     display.note(_intention(plan, typical_s, pool.n_workers))
     started_at = time.monotonic()
+    if deadline is None and request.timeout_s is not None:
+        deadline = started_at + request.timeout_s
     repeats = Repeats(
         registry,
         study,
@@ -136,7 +158,7 @@ def confirm_best(
         plan,
         {public_id: row.params for public_id, row in rows.items()},
         limits=RepeatLimits(
-            deadline=None if request.timeout_s is None else started_at + request.timeout_s,
+            deadline=deadline,
             experiment_timeout_s=request.experiment_timeout_s,
             grace_s=request.grace_s,
         ),

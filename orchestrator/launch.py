@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.confirming import confirm_best
 from orchestrator.driver import Driver, recovery_lines
 from orchestrator.ground import is_outdated, renew_references
 from orchestrator.heartbeat import Heartbeat
@@ -21,7 +22,7 @@ from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
 from orchestrator.tally import N_DURATIONS, Tally
 from retrain.pipeline import Pipeline
-from tuner.errors import NotFoundError, PoolError
+from tuner.errors import NotFoundError, PoolError, UsageError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.propose import propose, take_stock
 from tuner.registry import open_registry
@@ -45,6 +46,7 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         StorageError: the registry cannot be used.
     """
     from retrain.deploy.deployed import found_in_place
+    from retrain.improvement import folds_of
     from retrain.opening import open_or_make
     from retrain.pipelines import load_pipeline
     from retrain.tuning import check_method, open_configured_study
@@ -53,6 +55,11 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
     n_open = _n_open(config, request)
     n_workers = request.n_workers_for(n_open)
     pipeline = load_pipeline(config)
+    if request.confirm and pipeline.goals.objectives:
+        raise UsageError(
+            "A run with several objectives ends in a front, of which no one is the best to confirm.",
+            "Leave out --confirm.",
+        )
     if request.method is not None:
         check_method(config, pipeline, request.method)
     display.note(f"starting {_count(n_workers, f'{_NAMES[request.pool]} worker')} ...")
@@ -75,6 +82,7 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
             pool,
             request,
             deployed=deployed,
+            folds=folds_of(config),
             display=display,
             stop=stop,
             spill=spill,
@@ -89,6 +97,7 @@ def conduct(
     request: Request,
     *,
     deployed: Params | None = None,
+    folds: int | None = None,
     display: Display,
     stop: StopRequest,
     spill: Spill | None = None,
@@ -96,8 +105,9 @@ def conduct(
     """Run a study with a pipeline whose data are in use, on a pool that may still be starting.
 
     The caller opened registry and pool, and closes them; the request is settled. `deployed` is what is in
-    production now, where it is in the space: it is scored again where its result cannot be compared. `spill`
-    is where results are kept that the registry would not take.
+    production now, where it is in the space: it is scored again where its result cannot be compared. `folds`
+    is of one cross-validation, where they are the configured ones: a confirmation needs it. `spill` is where
+    results are kept that the registry would not take.
 
     Raises:
         PoolError: the workers cannot be started, or were lost.
@@ -145,13 +155,29 @@ def conduct(
         except PoolError as error:
             raise _with_what_was_saved(error, driver.n_released, request) from error
     display.close()
+    # Another orchestrator may have run all of it.
+    best = tally.best or next(iter(registry.best(study, 1, provenance)), None)
+    confirmation = None
+    if reason is StopReason.DONE and request.confirm and best is not None:
+        with Heartbeat(registry.heartbeat):
+            confirmation = confirm_best(
+                registry,
+                study,
+                pipeline,
+                pool,
+                request,
+                deployed=deployed,
+                folds=folds,
+                deadline=None if request.timeout_s is None else started_at + request.timeout_s,
+                display=display,
+                stop=stop,
+            )
+        reason = confirmation.reason
     if reason is StopReason.DONE:
         registry.end_run(run)
     if tally.n_complete and reason is not StopReason.INTERRUPTED:
         take_stock(registry, study, provenance)
     n_failed = n_failed_before + tally.n_failed
-    # Another orchestrator may have run all of it.
-    best = tally.best or next(iter(registry.best(study, 1, provenance)), None)
     return RunResult(
         study=study,
         reason=reason,
@@ -168,6 +194,7 @@ def conduct(
         flags=request.flags,
         front=registry.front(study, provenance) if study.goals.objectives else (),
         same_error=driver.same_errors.last if reason is StopReason.SAME_ERROR else None,
+        confirmation=confirmation,
         exit_code=_exit_code(reason, n_failed > request.max_failed, best, stop),
     )
 

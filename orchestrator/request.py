@@ -108,6 +108,10 @@ class Request:
         n_configs = self.n_configs if self.n_configs or method == "grid" else DEFAULT_CONFIGS
         return replace(self, method=method, n_configs=n_configs)
 
+    def without_confirming(self) -> "Request":
+        """The same for a run after which nothing is confirmed."""
+        return replace(self, confirm=0)
+
     def n_workers_for(self, n_open: int) -> int:
         """How many workers to start: as asked for, else one per core, and no more than there are experiments.
 

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.confirm_text import confirm_text
+from orchestrator.confirming import ConfirmResult
 from orchestrator.plan import StopReason
+from orchestrator.report.confirmed_text import confirmed_json
 from retrain.tables import plus_minus, plus_minus_column, printable, render, seconds, to_json
 from tuner.experiment import Experiment, Study
 
@@ -32,6 +35,7 @@ class RunResult:
         command: what continues the run.
         flags: common options to repeat in the command that is suggested.
         same_error: the last of the experiments that failed alike, where that stopped the run.
+        confirmation: of the best, where one was asked for and begun.
         exit_code: of the process; see design.md section 6.
     """
 
@@ -50,6 +54,7 @@ class RunResult:
     flags: str
     exit_code: int
     same_error: Experiment | None = None
+    confirmation: ConfirmResult | None = None
     front: Sequence[Experiment] = ()
 
 
@@ -59,8 +64,11 @@ def result_text(result: RunResult, output: str = "table") -> str:
     if output == "json":
         return to_json(document)
     if output == "table":
-        return "\n".join(map(printable, _lines(result)))
-    del document["same_error"]
+        text = "\n".join(map(printable, _lines(result)))
+        if result.confirmation is None or result.confirmation.confirmed is None:
+            return text
+        return f"{text}\n\n{confirm_text(result.confirmation)}"
+    del document["same_error"], document["confirmed"]
     flat = {**document, **{key: (document[key] or {}).get("value") for key in ("best", "baseline")}}
     flat["best_experiment"] = (document["best"] or {}).get("experiment")
     if "front" in flat:
@@ -113,6 +121,7 @@ def _document(result: RunResult) -> dict[str, Any]:
         **({"front": [each.public_id for each in result.front]} if result.study.goals.objectives else {}),
         "baseline": _described(result.baseline, "value", "std_error"),
         "same_error": _described(result.same_error, "error", "traceback"),
+        "confirmed": result.confirmation and confirmed_json(result.confirmation.confirmed),
     }
 
 

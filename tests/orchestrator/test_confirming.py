@@ -13,15 +13,18 @@ import pytest
 
 from orchestrator import launch as launch_module
 from orchestrator.cli import cli
+from orchestrator.confirming import confirm_best
 from orchestrator.request import Request
+from orchestrator.revalidating import earlier_winners
 from retrain.best import get_best
 from retrain.cli import run_command
 from retrain.confirmation import CONFIRMED
+from tests.contracts.registry_cases import SPEC, some
 from tests.orchestrator.fakes import FakeClock, FakePool, failed
 from tests.orchestrator.projects import Project
 from tests.orchestrator.test_repeats import folded
 from tests.orchestrator.toy import write_toy
-from tuner.experiment import Confirmation
+from tuner.experiment import Confirmation, Evaluation, Provenance
 from tuner.registry import Registry, open_registry
 
 Run = Callable[..., tuple[int, str, str]]
@@ -195,6 +198,118 @@ def test_one_that_cannot_be_scored_again_is_named_at_the_end(
 def test_what_cannot_be_is_refused(run: Run, arguments: list[str]) -> None:
     run("--method", "random", "--configs", "2")
     assert run("confirm", *arguments)[0] == 2
+
+
+# ---- after a run, and of before
+
+
+def test_a_run_confirms_at_its_end_where_it_was_asked_to(run: Run) -> None:
+    code, out, err = run("--method", "random", "--configs", "6", "--confirm", "2")
+    assert code == 0, err
+    assert "7 complete, 0 failed" in out.splitlines()[0]
+    assert "by the lower bound of 2 confirmed" in out
+    with opened() as registry:
+        [study] = registry.studies()
+        assert get_best(registry, study, study.name).confirmed
+        assert len(registry.confirmations(study)) > 4
+    document = json.loads(
+        run("--method", "random", "--configs", "1", "--confirm", "2", "--format", "json")[1]
+    )
+    assert document["confirmed"]["winner"]
+
+
+def test_a_run_whose_confirmation_was_interrupted_goes_on_with_it(
+    run: Run, pools: list[FakePool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its candidates are all there: the same command must not begin another run."""
+    command = ("--method", "random", "--configs", "6", "--confirm", "2")
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        named["stop"].stop_at = 0.0
+        return confirm_best(*given, **named)
+
+    monkeypatch.setattr(launch_module, "confirm_best", interrupted)
+    code, out, _ = run(*command)
+    assert code == 130
+    assert f"continue with: orchestrator {' '.join(command)}" in out
+    monkeypatch.setattr(launch_module, "confirm_best", confirm_best)
+    code, _, err = run(*command)
+    assert code == 0, err
+    with opened() as registry:
+        [study] = registry.studies()
+        assert len(registry.experiments(study)) == 7
+        assert get_best(registry, study, study.name).confirmed
+
+
+def test_the_best_of_before_are_scored_on_what_is_there_now(run: Run, tmp_path: Path) -> None:
+    run("--method", "random", "--configs", "8")
+    code, _, err = run("revalidate")
+    assert code == 6
+    assert "All results of study 'toy' were scored on what is there now" in err
+    with opened() as registry:
+        [study] = registry.studies()
+        before = registry.best(study, 3)
+    (tmp_path / "train.py").write_text("def objective(params):\n    return params['x'] * 1.0\n")
+    assert "orchestrator revalidate --top 5" not in run("--summary")[1], (
+        "nobody has scored anything there yet"
+    )
+
+    code, out, err = run("revalidate", "--top", "3", "--repeats", "2")
+    assert code == 0, err
+    with opened() as registry:
+        now = registry.best(study, 9)
+        again = [each for each in now if each.method == "revalidate"]
+        best = get_best(registry, study, study.name)
+        assert len(registry.provenances(study)) == 2
+    assert [each.params for each in again] == [each.params for each in before]
+    assert [each.parent for each in again] == [each.public_id for each in before]
+    assert {each.provenance for each in now} != {each.provenance for each in before}
+    assert best.confirmed
+    assert f"winner      {best.experiment.public_id}" in out
+    assert "experiments scored on other code" in " ".join(run("--summary")[1].split())
+
+    code, _, err = run("revalidate", "--top", "3", "--repeats", "2")
+    assert code == 0
+    assert "0 to be scored on what is there now, 3 scored there or waiting already" in err
+    with opened() as registry:
+        assert len(registry.best(study, 99)) == len(now)
+
+
+def test_a_revalidation_that_was_interrupted_goes_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("--method", "random", "--configs", "8")
+    (tmp_path / "train.py").write_text("def objective(params):\n    return params['x'] * 1.0\n")
+    conduct = launch_module.conduct
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        named["stop"].stop_at = 0.0
+        return conduct(*given, **named)
+
+    monkeypatch.setattr(launch_module, "conduct", interrupted)
+    code, out, _ = run("revalidate", "--top", "3")
+    assert code == 130
+    assert "orchestrator revalidate --top 3" in out
+    monkeypatch.setattr(launch_module, "conduct", conduct)
+    code, _, err = run("revalidate", "--top", "3")
+    assert code == 0, err
+    with opened() as registry:
+        [study] = registry.studies()
+        methods = [each.method for each in registry.experiments(study)]
+    assert methods.count("revalidate") == 3
+
+
+def test_of_several_origins_the_winners_come_first(tmp_path: Path) -> None:
+    with open_registry(tmp_path / "experiments.db", create=True) as registry:
+        study = registry.open_study(SPEC)
+        registry.add(study, some(6))
+        for i, claim in enumerate(registry.claim(study, 6)):
+            on = Provenance(f"d{i % 2}")
+            registry.complete(claim, Evaluation(0.5 - i / 100), on)
+        by_data = {name: registry.best(study, 9, Provenance(name)) for name in ("d0", "d1")}
+        found = earlier_winners(registry, study, Provenance("now"), 3)
+        assert found == [by_data["d1"][0], by_data["d0"][0], by_data["d1"][1]]
+        assert earlier_winners(registry, study, Provenance("d0"), 9) == by_data["d1"]
 
 
 # ---- real processes
