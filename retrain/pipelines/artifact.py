@@ -187,14 +187,17 @@ def save_model(model: TabularModel, folder: Path) -> Sequence[Path]:
 
 
 def load_model(folder: Path) -> TabularModel:
-    """Read what `save_model` wrote.
+    """Read what `save_model` wrote. In the folder of a version, its hashes are checked before.
 
     Raises:
-        StorageError: a file is missing, damaged, of a newer format, or holds types that are not trusted.
+        StorageError: a file is missing, damaged, changed since it was deployed, of a newer format, or holds
+            types that are not trusted.
     """
     from retrain.data import Columns
+    from retrain.models.sealed import check_sealed
     from retrain.models.store import read
 
+    check_sealed(folder)
     schema = _read_schema(folder / SCHEMA_FILE)
     family, task, fitted = schema["family"], schema["task"], schema["fitted_classes"]
     return TabularModel(

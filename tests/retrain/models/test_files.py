@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import hashlib
 import io
+import json
 import lzma
 import pickle
 import stat
@@ -19,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from retrain.metrics import BINARY
 from retrain.models import family_module
 from retrain.models.plain_zip import MAX_ENTRIES, why_not_plain
+from retrain.models.sealed import check_sealed
 from retrain.models.store import dump, read
 from tuner.errors import StorageError
 
@@ -201,3 +204,31 @@ def test_what_is_no_model_at_all(family: str, content: bytes, tmp_path: Path) ->
     (tmp_path / FILES[family]).unlink()
     with pytest.raises(StorageError, match="No such file"):
         family_module(family).load(tmp_path, BINARY)
+
+
+@pytest.mark.parametrize("fault", ["", "changed", "missing", "link", "manifest"])
+def test_a_model_of_a_version_is_held_against_its_manifest(fault: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    path = folder / "model.ubj"
+    path.write_bytes(b"what was deployed")
+    files = {"model/model.ubj": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}, "params.json": {}}
+    check_sealed(folder)  # there is no manifest yet
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": files}))
+    match fault:
+        case "changed":
+            path.write_bytes(b"What was deployed")
+        case "missing":
+            path.unlink()
+        case "link":
+            path.rename(tmp_path / "elsewhere")
+            path.symlink_to(tmp_path / "elsewhere")
+        case "manifest":
+            (tmp_path / "manifest.json").write_text("{}")
+    if not fault:
+        check_sealed(folder)
+        return
+    with pytest.raises(
+        StorageError, match=r"manifest.*cannot be read" if fault == "manifest" else "failed its checksum"
+    ):
+        check_sealed(folder)
