@@ -10,7 +10,7 @@ from retrain.deploy.versions import VersionStore
 from retrain.history import recorded
 from retrain.opening import open_up_to_date
 from retrain.page import Page
-from retrain.tables import render, timestamp, to_json
+from retrain.tables import number, render, timestamp, to_json
 from tuner.errors import NotFoundError, UsageError
 from tuner.registry.base import Deployment, ModelVersion
 
@@ -112,7 +112,7 @@ def _add(page: Page, pipeline: str, row: dict[str, Any]) -> None:
         "live": f"{row['since']} to {until}",
         "by": f"{row['action']} of {row['who']}" + (f": {row['reason']}" if row["reason"] else ""),
         "experiment": row["experiment"],
-        str(row["metric"]): row["value"],
+        str(row["metric"]): None if row["value"] is None else number(row["value"]),
         "folder": row["folder"],
     }
     known = {label: value for label, value in facts.items() if value is not None}

@@ -12,7 +12,8 @@ from tuner.errors import BusyError
 
 __all__ = ["deploy_lock"]
 
-_WAIT_S = 60.0
+_WAIT_S = 300.0
+"""Several may wait for one who loads a large model in a fresh process."""
 _POLL_S = 0.02
 
 
