@@ -141,8 +141,12 @@ class _Linter:
 
     def _other_seed(self, base: Params, first: Score) -> Iterable[Finding]:
         """Confirmed scores are repeats with other seeds, which must be other folds."""
-        if isinstance(self.pipeline, ObjectivePipeline) or not self.pipeline.splits_follow_seed:
-            return  # a function is given none; of time there is one order
+        if isinstance(self.pipeline, ObjectivePipeline):
+            what = "a function is given none, so that repeats of it confirm nothing"
+            yield Finding("other seed", Verdict.OK, what, "A class with `evaluate` is given one.")
+            return
+        if not self.pipeline.splits_follow_seed:
+            return  # of time there is one order
         other = self.probe.run("the defaults with another seed", base, seed=self.probe.seed + 1)
         if other is not None and other.equals(first):
             yield Finding(
