@@ -8,7 +8,7 @@ the holdout, and that look is counted.
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from retrain.comparable import difference
 from retrain.confirmation import Plan, find_plan, fresh_seeds, record
 from retrain.confirmed import Confirmed, find_confirmed, find_confirmed_winner, looks_at
 from retrain.holdout import look_at_holdout
-from retrain.honest import find_winner
+from retrain.honest import find_winner, next_runs
 from retrain.improvement import find_configuration
 from retrain.pipeline import Pipeline
 from retrain.tables import seconds
@@ -84,10 +84,14 @@ def confirm(config: "Config", request: Request, *, display: Display, stop: StopR
     request = request.settled()
     with open_loaded(config) as (registry, study, pipeline, data):
         deployed = deployed_in_space(config, registry, pipeline)
-        choose(registry, study, pipeline.provenance(), request, deployed=deployed)  # refuses what cannot be
+        folds = folds_of(config)
+        plan = choose(registry, study, pipeline.provenance(), request, deployed=deployed, folds=folds)
         n_workers = request.n_workers_for(request.confirm + 2)
-        display.note(starting(n_workers, request))
-        with start_pool(request, pipeline, data, n_workers) as pool:
+        with ExitStack() as stack:
+            pool = None
+            if next_runs(plan.race(study.direction, registry.confirmations(study, plan.provenance))):
+                display.note(starting(n_workers, request))
+                pool = stack.enter_context(start_pool(request, pipeline, data, n_workers))
             stop.defer()
             return confirm_best(
                 registry,
@@ -95,8 +99,7 @@ def confirm(config: "Config", request: Request, *, display: Display, stop: StopR
                 pipeline,
                 pool,
                 request,
-                deployed=deployed,
-                folds=folds_of(config),
+                plan=plan,
                 display=display,
                 stop=stop,
             )
@@ -129,9 +132,10 @@ def confirm_best(
     registry: Registry,
     study: Study,
     pipeline: Pipeline,
-    pool: WorkerPool,
+    pool: WorkerPool | None,
     request: Request,
     *,
+    plan: Plan | None = None,
     deployed: Params | None = None,
     folds: int | None = None,
     deadline: float | None = None,
@@ -140,49 +144,64 @@ def confirm_best(
 ) -> ConfirmResult:
     """Confirm on a pool with a pipeline whose data are in use; errors as for `confirm`.
 
-    `deadline`, on the monotonic clock, is that of a run before it; else the request's time begins now.
+    Who takes part is chosen here where there is no `plan` yet. `pool` is needed unless every repeat of that
+    is there already. `deadline`, on the monotonic clock, is that of a run before it; else the request's time
+    begins now.
     """
     provenance = pipeline.provenance()
-    plan = choose(registry, study, provenance, request, deployed=deployed, folds=folds)
+    plan = plan or choose(registry, study, provenance, request, deployed=deployed, folds=folds)
+    started_at = time.monotonic()
+    reason, n_repeats = StopReason.DONE, 0
+    if pool is not None:
+        if deadline is None and request.timeout_s is not None:
+            deadline = started_at + request.timeout_s
+        limits = RepeatLimits(deadline, request.experiment_timeout_s, request.grace_s)
+        repeats = _repeats(registry, study, pool, plan, limits, display, stop)
+        reason = repeats.run()
+        display.close()
+        plan, n_repeats = repeats.plan, repeats.n_done
+    elapsed_s = time.monotonic() - started_at
+    outcome = None
+    if reason is StopReason.DONE:
+        outcome = _end(registry, study, pipeline, plan, display)
+    return ConfirmResult(
+        study=study,
+        reason=reason,
+        plan=plan,
+        confirmed=outcome,
+        looks=looks_at(registry, pipeline.name, provenance),
+        n_repeats=n_repeats,
+        elapsed_s=elapsed_s,
+        command=request.command,
+        flags=request.flags,
+        exit_code=_exit_code(reason, outcome, stop),
+    )
+
+
+def _repeats(
+    registry: Registry,
+    study: Study,
+    pool: WorkerPool,
+    plan: Plan,
+    limits: RepeatLimits,
+    display: Display,
+    stop: StopRequest,
+) -> Repeats:
+    """The loop, after saying what it is going to do."""
     rows = {each: registry.get_experiment(each) for each in (*plan.candidates, *plan.references.values())}
     took = [each.duration_s for each in rows.values() if each.duration_s is not None]
     typical_s = statistics.median(took) if took else None
     display.note(_intention(plan, typical_s, pool.n_workers))
-    started_at = time.monotonic()
-    if deadline is None and request.timeout_s is not None:
-        deadline = started_at + request.timeout_s
-    repeats = Repeats(
+    return Repeats(
         registry,
         study,
         pool,
         plan,
         {public_id: row.params for public_id, row in rows.items()},
-        limits=RepeatLimits(
-            deadline=deadline,
-            experiment_timeout_s=request.experiment_timeout_s,
-            grace_s=request.grace_s,
-        ),
+        limits=limits,
         display=display,
         stop=stop,
         typical_s=typical_s,
-    )
-    reason = repeats.run()
-    display.close()
-    elapsed_s = time.monotonic() - started_at
-    outcome = None
-    if reason is StopReason.DONE:
-        outcome = _end(registry, study, pipeline, repeats.plan, display)
-    return ConfirmResult(
-        study=study,
-        reason=reason,
-        plan=repeats.plan,
-        confirmed=outcome,
-        looks=looks_at(registry, pipeline.name, provenance),
-        n_repeats=repeats.n_done,
-        elapsed_s=elapsed_s,
-        command=request.command,
-        flags=request.flags,
-        exit_code=_exit_code(reason, outcome, stop),
     )
 
 

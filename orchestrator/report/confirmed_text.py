@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.report.rows import aligned
 from retrain.confirmed import Confirmed
-from retrain.honest import Estimate, Finding, Optimism, finding_text
+from retrain.honest import Basis, Estimate, Finding, Optimism, finding_text
 from retrain.tables import number, signed
 from tuner.experiment import Experiment, Study
 from tuner.registry.base import HoldoutRead
@@ -17,7 +17,8 @@ def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRea
     """The three numbers of the winner with what they show, a line each."""
     winner, estimate = outcome.winner, outcome.estimate
     n, k = estimate.n_repeats, len(outcome.plan.candidates)
-    repeats = f"{n} repeat{'s' if n > 1 else ''} on fresh folds"
+    fresh = "on fresh folds" if estimate.basis is Basis.FOLDS else "with fresh seeds"
+    repeats = f"{n} repeat{'s' if n > 1 else ''} {fresh}"
     facts = {
         "winner": f"{winner.public_id}, by the lower bound of {k} confirmed" if k > 1 else winner.public_id,
         "validation": _number(winner.value, estimate),

@@ -14,7 +14,7 @@ from retrain.improvement import Improvement, improvement, improvement_json, impr
 from retrain.page import Page
 from retrain.tables import number, plus_minus, plus_minus_column, render, seconds, timestamp, to_json
 from tuner.errors import MismatchError
-from tuner.experiment import Experiment, Measurement, Study
+from tuner.experiment import Confirmation, Experiment, Measurement, Study
 from tuner.registry.base import RegistryReader
 
 __all__ = ["diff", "show"]
@@ -32,11 +32,15 @@ def show(registry: RegistryReader, prefix: str, *, output: str = "table", colour
     study = _study_of(registry, experiment)
     measurements = registry.measurements(experiment)
     attempts = registry.attempts(experiment)
+    repeats = _repeats_of(registry, study, experiment)
     if output == "json":
         return to_json(
             {
                 "study": study.name,
                 **experiment_json(experiment),
+                "confirmations": [
+                    {"seed": each.seed, "value": each.value, "folds": list(each.folds)} for each in repeats
+                ],
                 "reason": dict(experiment.reason),
                 "traceback": experiment.traceback,
                 "measurements": [asdict(each) for each in measurements],
@@ -67,6 +71,11 @@ def show(registry: RegistryReader, prefix: str, *, output: str = "table", colour
     )
     page.table("Measurements", *_by_step(measurements), keys=("step",))
     page.table(
+        "Scored again on fresh folds",
+        [{"seed": each.seed, study.metric: each.value} for each in repeats],
+        ["seed", study.metric],
+    )
+    page.table(
         "Attempts",
         [
             {
@@ -86,6 +95,14 @@ def show(registry: RegistryReader, prefix: str, *, output: str = "table", colour
     if experiment.traceback:
         page.verbatim("Traceback, its end", *experiment.traceback.splitlines()[-_TRACEBACK_LINES:])
     return page.text()
+
+
+def _repeats_of(registry: RegistryReader, study: Study, experiment: Experiment) -> list[Confirmation]:
+    """What confirmations scored it on the same data, code and metric."""
+    if experiment.provenance is None:
+        return []
+    found = registry.confirmations(study, experiment.provenance)
+    return [each for each in found if each.experiment == experiment.public_id]
 
 
 def _by_step(measurements: Sequence[Measurement]) -> tuple[list[dict[str, Any]], list[str]]:

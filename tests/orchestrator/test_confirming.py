@@ -88,9 +88,10 @@ def test_the_best_are_confirmed(run: Run, pools: list[FakePool]) -> None:
 def test_the_same_again_runs_nothing_and_says_the_same(run: Run, pools: list[FakePool]) -> None:
     run("--method", "random", "--configs", "4")
     _, first, _ = run("confirm", "--top", "2", "--format", "json")
-    code, second, _ = run("confirm", "--top", "2", "--format", "json")
+    n_pools = len(pools)
+    code, second, err = run("confirm", "--top", "2", "--format", "json")
     assert code == 0
-    assert pools[-1].ran == []
+    assert (err, len(pools)) == ("", n_pools), "no worker is started for it"
     assert json.loads(second) == {**json.loads(first), "n_repeats": 0}
     with opened() as registry:
         assert len(registry.events(kind=CONFIRMED)) == 1
@@ -124,6 +125,10 @@ def test_the_summary_says_how_to_confirm_and_then_what_came_of_it(run: Run) -> N
     assert document["holdout_looks"] == []
     assert {each["id"] for each in confirmed["candidates"]} <= {each["id"] for each in document["best"]}
     assert run("show", "best")[1].splitlines()[0].endswith(confirmed["winner"])
+    assert "Scored again on fresh folds" in run("show", "best")[1]
+    shown = json.loads(run("show", "best", "--format", "json")[1])
+    assert len(shown["confirmations"]) == confirmed["confirmed"]["n_repeats"]
+    assert len(shown["confirmations"][0]["folds"]) == 4
 
 
 def test_a_confirmation_that_has_begun_is_said_to_have(run: Run) -> None:
@@ -192,6 +197,15 @@ def test_one_that_cannot_be_scored_again_is_named_at_the_end(
     assert "nothing is confirmed" in out
     with opened() as registry:
         assert not get_best(registry, study, study.name).confirmed
+
+
+def test_with_several_objectives_there_is_no_one_to_confirm(run: Run, tmp_path: Path) -> None:
+    with (tmp_path / "retrain.toml").open("a") as file:
+        file.write('[[objective]]\nmetric = "size"\ndirection = "minimize"\n')
+    code, _, err = run("--method", "random", "--configs", "2", "--confirm", "2")
+    assert code == 2
+    assert "several objectives" in err
+    assert not (tmp_path / "experiments.db").exists()
 
 
 @pytest.mark.parametrize("arguments", [["--top", "0"], ["--repeats", "1"], ["--pool", "moon"]])
