@@ -72,8 +72,9 @@ def find_confirmed(
     if won is None:
         return None
     rows = {each: registry.get_experiment(each) for each in plan.candidates}
+    n_tried = max(1, dict(registry.provenances(study)).get(provenance, 0))
     estimates = {
-        each: confirmed(runs, study.direction, folds=plan.folds)
+        each: confirmed(runs, study.direction, folds=plan.folds, n_chosen_from=n_tried if each == won else 1)
         for each in (won, *(each for each in plan.candidates if each != won))
         if (runs := race.runs_of(each, len(plan.seeds)))
     }

@@ -1,6 +1,9 @@
 """Looks at the holdout: every one is written down, since each makes the next a little less honest."""
 
-from retrain.honest import holdout_score
+from collections.abc import Sequence
+
+from retrain.honest import HoldoutScore, holdout_score
+from retrain.metrics import is_share
 from retrain.pipeline import Pipeline, Scores
 from retrain.results import failure_of
 from tuner.errors import RetrainError
@@ -72,7 +75,11 @@ def count_look(
             intervals={
                 name: (score.low, score.high)
                 for name, left_out in scores.left_out.items()
-                if (score := holdout_score(scores.metrics[name], left_out)) is not None
+                if (score := _interval(scores, name, left_out)) is not None
             },
         )
     )
+
+
+def _interval(scores: Scores, name: str, left_out: Sequence[float]) -> HoldoutScore | None:
+    return holdout_score(scores.metrics[name], left_out, n_rows=scores.n_rows if is_share(name) else None)

@@ -29,6 +29,7 @@ __all__ = [
     "csmf_accuracy",
     "direction_of",
     "get_metric",
+    "is_share",
     "score",
 ]
 
@@ -172,6 +173,18 @@ def direction_of(name: str) -> Direction | None:
     if name in COSTS:
         return Direction.MINIMIZE
     return METRICS[name].direction if name in METRICS else None
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric, with or without `test_`, is known to lie between 0 and 1, the best."""
+    metric = METRICS.get(name.removeprefix("test_"))
+    return (
+        metric is not None
+        and metric.direction is Direction.MAXIMIZE
+        and metric.sign == 1
+        and REGRESSION not in metric.tasks
+        and name.removeprefix("test_") != "matthews_corrcoef"
+    )
 
 
 def get_metric(name: str) -> Metric:

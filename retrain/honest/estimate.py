@@ -112,7 +112,12 @@ class Estimate:
 
 
 def confirmed(
-    repeats: Sequence[Repeat], direction: Direction, *, folds: int | None = None, level: float = LEVEL
+    repeats: Sequence[Repeat],
+    direction: Direction,
+    *,
+    folds: int | None = None,
+    level: float = LEVEL,
+    n_chosen_from: int = 1,
 ) -> Estimate:
     """Estimate the score of one configuration from its repeats.
 
@@ -126,12 +131,21 @@ def confirmed(
         direction: of the metric.
         folds: k, where `folds` of a repeat holds several cross-validations; default its length.
         level: confidence of the interval, in (0, 1).
+        n_chosen_from: of a winner, how many configurations were tried on these rows. It was chosen for its
+            luck on them, which fresh folds do not undo; so the end of the interval that is worse holds for
+            all of them at once (Bonferroni). The other end stays, since a choice only makes it safer.
     """
     spread = spread_of(repeats, folds=folds)
     note = NOTES[spread.basis]
     if spread.basis is Basis.FOLDS and spread.identical:
         note = "Every repeat gave the same scores: neither folds nor learning depend on the seed."
     low, high = interval(spread, level) or (None, None)
+    if spread.std_error is not None and n_chosen_from > 1:
+        reach = t_quantile(1 - (1 - level) / (2 * n_chosen_from), spread.df) * spread.std_error
+        if direction is Direction.MAXIMIZE:
+            low = spread.mean - reach
+        else:
+            high = spread.mean + reach
     bound = low if direction is Direction.MAXIMIZE else high
     return Estimate(
         spread.mean,

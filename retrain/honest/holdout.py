@@ -38,19 +38,34 @@ class HoldoutScore:
     level: float
 
 
-def holdout_score(value: float, left_out: Sequence[float], *, level: float = LEVEL) -> HoldoutScore | None:
+def holdout_score(
+    value: float, left_out: Sequence[float], *, level: float = LEVEL, n_rows: int | None = None
+) -> HoldoutScore | None:
     """The interval of a score; None where fewer than two blocks could be left out.
 
     Args:
         value: the score on all rows.
         left_out: the score on all rows but one block, for each block.
         level: confidence of the interval, in (0, 1).
+        n_rows: rows of the holdout, for a metric that lies between 0 and 1 (`retrain.metrics.is_share`). Near
+            its end a symmetric interval is far too short on the other side, and of a perfect score empty. So
+            the score is drawn in by a row of either kind, (n v + 1)/(n + 2), its error is no less than that
+            of a share of n rows, and the interval is symmetric on the scale of the logit.
     """
     if len(left_out) < 2:
         return None
     std_error, df = left_out_error(left_out)
-    reach = t_quantile((1 + level) / 2, df) * std_error
-    return HoldoutScore(value, std_error, df, value - reach, value + reach, level)
+    quantile = t_quantile((1 + level) / 2, df)
+    if n_rows is None:
+        return HoldoutScore(
+            value, std_error, df, value - quantile * std_error, value + quantile * std_error, level
+        )
+    drawn_in = (n_rows * value + 1) / (n_rows + 2)
+    variance = drawn_in * (1 - drawn_in)
+    std_error = max(std_error, math.sqrt(variance / n_rows))
+    middle, reach = math.log(drawn_in / (1 - drawn_in)), min(quantile * std_error / variance, 500.0)
+    low, high = (1 / (1 + math.exp(-each)) for each in (middle - reach, middle + reach))
+    return HoldoutScore(value, std_error, df, min(low, value), max(high, value), level)
 
 
 def holdout_gain(
