@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli import cli
 from orchestrator.pool import Task
 from orchestrator.replay import Replay, Sameness, replay, replay_text
 from orchestrator.worker import run_task
+from retrain.cli import run_command
 from retrain.code_version import library_versions
 from retrain.config import Config
 from retrain.pipelines import load_pipeline
@@ -200,3 +202,16 @@ def test_it_is_told() -> None:
     assert replay_text(found, "csv").splitlines()[:2] == ["step,then,now,difference", "value,0.5,0.25,"]
     same = Replay("a_1", Sameness.IDENTICAL, 0.5, 0.5, 1e-6, ((0, 0.5, 0.5),), ())
     assert replay_text(same) == "a_1: identical\n  then  0.5\n  now   0.5"
+
+
+def test_the_command_ends_in_code_1_where_it_diverged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = toy(tmp_path)
+    public_id = run(config, add=0.001)
+    line = ["replay", public_id[:8], "--config", str(tmp_path), "--db", config.db]
+    assert run_command(cli, "orchestrator", line) == 1
+    assert f"{public_id}: diverged" in capsys.readouterr().out
+    assert run_command(cli, "orchestrator", [*line, "--tolerance", "0.1"]) == 0
+    assert f"{public_id}: within tolerance 0.1" in capsys.readouterr().out
+    assert run_command(cli, "orchestrator", [*line, "--tolerance", "-1"]) == 2

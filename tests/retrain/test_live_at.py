@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from retrain.cli import cli, run_command
 from retrain.live_at import Period, live_on
 from tests.retrain.projects import SPACE, config_in
 from tuner.errors import NotFoundError, UsageError
@@ -78,3 +79,13 @@ def test_before_the_ledger_nothing_is_known(when: str, folder: Path) -> None:
 def test_what_is_no_time(when: str) -> None:
     with pytest.raises(UsageError, match="must be a day or a moment"):
         Period.parse(when)
+
+
+def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--config", str(folder), "--format", "json"]
+    assert run_command(cli, "retrain", ["--history", "--at", "2026-11-01T12:30", *common]) == 0
+    assert [row["version"] for row in json.loads(capsys.readouterr().out)] == [1]
+    assert run_command(cli, "retrain", ["--history", "--at", "2026-10-01", *common]) == 6
+    assert run_command(cli, "retrain", ["--history", "--at", "soon", *common]) == 2
+    assert run_command(cli, "retrain", ["--at", "2026-11-01", *common]) == 2
+    assert "--at goes with --history" in capsys.readouterr().err
