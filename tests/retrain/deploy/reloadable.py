@@ -64,6 +64,8 @@ def _fail(fault: str) -> None:
             time.sleep(1000)
         case "memory":
             np.ones(2**40)
+        case "grow":
+            np.ones(2**27)  # 1 GiB
         case "print":
             os.write(1, b'{"predictions": []}\n')
             print("loading ...")
