@@ -141,9 +141,10 @@ class _Linter:
 
     def _other_seed(self, base: Params, first: Score) -> Iterable[Finding]:
         """Confirmed scores are repeats with other seeds, which must be other folds."""
-        if isinstance(self.pipeline, ObjectivePipeline):
-            what = "a function is given none, so that repeats of it confirm nothing"
-            yield Finding("other seed", Verdict.OK, what, "A class with `evaluate` is given one.")
+        if isinstance(self.pipeline, ObjectivePipeline) and not self.pipeline.splits_follow_seed:
+            what = "the function takes none, so that repeats of it confirm nothing"
+            remedy = "Give it an argument `seed`, and draw the folds from it."
+            yield Finding("other seed", Verdict.OK, what, remedy)
             return
         if not self.pipeline.splits_follow_seed:
             return  # of time there is one order
@@ -153,7 +154,7 @@ class _Linter:
                 "other seed",
                 Verdict.WARNING,
                 "another seed gives the same score, so that repeats confirm nothing",
-                "Draw folds from the seed: the argument of `evaluate`, or RETRAIN_SEED of a program.",
+                "Draw folds from the seed: the argument `seed`, or RETRAIN_SEED of a program.",
             )
 
     # ---- parameters

@@ -1,4 +1,4 @@
-"""A Python function as a pipeline: `objective(params) -> float | dict`, or `objective(params, report)`."""
+"""A Python function as a pipeline: `objective(params) -> float | dict`; `report` and `seed` if it takes them."""
 
 import hashlib
 import inspect
@@ -16,7 +16,7 @@ from retrain.results import check_result
 from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.space import SearchSpace
 
-__all__ = ["ObjectivePipeline", "code_version", "takes_report"]
+__all__ = ["ObjectivePipeline", "code_version", "takes_report", "takes_seed"]
 
 Objective = Callable[..., Any]
 
@@ -26,7 +26,8 @@ class ObjectivePipeline(Pipeline):
 
     Args:
         objective: takes the parameters as a dict and, if it has a second argument,
-            `report(step, {metric: value})`. Returns a number, or a dict of numbers that holds `metric`.
+            `report(step, {metric: value})`; and, if it has an argument `seed`, by that name an integer to draw
+            its splits from. Returns a number, or a dict of numbers that holds `metric`.
         space: where to search.
         metric: key of the value that is optimised.
         direction: whether a smaller or larger value is better.
@@ -57,6 +58,7 @@ class ObjectivePipeline(Pipeline):
         self.fixed = dict(fixed or {})
         self._code = code_version(objective, root)
         self._reports = takes_report(objective)
+        self._seeded = takes_seed(objective)
 
     def provenance(self) -> Provenance:
         """The code is the file that defines the function and what it imports; it has no data of its own."""
@@ -65,8 +67,8 @@ class ObjectivePipeline(Pipeline):
 
     @property
     def splits_follow_seed(self) -> bool:
-        """False: a plain function is not told the seed."""
-        return False
+        """Whether the function takes a seed."""
+        return self._seeded
 
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
         """Call the function and check what it returns.
@@ -74,11 +76,11 @@ class ObjectivePipeline(Pipeline):
         Raises:
             ResultError: it is not the metric, or not a finite number.
         """
-        del seed  # a plain function does its own seeding
-        given = {**params, **self.fixed}
+        arguments = [{**params, **self.fixed}, *([strict_report(report)] if self._reports else [])]
+        named = {"seed": seed} if self._seeded else {}
         start = time.perf_counter()
         with stdout_to_stderr():
-            raw = self.objective(given, strict_report(report)) if self._reports else self.objective(given)
+            raw = self.objective(*arguments, **named)
         duration_s = time.perf_counter() - start
         evaluation = check_result(raw, self.metric)
         if evaluation.duration_s is not None:
@@ -88,13 +90,26 @@ class ObjectivePipeline(Pipeline):
 
 def takes_report(objective: Objective) -> bool:
     """Whether a function has a second positional argument, or one named `report`."""
-    try:
-        parameters = inspect.signature(objective).parameters.values()
-    except (TypeError, ValueError):  # some built-in functions have no signature
-        return False
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = [p for p in _arguments(objective) if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in positional[1:] if p.default is p.empty or p.name == "report"]
-    return bool(needed)
+    return any(p.name != "seed" for p in needed)
+
+
+def takes_seed(objective: Objective) -> bool:
+    """Whether a function can be given `seed` by name; not where a `functools.partial` has given it one."""
+    while hasattr(objective, "func"):
+        if "seed" in getattr(objective, "keywords", {}):
+            return False
+        objective = objective.func
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return any(p.name == "seed" and p.kind in kinds for p in _arguments(objective)[1:])
+
+
+def _arguments(objective: Objective) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(objective).parameters.values())
+    except (TypeError, ValueError):  # some built-in functions have no signature
+        return []
 
 
 def code_version(code: Any, root: Path | None = None) -> str:

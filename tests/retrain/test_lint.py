@@ -60,7 +60,7 @@ def test_a_sound_pipeline_has_no_faults(tmp_path: Path) -> None:
     assert "score is the mean (folds) of its 2 reports" in details
     assert "the defaults score the same, in a fresh process too" in details
     assert "each of 4 changes the score" in details
-    assert "a function is given none, so that repeats of it confirm nothing" in details
+    assert "the function takes none, so that repeats of it confirm nothing" in details
     assert len(told) == 3 + 4 + 0, "defaults thrice, and each parameter once: kind = 'b' has a rate, too"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from retrain.pipeline import Pipeline
 from retrain.pipelines import ObjectivePipeline
-from retrain.pipelines.objective import code_version, takes_report
+from retrain.pipelines.objective import code_version, takes_report, takes_seed
 from retrain.results import ResultError
 from tests.contracts.pipeline_contract import PipelineContract, evaluate
 from tuner.experiment import Direction, Outcome
@@ -108,6 +108,40 @@ class Callable2:
 )
 def test_a_second_argument_is_the_report(function: Any, expected: bool) -> None:
     assert takes_report(function) is expected
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (parabola, False),
+        (lambda p, seed: 0, True),
+        (lambda p, report, seed=3: 0, True),
+        (lambda p, *, seed: 0, True),
+        (lambda seed: 0, False),  # the parameters, whatever they are called
+        (lambda p, *seed: 0, False),
+        (functools.partial(lambda p, seed: 0, seed=3), False),
+        (functools.partial(lambda extra, p, seed: 0, 1), True),
+        (len, False),
+    ],
+)
+def test_an_argument_called_seed_is_the_seed(function: Any, expected: bool) -> None:
+    assert takes_seed(function) is expected
+    assert not takes_report(lambda p, seed: 0)
+
+
+def test_a_function_that_takes_a_seed_is_given_it() -> None:
+    def plain(params: dict[str, Any], seed: int) -> float:
+        return float(seed)
+
+    def reporting(params: dict[str, Any], report: Any, *, seed: int) -> float:
+        report(0, {"value": float(seed)})
+        return float(seed)
+
+    for function in (plain, reporting):
+        pipeline = ObjectivePipeline(function, SPACE)
+        assert pipeline.splits_follow_seed
+        assert [pipeline.evaluate({"x": 0.0}, lambda *_: None, seed).value for seed in (7, 8)] == [7.0, 8.0]
+    assert not ObjectivePipeline(parabola, SPACE).splits_follow_seed
 
 
 def test_the_code_version_follows_what_a_function_does() -> None:
