@@ -1,4 +1,4 @@
-"""A Python function as a pipeline: `objective(params) -> float | dict`; `report` and `seed` if it takes them."""
+"""A Python function as a pipeline: `objective(params) -> float | dict`, with `report`, `seed` or both."""
 
 import hashlib
 import inspect
@@ -26,8 +26,8 @@ class ObjectivePipeline(Pipeline):
 
     Args:
         objective: takes the parameters as a dict and, if it has a second argument,
-            `report(step, {metric: value})`; and, if it has an argument `seed`, by that name an integer to draw
-            its splits from. Returns a number, or a dict of numbers that holds `metric`.
+            `report(step, {metric: value})`; if it has an argument `seed`, an integer to draw its splits from
+            by that name. Returns a number, or a dict of numbers that holds `metric`.
         space: where to search.
         metric: key of the value that is optimised.
         direction: whether a smaller or larger value is better.
