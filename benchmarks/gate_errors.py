@@ -2,6 +2,7 @@
 
     python benchmarks/gate_errors.py                 # the table: 200 promotions a line
     python benchmarks/gate_errors.py --rows 500 1000 --promotions 50
+    python benchmarks/gate_errors.py --candidates 20 # the challenger is the luckiest of 20 that are no better
 
 Each promotion is a data set of its own, and a champion and a challenger that both see what is known of the
 outcome, and two columns of noise each, never the same ones. So by symmetry neither is better: what differs is
@@ -205,13 +206,12 @@ def rates(
     return [Rate(gate, sum(each[gate] for each in found), n) for gate in found[0]]
 
 
-def _scenarios(rows: Sequence[int]) -> Iterator[Scenario]:
-    for task in ("binary", "regression"):
+def _scenarios(rows: Sequence[int], n_candidates: int) -> Iterator[Scenario]:
+    for task in ("regression", "binary"):
         for n_rows in rows:
-            yield Scenario(task, n_rows)
-            yield Scenario(task, n_rows, planted=True)
-    for task in ("binary", "regression"):
-        yield Scenario(task, rows[0], n_candidates=20)
+            yield Scenario(task, n_rows, n_candidates=n_candidates)
+            if n_candidates == 1:
+                yield Scenario(task, n_rows, planted=True)
 
 
 def main() -> None:
@@ -219,13 +219,14 @@ def main() -> None:
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--promotions", type=int, default=200)
-    parser.add_argument("--rows", type=int, nargs="+", default=[2000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 2000])
+    parser.add_argument("--candidates", type=int, default=1, help="the challenger is the luckiest of so many")
     parser.add_argument("--alpha", type=float, default=0.05)
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     table: list[dict[str, Any]] = []
-    for scenario in _scenarios(given.rows):
+    for scenario in _scenarios(given.rows, given.candidates):
         found = rates(
             scenario, given.promotions, alpha=given.alpha, repeats=given.repeats, workers=given.workers
         )

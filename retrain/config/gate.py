@@ -137,19 +137,8 @@ class GateConfig(Section):
 
 
 def named(gates: Sequence[GateConfig]) -> tuple[GateConfig, ...]:
-    """Give every entry a name of its own: where two would be made alike, a number follows.
-
-    Raises:
-        FaultsError: a name was given twice.
-    """
+    """Give every entry a name, if it has none; where two would be made alike, a number follows."""
     given = [gate.name for gate in gates if gate.name]
-    FaultsError.raise_if(
-        [
-            (f"{i}.name", f"is there twice: {gate.name!r}.")
-            for i, gate in enumerate(gates)
-            if gate.name and gate.name in [other.name for other in gates[:i]]
-        ]
-    )
     taken = {DEFAULT_GATE, DATA_GATE, *given}
     found = []
     for gate in gates:

@@ -247,12 +247,14 @@ class Config(Section):
     def _gates_suit_the_pipeline(self) -> Self:
         faults = []
         for i, gate in enumerate(self.gate):
+            if gate.name in [other.name for other in self.gate[:i]]:
+                faults.append((f"gate[{i}].name", f"is there twice: {gate.name!r}."))
             scored = gate.metric.removeprefix("test_")
             if gate.by and self.pipeline.kind == "tabular" and scored not in METRICS:
-                faults.append((f"gate.{i}.metric", unknown(scored, METRICS, "metric")))
+                faults.append((f"gate[{i}].metric", unknown(scored, METRICS, "metric")))
             if gate.repeats and self.splits.time is not None:
                 faults.append(
-                    (f"gate.{i}.repeats", "must be 0 with splits.time: there is one order of time.")
+                    (f"gate[{i}].repeats", "must be 0 with splits.time: there is one order of time.")
                 )
         FaultsError.raise_if(faults)
         return self

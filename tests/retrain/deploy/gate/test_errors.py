@@ -2,8 +2,9 @@
 
 The data sets are fixed by their seeds, so these tests pass always or never. Of other seeds: were the gate to
 let exactly 5 % of the promotions of no worth pass, more than 10 of 200 would pass in 42 % of the cases; the
-corrected standard error lets fewer pass, here about 1 %, so that it is less than 1 in 10,000. Of the 40
-improvements of 2 % it has to find 32, and finds 95 %: fewer than 32 would be found in about 1 of 1,000.
+corrected standard error lets about 1 % pass, so that it is less than 1 in 10,000. Of 200 improvements of 2 %
+in the table, 200 were found; fewer than 32 of 40 would be found less often than once in 10,000 even if the
+gate missed one of 25.
 """
 
 import pytest
