@@ -142,9 +142,9 @@ class ImportedObjective:
         self.__wrapped__ = reference.load()
         self.__name__ = reference.attribute
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """Call the user's function."""
-        return self.__wrapped__(*args)
+        return self.__wrapped__(*args, **named)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (ImportedObjective, (self.reference,))

@@ -21,6 +21,9 @@ def objective(params):
 def reporting(params, report):
     report(0, {"accuracy": 0.5})
     return {"accuracy": params["x"], "n": params.get("n", 0)}
+def seeded(params, report, seed):
+    report(0, {"accuracy": seed / 10})
+    return {"accuracy": seed / 10}
 number = 3
 class Other: pass
 """
@@ -97,6 +100,14 @@ class TestFunction(PipelineContract):
     @pytest.fixture
     def pipeline(self, folder: Path) -> Pipeline:
         return load(folder, "mine:reporting", "metric = 'accuracy'")
+
+
+def test_a_function_with_a_seed_is_given_it_through_its_name_too(folder: Path) -> None:
+    pipeline = load(folder, "mine:seeded", "metric = 'accuracy'")
+    assert pipeline.splits_follow_seed
+    evaluation, reports = evaluate(pipeline, {"x": 0.5}, seed=3)
+    assert evaluation.value == 0.3
+    assert reports == [(0, {"accuracy": 0.3})]
 
 
 class TestClass(PipelineContract):
