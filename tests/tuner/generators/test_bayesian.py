@@ -14,6 +14,7 @@ from tests.tuner.spaces import search_spaces, seeds
 from tuner.experiment import Observation, Params
 from tuner.generators import make_generator
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
+from tuner.generators.bayesian.noise import NoisePrior
 from tuner.generators.bayesian.surrogate import Array
 from tuner.space import CategoricalParam, FloatParam, Forbid, IntParam, SearchSpace, Sum, config_key
 
@@ -343,9 +344,9 @@ def test_repeats_are_one_observation_that_is_surer(monkeypatch: pytest.MonkeyPat
     seen = []
     fit = GaussianProcess.fit
 
-    def spied(x: Array, y: Array, owners: list[int], noises: Array) -> GaussianProcess:
+    def spied(x: Array, y: Array, owners: list[int], noises: Array, *rest: NoisePrior) -> GaussianProcess:
         seen.append((y, noises))
-        return fit(x, y, owners, noises)
+        return fit(x, y, owners, noises, *rest)
 
     monkeypatch.setattr(GaussianProcess, "fit", spied)
     at = CUBE.defaults()

@@ -217,3 +217,13 @@ def test_what_a_sum_leaves_of_the_range_is_known() -> None:
     assert Rows(
         SearchSpace([FloatParam("x", 0.0, 1.0), CategoricalParam("kind", ["a", "b"])])
     ).spreads.tolist() == [1, 1]
+
+
+def test_only_sums_are_told_from_sums_among_others() -> None:
+    weights = [FloatParam("a", 0.0, 1.0), FloatParam("b", 0.0, 1.0)]
+    constant, free = FloatParam("c", 2.0, 2.0), FloatParam("x", 0.0, 1.0)
+    assert Rows(SearchSpace([*weights, constant], [Sum(["a", "b"], 1.0)])).only_sums
+    assert not Rows(SearchSpace([*weights, free], [Sum(["a", "b"], 1.0)])).only_sums
+    assert not Rows(SearchSpace(weights)).only_sums
+    stepped = [FloatParam("a", 0.0, 1.0, step=0.25), FloatParam("b", 0.0, 1.0, step=0.25)]
+    assert not Rows(SearchSpace(stepped, [Sum(["a", "b"], 1.0)])).only_sums

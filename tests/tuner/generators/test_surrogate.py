@@ -12,6 +12,7 @@ from scipy.stats import norm
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement, log_h
 from tuner.generators.bayesian.factors import factored, inverted, solved
 from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
+from tuner.generators.bayesian.noise import SMOOTH, USUAL, NoisePrior
 from tuner.generators.bayesian.posterior import JITTER, Posterior
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.targets import noises_of, scaled
@@ -85,7 +86,7 @@ def test_the_columns_of_a_category_share_one_length_scale() -> None:
 
 def test_the_gradient_of_the_posterior_equals_finite_differences() -> None:
     x = some_points(15, 4)
-    posterior = Posterior(x, smooth(x), [0, 1, 1, 2], np.linspace(0.5, 2, len(x)))
+    posterior = Posterior(x, smooth(x), [0, 1, 1, 2], np.linspace(0.5, 2, len(x)), SMOOTH)
     rng = np.random.default_rng(0)
     for _ in range(5):
         theta = posterior.center + rng.standard_normal(4) * [1.0, 1.0, 1.0, 0.5]
@@ -104,6 +105,34 @@ def test_the_mode_is_the_top() -> None:
     assert posterior.log_density(mode)[0] >= max(around)
 
 
+@pytest.mark.parametrize("noise", [-16.0, -14.0, -10.0, -6.0, -3.0, 0.0])
+def test_the_prior_of_the_noise_is_a_mixture(noise: float) -> None:
+    value, slope = SMOOTH.correction(noise)
+    ahead, behind = SMOOTH.correction(noise + 1e-5)[0], SMOOTH.correction(noise - 1e-5)[0]
+    assert slope == pytest.approx((ahead - behind) / 2e-5, abs=1e-6)
+    mixture = 0.9 * norm.pdf(noise, -14.0, 3.0) + 0.1 * norm.pdf(noise, -6.0, 1.5)
+    assert value == pytest.approx(math.log(mixture / norm.pdf(noise, SMOOTH.center, SMOOTH.spread)))
+    assert USUAL.correction(noise) == (0.0, 0.0)
+
+
+def test_a_bowl_has_no_noise_and_a_noisy_loss_has_its_own() -> None:
+    rng = np.random.default_rng(0)
+    x, at = rng.random((60, 10)), rng.random((200, 10))
+    bowl = ((np.vstack([x, at]) - 0.3) ** 2).sum(axis=1)
+    bowl = (bowl - bowl[:60].mean()) / bowl[:60].std()
+    errors = []
+    for prior in (USUAL, SMOOTH):
+        gp = GaussianProcess.fit(x, bowl[:60], prior=prior)
+        errors.append(float(np.abs(gp.predict(at)[0] - bowl[60:]).mean()))
+    assert max(member.noise * member.variance for member in gp._members) < 1e-4
+    assert errors[1] < 0.75 * errors[0]
+    signal = np.sin(3 * x[:, 0]) + x[:, 1]
+    y = signal / signal.std() + rng.standard_normal(60)
+    noisy = GaussianProcess.fit(x[:, :3], (y - y.mean()) / y.std(), prior=SMOOTH)
+    # Half of the variance is noise. Its own estimate from 60 varies by a fifth, 0.5 +- 0.1.
+    assert 0.25 < np.mean([member.noise * member.variance for member in noisy._members]) < 0.8
+
+
 def test_draws_without_data_are_those_of_the_prior() -> None:
     # One observation says nothing of length scales: its likelihood is nearly the same for all.
     posterior = Posterior(np.full((1, 2), 0.5), np.zeros(1), [0, 1], np.ones(1))
@@ -114,11 +143,12 @@ def test_draws_without_data_are_those_of_the_prior() -> None:
     np.testing.assert_allclose(z.std(axis=0), 1.0, atol=0.15)
 
 
-def test_draws_follow_the_posterior() -> None:
+@pytest.mark.parametrize("prior", [USUAL, SMOOTH])
+def test_draws_follow_the_posterior(prior: NoisePrior) -> None:
     # One parameter, so that the posterior can be integrated on a grid.
     x = some_points(8, 1, 3)
     y = np.sin(6 * x[:, 0])
-    posterior = Posterior(x, (y - y.mean()) / y.std(), [0], np.ones(len(x)))
+    posterior = Posterior(x, (y - y.mean()) / y.std(), [0], np.ones(len(x)), prior)
     lengths, noises = np.linspace(-3.9, 6.9, 160), np.linspace(-16.0, 0.0, 80)
     logs = np.array([[posterior.log_density(np.array([a, b]))[0] for b in noises] for a in lengths])
     weights = np.exp(logs - logs.max()).sum(axis=1)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from tuner.generators.bayesian.factors import factored, solved
+from tuner.generators.bayesian.noise import USUAL, NoisePrior
 from tuner.generators.bayesian.posterior import JITTER, Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
@@ -91,7 +92,12 @@ class GaussianProcess(Surrogate):
 
     @classmethod
     def fit(
-        cls, x: Array, y: Array, owners: Sequence[int] | None = None, noises: Array | None = None
+        cls,
+        x: Array,
+        y: Array,
+        owners: Sequence[int] | None = None,
+        noises: Array | None = None,
+        prior: NoisePrior = USUAL,
     ) -> Self:
         """Learn from `x`, (n, d) in the unit cube, and `y`, (n,) of mean 0 and deviation 1 or all 0.
 
@@ -100,13 +106,14 @@ class GaussianProcess(Surrogate):
             y: as above.
             owners: (d,) ascending from 0; which parameter each column belongs to. One each if not given.
             noises: (n,) > 0; how noisy each of `y` is, as a multiple of what is learned. 1 if not given.
+            prior: of the noise.
         """
         owners = range(x.shape[1]) if owners is None else owners
         noises = np.ones(len(x)) if noises is None else noises
         kept = _kept(y, _N_FOR_MODEL)
         x, y, noises = x[kept], y[kept], noises[kept]
         few = _kept(y, _N_FOR_POSTERIOR)
-        posterior = Posterior(x[few], y[few], owners, noises[few])
+        posterior = Posterior(x[few], y[few], owners, noises[few], prior)
         mode = posterior.mode()
         n_members = _most_members(len(x))
         # Always the same stream: equal data must give an equal model in every process.

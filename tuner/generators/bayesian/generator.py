@@ -11,6 +11,7 @@ import numpy as np
 from tuner.experiment import Direction, Params, loss_of
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
+from tuner.generators.bayesian.noise import SMOOTH, USUAL, NoisePrior
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.search import best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
@@ -106,7 +107,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         best_first = [finished[i] for i in np.argsort(targets.y, kind="stable")]
         learned = (self.encode(finished), targets.y, self._owners, noises_of(results))
         if not self._carried:
-            return _Belief(best_first, targets, GaussianProcess.fit(*learned), n_successes, {})
+            return _Belief(best_first, targets, GaussianProcess.fit(*learned, self._noise), n_successes, {})
         surrogate, prior = self._transfer.fit(*learned)
         return _Belief(best_first, targets, surrogate, n_successes, prior)
 
@@ -203,6 +204,11 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     def _owners(self) -> list[int]:
         """Which parameter each column of the encoding belongs to."""
         return [i for i, param in enumerate(self.space.params.values()) for _ in range(param.n_dims)]
+
+    @cached_property
+    def _noise(self) -> NoisePrior:
+        """Weights and nothing else mix what they weigh: the loss bends with them and seldom steps."""
+        return SMOOTH if self._rows.only_sums else USUAL
 
     @cached_property
     def _weights(self) -> Array:

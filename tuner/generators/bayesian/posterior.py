@@ -14,6 +14,7 @@ from numpy.linalg import LinAlgError
 from scipy.optimize import minimize
 
 from tuner.generators.bayesian.factors import factored, inverted, solved
+from tuner.generators.bayesian.noise import USUAL, NoisePrior
 from tuner.generators.bayesian.surrogate import Array
 
 __all__ = ["JITTER", "Level", "Posterior", "correlation", "level"]
@@ -25,8 +26,8 @@ _SQRT5 = math.sqrt(5)
 _LENGTHS = (math.log(0.02), math.log(1e3))
 _NOISES = (math.log(1e-7), 0.0)
 _GROWTH = 0.5
-_NOISE_PRIOR = (-6.0, 1.5)
 _N_STEPS = 40
+_N_FOR_KINDS = 2
 _N_BURNED = 5
 _N_BETWEEN = 3
 _N_SHRINKS = 30
@@ -86,17 +87,20 @@ class Posterior:
         owners: (d,) ascending; which parameter each column belongs to, from 0. The columns of a category
             share one length scale.
         noises: (n,) > 0; how noisy each of `y` is, as a multiple of the noise variance that is learned.
+        prior: of the noise.
     """
 
-    def __init__(self, x: Array, y: Array, owners: Sequence[int], noises: Array) -> None:
-        self._y, self._noises = y, noises
+    def __init__(
+        self, x: Array, y: Array, owners: Sequence[int], noises: Array, prior: NoisePrior = USUAL
+    ) -> None:
+        self._y, self._noises, self._prior = y, noises, prior
         self.n_params = owners[-1] + 1
         self._gaps = np.zeros((self.n_params, len(x) ** 2))
         for column, owner in zip(x.T, owners, strict=True):
             self._gaps[owner] += (column[:, None] - column[None, :]).ravel() ** 2
         location = math.sqrt(2) + _GROWTH * math.log(self.n_params)
-        self.center = np.array([location] * self.n_params + [_NOISE_PRIOR[0]])
-        self.spread = np.array([math.sqrt(3)] * self.n_params + [_NOISE_PRIOR[1]])
+        self.center = np.array([location] * self.n_params + [prior.center])
+        self.spread = np.array([math.sqrt(3)] * self.n_params + [prior.spread])
         self._low, self._high = np.array([_LENGTHS] * self.n_params + [_NOISES]).T
 
     def log_likelihood(self, theta: Array) -> float:
@@ -122,10 +126,22 @@ class Posterior:
         lengths = self._gaps @ by_length.ravel() * np.exp(-2 * theta[:-1])
         noise = math.exp(theta[-1]) * float(slope.diagonal() @ self._noises)
         gradient = -0.5 * np.append(lengths, noise) - z / self.spread
-        return _log_likelihood(found) - float(z @ z) / 2, gradient
+        correction, slope_of_it = self._prior.correction(float(theta[-1]))
+        gradient[-1] += slope_of_it
+        return _log_likelihood(found) - float(z @ z) / 2 + correction, gradient
 
     def mode(self) -> Array:
-        """The most likely hyperparameters, from the prior's on: no earlier fit may sway a resumed study."""
+        """The most likely hyperparameters, from the prior's on: no earlier fit may sway a resumed study.
+
+        With more than two observations for each parameter, from every kind of noise on: each is a peak of its
+        own, since without noise a bowl has longer length scales and a larger variance.
+        """
+        n_kinds = len(self._prior.kinds) if len(self._y) > _N_FOR_KINDS * self.n_params else 1
+        starts = [np.append(self.center[:-1], noise) for _, noise, _ in self._prior.kinds[:n_kinds]]
+        return max((self._peak(start) for start in starts), key=lambda peak: peak[0])[1]
+
+    def _peak(self, start: Array) -> tuple[float, Array]:
+        """The density and the place of the peak uphill from `start`."""
 
         def descent(theta: Array) -> tuple[float, Array]:
             density, gradient = self.log_density(theta)
@@ -133,20 +149,20 @@ class Posterior:
 
         found = minimize(
             descent,
-            self.center.clip(self._low, self._high),
+            start.clip(self._low, self._high),
             jac=True,
             method="L-BFGS-B",
             bounds=list(zip(self._low, self._high, strict=True)),
             options={"maxiter": _N_STEPS},
         )
-        return np.asarray(found.x)
+        return -float(found.fun), np.asarray(found.x)
 
     def draws(self, start: Array, n: int, rng: np.random.Generator) -> list[Array]:
         """`n` draws by elliptical slice sampling (Murray, Adams and MacKay 2010), from `start` on.
 
         It needs no step width and suits a Gaussian prior. What lies beyond the bounds is moved onto them.
         """
-        place, height, drawn = start - self.center, self.log_likelihood(start), []
+        place, height, drawn = start - self.center, self._height(start), []
         for i in range(_N_BURNED + n * _N_BETWEEN):
             place, height = self._next(place, height, rng)
             if i >= _N_BURNED and (i - _N_BURNED) % _N_BETWEEN == _N_BETWEEN - 1:
@@ -160,12 +176,16 @@ class Posterior:
         low, high = angle - 2 * math.pi, angle
         for _ in range(_N_SHRINKS):
             proposed = place * math.cos(angle) + other * math.sin(angle)
-            found = self.log_likelihood(self._bounded(proposed))
+            found = self._height(self._bounded(proposed))
             if found > threshold:
                 return proposed, found
             low, high = (angle, high) if angle < 0 else (low, angle)
             angle = rng.uniform(low, high)
         return place, height  # a slice too thin to be found: stay
+
+    def _height(self, theta: Array) -> float:
+        """The log density over that of the normal distribution that draws are proposed from."""
+        return self.log_likelihood(theta) + self._prior.correction(float(theta[-1]))[0]
 
     def _bounded(self, place: Array) -> Array:
         return np.asarray(np.minimum(np.maximum(self.center + place, self._low), self._high))

@@ -132,6 +132,12 @@ class Rows:
         return np.asarray(sums[np.count_nonzero(sums, axis=1) > 1])
 
     @cached_property
+    def only_sums(self) -> bool:
+        """Whether all that can move are members of sums that can be shifted freely along them."""
+        free = {members[i] for tie, members in self._ties for i in np.flatnonzero(tie.shares)}
+        return free >= set(self._movable)
+
+    @cached_property
     def spreads(self) -> Array:
         """(n_params,): the share of its range that each parameter is spread over; see `Tie.spread`."""
         spreads = np.ones(len(self._params))
