@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from benchmarks.arena import ranking
@@ -43,9 +44,23 @@ class Ablations:
         for method, of in found.items():
             name = method.removeprefix("without:")
             what = "ours" if name == method else f"without {INGREDIENTS[name][0]}"
-            curves = {pair: of[pair] for pair in common}
-            means = [ranking.mean_over_problems({p: float(c[k - 1]) for p, c in curves.items()}) for k in at]
-            table.append([what, *means])
-        headers = ["", *(f"at {k}" for k in at)]
-        body = tabulate(table, headers=headers, floatfmt=".3f", maxcolwidths=[60] + [None] * len(at))
-        return f"What each ingredient earns: mean regret of {len(common)} runs each\n{body}"
+            line: list[str] = [what]
+            for k in at:
+                mean = ranking.mean_over_problems({pair: float(of[pair][k - 1]) for pair in common})
+                beside = [float(of[pair][k - 1] - found["ours"][pair][k - 1]) for pair in sorted(common)]
+                line += [f"{mean:.3f}", "" if name == method else _with_error(beside)]
+            table.append(line)
+        headers = ["", *(title for k in at for title in (f"at {k}", "more than ours"))]
+        body = tabulate(
+            table, headers=headers, disable_numparse=True, maxcolwidths=[60] + [None] * 2 * len(at)
+        )
+        return (
+            f"What each ingredient earns: mean regret of {len(common)} runs each\n{body}\n"
+            "More than ours: the mean of the differences on the same problem and seed, +- its standard error."
+        )
+
+
+def _with_error(differences: list[float]) -> str:
+    """Their mean and its standard error; no error of one alone."""
+    error = np.std(differences, ddof=1) / len(differences) ** 0.5 if len(differences) > 1 else float("nan")
+    return f"{np.mean(differences):+.3f} +- {error:.3f}"
