@@ -51,9 +51,7 @@ class Ablations:
                 line += [f"{mean:.3f}", "" if name == method else _with_error(beside)]
             table.append(line)
         headers = ["", *(title for k in at for title in (f"at {k}", "more than ours"))]
-        body = tabulate(
-            table, headers=headers, disable_numparse=True, maxcolwidths=[60] + [None] * 2 * len(at)
-        )
+        body = tabulate(table, headers=headers, disable_numparse=True, maxcolwidths=60)
         return (
             f"What each ingredient earns: mean regret of {len(common)} runs each\n{body}\n"
             "More than ours: the mean of the differences on the same problem and seed, +- its standard error."
