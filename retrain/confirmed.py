@@ -15,6 +15,7 @@ from retrain.honest import (
     standing,
     validation_optimism,
 )
+from retrain.metrics import is_share
 from tuner.experiment import Experiment, Provenance, Study
 from tuner.registry.base import HoldoutRead, RegistryReader
 from tuner.space import config_key
@@ -74,7 +75,10 @@ def find_confirmed(
     rows = {each: registry.get_experiment(each) for each in plan.candidates}
     n_tried = max(1, dict(registry.provenances(study)).get(provenance, 0))
     estimates = {
-        each: confirmed(runs, study.direction, folds=plan.folds, n_chosen_from=n_tried if each == won else 1)
+        each: _in_range(
+            study,
+            confirmed(runs, study.direction, folds=plan.folds, n_chosen_from=n_tried if each == won else 1),
+        )
         for each in (won, *(each for each in plan.candidates if each != won))
         if (runs := race.runs_of(each, len(plan.seeds)))
     }
@@ -128,6 +132,10 @@ def _latest_look(
         if each.provenance == provenance and config_key(each.params) == key
     ]
     return looks[-1] if looks else None
+
+
+def _in_range(study: Study, estimate: Estimate) -> Estimate:
+    return estimate.within(0.0, 1.0) if is_share(study.metric) else estimate
 
 
 def _optimism(study: Study, experiment: Experiment, estimate: Estimate | None) -> Optimism | None:

@@ -7,7 +7,7 @@ estimate serves both.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -109,6 +109,12 @@ class Estimate:
     n_repeats: int
     level: float
     note: str
+
+    def within(self, least: float, most: float) -> "Estimate":
+        """The same, its interval cut off at the ends of the metric's range: nothing true is lost by that."""
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
 
 def confirmed(

@@ -141,6 +141,18 @@ def test_all_numbers_of_the_winner_are_found(
     assert looks_at(registry, "films", ON) == looks_at(registry, "credit", None) == []
 
 
+def test_no_interval_of_a_share_goes_beyond_one(
+    registry: Registry, study: Study, rows: list[Experiment]
+) -> None:
+    assert study.metric == "roc_auc"
+    confirm(registry, study, rows, [0.5, 0.9999, 0.4])
+    found = find_confirmed(registry, study, ON, pipeline="credit")
+    assert found is not None
+    assert found.estimate.high == 1.0
+    assert found.estimate.low is not None
+    assert found.estimate.low == found.estimate.bound < found.estimate.mean
+
+
 def test_another_version_of_the_code_looks_at_the_same_holdout(registry: Registry) -> None:
     look = HoldoutRead("credit", {}, {"test_roc_auc": 0.75}, replace(ON, code="c2"), "retrain", "ann")
     registry.add_holdout_read(look)
