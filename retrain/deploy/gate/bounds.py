@@ -10,6 +10,7 @@ from retrain.deploy.gate.figures import finite, spoken
 from retrain.deploy.gate.pair import Pair
 from retrain.deploy.gate.verdict import Verdict
 from retrain.honest import holdout_gain, holdout_score
+from retrain.metrics import is_share
 from retrain.stats import PairedDifference, paired_difference
 from tuner.experiment import Direction
 
@@ -58,7 +59,8 @@ def _surely_absolute(pair: Pair, new: float, rule: str, limit: float, confidence
     std_error = pair.challenger.std_error if pair.is_own and not pair.repeats else None
     left_out = pair.challenger.left_out.get(pair.metric, ())
     if left_out:
-        tested = holdout_score(new, left_out, level=2 * confidence - 1)
+        n_rows = pair.challenger.n_test_rows if is_share(pair.metric) else None
+        tested = holdout_score(new, left_out, level=2 * confidence - 1, n_rows=n_rows)
         if tested is None or len(left_out) < FEWEST_FOLDS:
             return pair.refusal(rule, limit, _few_blocks(len(left_out)), confidence=confidence)
         std_error, reach, over = tested.std_error, tested.value - tested.low, ""
