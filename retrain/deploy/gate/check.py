@@ -1,6 +1,7 @@
 """A gate of the user's own: a Python function that sees the figures of both."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def checked(gate: GateConfig, checks: Mapping[str, Check], comparison: Compariso
         return verdict(False, f"{subject} cannot be asked: it was not loaded")
     try:
         with stdout_to_stderr():
-            answer = _plain(checks[gate.name](comparison))
+            # What a check changes in the figures that it is given must not reach the version's manifest.
+            answer = _plain(checks[gate.name](deepcopy(comparison)))
         if answer is True:
             return verdict(True, f"{subject} says yes")
         if answer is False:

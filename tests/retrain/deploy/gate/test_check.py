@@ -44,6 +44,18 @@ def test_what_it_answers(body: str, passed: bool, why: str) -> None:
     assert why in given.why
 
 
+def test_what_it_changes_stays_with_it() -> None:
+    def check(comparison: Comparison) -> bool:
+        comparison.params["x"] = 2  # type: ignore[index]
+        comparison.challenger.metrics["test_auc"] = 1.0  # type: ignore[index]
+        return True
+
+    new, params = figures(0.9), {"x": 1}
+    before = dict(new.metrics)
+    assert verdict(new, figures(0.8), CHECK, checks={"mine.check": check}, params=params, deployed={}).passed
+    assert (new.metrics, params) == (before, {"x": 1})
+
+
 def test_one_that_was_not_loaded_refuses() -> None:
     assert not verdict(figures(0.9), figures(0.8), CHECK).passed
 
