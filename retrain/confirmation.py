@@ -112,10 +112,13 @@ def record(registry: Registry, study: Study, plan: Plan, winner: str | None) -> 
 
 
 def find_plan(registry: RegistryReader, study: Study, provenance: Provenance) -> Plan | None:
-    """The latest confirmation of a study that came to its end on this provenance; None where none did."""
+    """The latest confirmation of a study that came to its end on this provenance; None where none did.
+
+    One in which all candidates failed, as when the network was away, says nothing against an earlier one.
+    """
     for event in registry.events(_N_EVENTS, kind=CONFIRMED):
         if event.data.get("study") == study.name:
             plan = Plan.from_dict(event.data)
-            if plan.provenance == provenance:
+            if plan.provenance == provenance and not set(plan.candidates) <= set(plan.failed):
                 return plan
     return None

@@ -30,8 +30,10 @@ class Confirmed:
     Attributes:
         plan: who took part.
         winner: the candidate with the best lower bound; ties go to the one that is better by validation.
-        estimate: its confirmed score.
-        estimates: every candidate that was scored at all, with its own, the winner first.
+        n_tried: how many configurations it was chosen from.
+        estimate: its confirmed score; the worse end of the interval is corrected for that choice.
+        estimates: every candidate that was scored at all, with its own, the winner first: none of them
+            corrected, as the winner was chosen by their bounds.
         standing: who was stopped early, and why.
         optimism: of the winner's validation score over its confirmed one.
         luckiest: the candidate that was best by validation.
@@ -43,6 +45,7 @@ class Confirmed:
 
     plan: Plan
     winner: Experiment
+    n_tried: int
     estimate: Estimate
     estimates: tuple[tuple[Experiment, Estimate], ...]
     standing: Standing
@@ -75,19 +78,19 @@ def find_confirmed(
     rows = {each: registry.get_experiment(each) for each in plan.candidates}
     n_tried = max(1, dict(registry.provenances(study)).get(provenance, 0))
     estimates = {
-        each: _in_range(
-            study,
-            confirmed(runs, study.direction, folds=plan.folds, n_chosen_from=n_tried if each == won else 1),
-        )
+        each: _in_range(study, confirmed(runs, study.direction, folds=plan.folds))
         for each in (won, *(each for each in plan.candidates if each != won))
         if (runs := race.runs_of(each, len(plan.seeds)))
     }
+    runs = race.runs_of(won, len(plan.seeds))
+    estimate = confirmed(runs, study.direction, folds=plan.folds, n_chosen_from=n_tried)
     luckiest, winner = rows[plan.candidates[0]], rows[won]
     look = _latest_look(registry, pipeline, winner, provenance)
     return Confirmed(
         plan=plan,
         winner=winner,
-        estimate=estimates[won],
+        n_tried=n_tried,
+        estimate=_in_range(study, estimate),
         estimates=tuple((rows[each], estimate) for each, estimate in estimates.items()),
         standing=now,
         optimism=_optimism(study, winner, estimates[won]),

@@ -16,7 +16,7 @@ __all__ = ["confirmed_json", "confirmed_lines", "count_of_looks", "looks_json"]
 def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRead]) -> list[str]:
     """The three numbers of the winner with what they show, a line each."""
     winner, estimate = outcome.winner, outcome.estimate
-    n, k = estimate.n_repeats, len(outcome.plan.candidates)
+    n, k = estimate.n_repeats, len(outcome.estimates)
     fresh = "on fresh folds" if estimate.basis is Basis.FOLDS else "with fresh seeds"
     repeats = f"{n} repeat{'s' if n > 1 else ''} {fresh}"
     facts = {
@@ -30,13 +30,15 @@ def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRea
     if outcome.luckiest.id != winner.id and outcome.luckiest_optimism is not None:
         too_good = f"{outcome.luckiest_optimism.amount:+.2g}"
         lines.append(f"The best by validation, {outcome.luckiest.public_id}, has an optimism of {too_good}.")
-    lines += [f"It is {finding_text(each)}." for each in outcome.findings]
+    lines += [f"It is {finding_text(each).removesuffix('.')}." for each in outcome.findings]
     if winner.public_id in outcome.plan.references.values():
         role = next(role for role, each in outcome.plan.references.items() if each == winner.public_id)
         what = {"baseline": "the baseline", "deployed": "what is deployed"}[role]
         lines.append(f"It is {what}: nothing that was confirmed is better.")
     if estimate.note:
         lines.append(estimate.note)
+    if outcome.n_tried > 1 and estimate.low is not None:
+        lines.append(f"The worse end of its interval allows for the choice among {outcome.n_tried} tried.")
     n_stopped = len(outcome.standing.stopped)
     if n_stopped:
         lines.append(f"{n_stopped} clear loser{'s' if n_stopped > 1 else ''} stopped early.")
@@ -100,7 +102,7 @@ def confirmed_json(outcome: Confirmed | None) -> dict[str, Any] | None:
         "winner": outcome.winner.public_id,
         "params": dict(outcome.winner.params),
         "validation": outcome.winner.value,
-        "confirmed": _estimate_json(outcome.winner, outcome.estimate),
+        "confirmed": {**_estimate_json(outcome.winner, outcome.estimate), "n_chosen_from": outcome.n_tried},
         "candidates": [_estimate_json(*each) for each in outcome.estimates],
         "stopped": [
             {"id": each.candidate, "after": each.after, "behind": each.behind, "gap": each.gap}

@@ -151,6 +151,9 @@ def test_no_interval_of_a_share_goes_beyond_one(
     assert found.estimate.high == 1.0
     assert found.estimate.low is not None
     assert found.estimate.low == found.estimate.bound < found.estimate.mean
+    [(_, own), *_] = found.estimates
+    assert found.n_tried == 3
+    assert found.estimate.low < own.bound < own.mean == found.estimate.mean
 
 
 def test_another_version_of_the_code_looks_at_the_same_holdout(registry: Registry) -> None:

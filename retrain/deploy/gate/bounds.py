@@ -3,6 +3,7 @@
 Every bound on folds uses the corrected standard error of `paired_difference` and Student's t.
 """
 
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -76,6 +77,8 @@ def _surely_absolute(pair: Pair, new: float, rule: str, limit: float, confidence
     else:
         return pair.refusal(rule, limit, "no standard error of it is known", confidence=confidence)
     bound = new - reach if rule == "min" else new + reach
+    if is_share(pair.metric):  # whose value is never beyond
+        bound = min(max(bound, 0.0), 1.0) if math.isfinite(bound) else bound
     if finite(bound) is None:
         return pair.refusal(rule, limit, f"its standard error is {std_error}", confidence=confidence)
     passed = bound >= limit if rule == "min" else bound <= limit

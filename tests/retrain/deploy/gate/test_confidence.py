@@ -228,3 +228,15 @@ def test_too_few_or_other_blocks_of_the_holdout_are_refused() -> None:
     assert "4 blocks of the holdout are too few" in verdict(four, None, absolute).why
     assert "not scored on the same blocks" in verdict(five, six, gate).why
     assert "no standard error of it is known" in verdict(five, figures(0.9, test_auc=0.5), gate).why
+
+
+def test_a_bound_of_a_share_stays_within_its_range() -> None:
+    folds = ([0.99, 1.0, 0.97, 1.0, 0.95], [1.0, 0.96, 1.0, 0.98, 1.0])
+    gate = {"max": 1.0, "confidence": 0.99, "repeats": 2}
+    beyond = verdict(fresh(0.985, *folds), None, {"metric": "auc", **gate})
+    assert beyond.bound is not None
+    assert beyond.bound > 1.0
+    new = fresh(0.985, *folds, metric="roc_auc")
+    share = verdict(new, None, {"metric": "roc_auc", **gate}, metric="roc_auc")
+    assert share.bound == 1.0
+    assert share.passed
