@@ -111,8 +111,11 @@ class Estimate:
     note: str
 
     def within(self, least: float, most: float) -> "Estimate":
-        """The same, its interval cut off at the ends of the metric's range: nothing true is lost by that."""
-        if self.low is None or self.high is None:
+        """The same, its interval cut off at the ends of the metric's range: nothing true is lost by that.
+
+        A mean beyond them is of a metric with another range, such as an accuracy in percent: nothing is cut.
+        """
+        if self.low is None or self.high is None or not least <= self.mean <= most:
             return self
         return replace(self, low=max(self.low, least), high=min(self.high, most))
 

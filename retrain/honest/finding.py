@@ -149,5 +149,5 @@ def _percent(confidence: float) -> str:
 
 def _why_unknown(finding: Finding) -> str:
     if finding.basis is Basis.FOLDS:
-        return "the difference is the same in every fold."
-    return NOTES[finding.basis][0].lower() + NOTES[finding.basis][1:]
+        return "the difference is the same in every fold"
+    return (NOTES[finding.basis][0].lower() + NOTES[finding.basis][1:]).removesuffix(".")

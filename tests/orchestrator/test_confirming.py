@@ -188,7 +188,7 @@ def test_one_that_cannot_be_scored_again_is_named_at_the_end(
     monkeypatch.setattr(launch_module, "start_pool", start_pool)
     code, out, _ = run("confirm", "--top", "2")
     assert code == 0
-    assert f"winner      {second.public_id}" in out
+    assert f"winner      {second.public_id}\n" in out, "and not by the bound of several"
     assert f"{first.public_id} could not be confirmed: error: ValueError: no" in " ".join(out.split())
 
     monkeypatch.setattr(launch_module, "start_pool", lambda *_: FakePool(lambda _: failed(), FakeClock(), 2))

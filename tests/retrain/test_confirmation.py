@@ -145,7 +145,7 @@ def test_no_interval_of_a_share_goes_beyond_one(
     registry: Registry, study: Study, rows: list[Experiment]
 ) -> None:
     assert study.metric == "roc_auc"
-    confirm(registry, study, rows, [0.5, 0.9999, 0.4])
+    confirm(registry, study, rows, [0.5, 0.9995, 0.4])
     found = find_confirmed(registry, study, ON, pipeline="credit")
     assert found is not None
     assert found.estimate.high == 1.0
@@ -154,6 +154,16 @@ def test_no_interval_of_a_share_goes_beyond_one(
     [(_, own), *_] = found.estimates
     assert found.n_tried == 3
     assert found.estimate.low < own.bound < own.mean == found.estimate.mean
+
+
+def test_what_is_called_as_a_share_and_counted_in_percent_keeps_its_interval(
+    registry: Registry, study: Study, rows: list[Experiment]
+) -> None:
+    confirm(registry, study, rows, [50.0, 91.0, 40.0])
+    found = find_confirmed(registry, study, ON, pipeline="credit")
+    assert found is not None
+    assert found.estimate.high is not None
+    assert found.estimate.high > found.estimate.mean > 90.0
 
 
 def test_another_version_of_the_code_looks_at_the_same_holdout(registry: Registry) -> None:

@@ -88,14 +88,14 @@ def test_a_difference_without_any_noise_is_no_proof() -> None:
     assert (finding.shown, finding.confidence) == (Shown.UNKNOWN, None)
     assert finding_text(finding) == (
         "+0.25 against the baseline; whether that is noise cannot be said: "
-        "the pipeline reports no folds, and no noise between runs was seen: there is no interval."
+        "the pipeline reports no folds, and no noise between runs was seen: there is no interval"
     )
 
 
 def test_the_same_gain_in_every_fold_is_no_proof_either() -> None:
     finding = against_zero(1, 1, 1, 1, 1)
     assert finding.shown is Shown.UNKNOWN
-    assert finding_text(finding).endswith("the difference is the same in every fold.")
+    assert finding_text(finding).endswith("the difference is the same in every fold")
 
 
 def test_without_folds_the_choice_is_among_the_confirmed() -> None:
