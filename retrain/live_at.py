@@ -55,7 +55,7 @@ def live_during(period: Period, ledger: Sequence[Deployment]) -> list[tuple[Depl
     successors: list[Deployment | None] = [*ledger[1:], None]
     return [
         (entry, later)
-        for entry, later in zip(ledger, successors, strict=True)
+        for entry, later in zip(ledger, successors, strict=False)  # an empty ledger has one of them, too
         if entry.at <= period.end and (later is None or later.at > period.start)
     ]
 

@@ -75,6 +75,13 @@ def test_before_the_ledger_nothing_is_known(when: str, folder: Path) -> None:
         live_on(config_in(folder, TOML), when)
 
 
+def test_of_an_empty_ledger_nothing_is_known(tmp_path: Path) -> None:
+    config = config_in(tmp_path, TOML)
+    open_registry(tmp_path / "experiments.db", create=True).close()
+    with pytest.raises(NotFoundError, match="The ledger is empty"):
+        live_on(config, "2026-11-01")
+
+
 @pytest.mark.parametrize("when", ["", "yesterday", "2026-13-01", "2026-11-01T25:00", "1"])
 def test_what_is_no_time(when: str) -> None:
     with pytest.raises(UsageError, match="must be a day or a moment"):
