@@ -82,4 +82,6 @@ def count_look(
 
 
 def _interval(scores: Scores, name: str, left_out: Sequence[float]) -> HoldoutScore | None:
-    return holdout_score(scores.metrics[name], left_out, n_rows=scores.n_rows if is_share(name) else None)
+    value = scores.metrics[name]
+    share = is_share(name) and 0 <= value <= 1  # and no accuracy in percent
+    return holdout_score(value, left_out, n_rows=scores.n_rows if share else None)

@@ -59,12 +59,14 @@ def _surely_absolute(pair: Pair, new: float, rule: str, limit: float, confidence
     sample = pair.sample(pair.challenger)
     std_error = pair.challenger.std_error if pair.is_own and not pair.repeats else None
     left_out = pair.challenger.left_out.get(pair.metric, ())
+    share = is_share(pair.metric) and 0 <= new <= 1  # and no accuracy in percent
     if left_out:
-        n_rows = pair.challenger.n_test_rows if is_share(pair.metric) else None
+        n_rows = pair.challenger.n_test_rows if share else None
         tested = holdout_score(new, left_out, level=2 * confidence - 1, n_rows=n_rows)
         if tested is None or len(left_out) < FEWEST_FOLDS:
             return pair.refusal(rule, limit, _few_blocks(len(left_out)), confidence=confidence)
-        std_error, reach, over = tested.std_error, tested.value - tested.low, ""
+        reach = tested.value - tested.low if rule == "min" else tested.high - tested.value
+        std_error, over = tested.std_error, ""
     elif sample:
         fault = _fault(sample)
         if fault:
@@ -77,7 +79,7 @@ def _surely_absolute(pair: Pair, new: float, rule: str, limit: float, confidence
     else:
         return pair.refusal(rule, limit, "no standard error of it is known", confidence=confidence)
     bound = new - reach if rule == "min" else new + reach
-    if is_share(pair.metric):  # whose value is never beyond
+    if share:  # whose value is never beyond
         bound = min(max(bound, 0.0), 1.0) if math.isfinite(bound) else bound
     if finite(bound) is None:
         return pair.refusal(rule, limit, f"its standard error is {std_error}", confidence=confidence)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
@@ -12,6 +13,7 @@ from retrain.deploy import Figures
 from retrain.deploy.gate import Needs
 from retrain.deploy.gate.needs import repeats_of
 from retrain.deploy.scoring import Scorer, fresh_seeds
+from retrain.honest import holdout_score
 from retrain.stats import t_quantile
 from tests.retrain.deploy.gate.figures import MIN, figures, fresh, verdict
 from tests.retrain.deploy.project import BETTER, GOOD, Ridge
@@ -240,3 +242,26 @@ def test_a_bound_of_a_share_stays_within_its_range() -> None:
     share = verdict(new, None, {"metric": "roc_auc", **gate}, metric="roc_auc")
     assert share.bound == 1.0
     assert share.passed
+
+
+def test_what_is_called_as_a_share_and_counted_in_percent_is_judged_in_percent() -> None:
+    folds = ([91.0, 92.0, 90.5, 91.5, 91.2], [91.1, 92.2, 90.4, 91.0, 91.6])
+    new = fresh(91.2, *folds, metric="accuracy")
+    gate = {"metric": "accuracy", "confidence": 0.95, "repeats": 2}
+    assert verdict(new, None, {"min": 80, **gate}, metric="accuracy").passed
+    assert not verdict(new, None, {"max": 80, **gate}, metric="accuracy").passed
+    tested = replace(
+        figures(91.2, test_accuracy=91.0),
+        left_out={"test_accuracy": (90.8, 91.2, 91.1, 91.0, 90.9)},
+        n_test_rows=500,
+    )
+    assert verdict(tested, None, {"metric": "test_accuracy", "min": 80, "confidence": 0.95}).passed
+
+
+def test_the_most_of_a_share_on_the_holdout_is_the_upper_end_of_its_interval() -> None:
+    left_out = (0.10, 0.11, 0.09, 0.10, 0.12)
+    tested = replace(figures(0.9, test_accuracy=0.1), left_out={"test_accuracy": left_out}, n_test_rows=50)
+    gate = {"metric": "test_accuracy", "max": 0.5, "confidence": 0.95}
+    interval = holdout_score(0.1, left_out, level=0.9, n_rows=50)
+    assert interval is not None
+    assert verdict(tested, None, gate).bound == pytest.approx(interval.high)
