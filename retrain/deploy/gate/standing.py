@@ -14,6 +14,9 @@ from tuner.experiment import Experiment, Provenance
 
 __all__ = ["as_recorded", "not_worse", "scored_on"]
 
+_NEGLIGIBLE = 1e-9
+"""An error of this part of a difference is rounding."""
+
 
 def not_worse(pair: Pair) -> Verdict:
     """Judge other hyperparameters: cross-validated, both scored on the same splits."""
@@ -36,6 +39,8 @@ def _in_words(pair: Pair, improvement: float, std_error: float | None) -> str:
     """How sure the folds are of the direction of a difference."""
     if not std_error or not improvement or pair.champion is None:
         return ""
+    if std_error <= _NEGLIGIBLE * abs(improvement):
+        return "; the same in every fold, so that nothing says how sure that is"
     t = abs(improvement) / std_error
     folds, others = pair.challenger.folds, pair.champion.folds
     paired = len(folds) >= 2 and folds.keys() == others.keys()

@@ -249,6 +249,16 @@ def test_the_default_gate_says_how_sure_the_folds_are(new: Figures, words: str) 
     assert verdict(new, figures(0.8, 0.7, 0.8, 0.9)).why.endswith(words)
 
 
+def test_the_same_gain_in_every_fold_is_no_certainty() -> None:
+    """What differs from fold to fold is rounding."""
+    old = (0.84, 0.76, 0.42, 0.26, 0.51)
+    new = [each + 0.1523 for each in old]
+    given = verdict(figures(0.7103, *new), figures(0.558, *old))
+    assert given.std_error is not None
+    assert 0 < given.std_error < 1e-15
+    assert given.why.endswith("the same in every fold, so that nothing says how sure that is")
+
+
 def test_a_verdict_is_ready_for_json() -> None:
     import json
 
