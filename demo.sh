@@ -20,5 +20,6 @@ fi
 say orchestrator --method random --configs 8
 say orchestrator --method bayesian --configs 12
 say orchestrator --summary
+say orchestrator confirm
 say retrain --apply-hp best --dry-run
 printf '\nGo on from here: cd demo && . ../.venv/bin/activate && orchestrator ls\n'

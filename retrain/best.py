@@ -88,9 +88,10 @@ def check_comparable(best: Best, provenance: Provenance) -> None:
     if scored_on is None or scored_on == provenance:
         return
     public_id = best.experiment.public_id
+    override = "" if scored_on.data == provenance.data else " --override-gate data --reason TEXT"
     raise MismatchError(
         f"`best` must be the best on what is there now, but {public_id} is that of"
         f" {difference(scored_on, provenance)}.",
         "Score the best of before on what is there now: orchestrator revalidate --top 5. Or apply it all the"
-        f" same: retrain --apply-hp {public_id}",
+        f" same: retrain --apply-hp {public_id}{override}",
     )

@@ -107,7 +107,8 @@ def retrain_deployed(
             found = _rivals(config, registry, pipeline, deployed, tell)
             if to_retune(found) is None:
                 raise
-            raise GateError(str(error), " ".join([*rivals_lines(found), "Or:", error.remedy])) from error
+            said, command = rivals_lines(found)
+            raise GateError(str(error), f"{command.strip()} ({said}). Or: {error.remedy}") from error
         if report.outcome is ApplyOutcome.UNCHANGED:
             return report
         return replace(report, rivals=_rivals(config, registry, pipeline, deployed, tell))

@@ -1,5 +1,6 @@
 """`retrain --history --at WHEN`: what was in production then, with its hyperparameters and its folder."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,19 +18,20 @@ from tuner.registry.base import Deployment, ModelVersion
 __all__ = ["Period", "live_during", "live_on"]
 
 _COLUMNS = ["version", "since", "until", "action", "who", "reason", "experiment", "metric", "value", "folder"]
+_TO_THE_MINUTE = re.compile(r"^\S{8,10}[T ]\d\d(:?\d\d)?(?![:\d])")
 _SUCH_AS = "Write it as 2026-11-01 or 2026-11-01T12:00, in UTC unless it says otherwise (+01:00)."
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A moment, or a day from its start to its end: Unix seconds, both included."""
+    """What was named, from its start to its end: a day, a minute, a second. Unix seconds, both included."""
 
     start: float
     end: float
 
     @classmethod
     def parse(cls, text: str) -> "Period":
-        """Read `2026-11-01`, the whole day in UTC, or a moment such as `2026-11-01T12:00`.
+        """Read `2026-11-01`, the whole day in UTC, or a moment such as `2026-11-01T12:00`, the whole minute.
 
         Raises:
             UsageError: it is neither.
@@ -47,7 +49,8 @@ class Period:
             seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             raise UsageError(f"--at must be a day or a moment, but got {text!r}.", _SUCH_AS) from None
-        return cls(seconds, seconds)
+        length = 60 if _TO_THE_MINUTE.search(text) else 0 if moment.microsecond else 1
+        return cls(seconds, seconds + max(0.0, length - 1e-6))
 
 
 def live_during(period: Period, ledger: Sequence[Deployment]) -> list[tuple[Deployment, Deployment | None]]:

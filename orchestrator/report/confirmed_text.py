@@ -34,7 +34,7 @@ def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRea
     if winner.public_id in outcome.plan.references.values():
         role = next(role for role, each in outcome.plan.references.items() if each == winner.public_id)
         what = {"baseline": "the baseline", "deployed": "what is deployed"}[role]
-        lines.append(f"It is {what}: nothing that was confirmed is better.")
+        lines.append(f"It is {what}: nothing that was confirmed has a better bound.")
     if estimate.note:
         lines.append(estimate.note)
     if outcome.n_tried > 1 and estimate.low is not None:

@@ -88,7 +88,9 @@ def deploy(common: Common, config: "Config", mode: str, options: Mapping[str, An
             report = deploying.retrain_deployed(
                 config, dry_run=dry_run, force=force, confirm=confirm, tell=tell, **why
             )
-    emit(apply_text(report, common.output, brief=asked, flags=flags, colour=common.colour))
+    idle = mode == "" and report.outcome == "unchanged"
+    if not (idle and _is_terse(common)):
+        emit(apply_text(report, common.output, brief=asked, flags=flags, colour=common.colour))
     report.raise_if_refused()
     return int(report.outcome == "declined")
 
@@ -106,8 +108,14 @@ def watch(common: Common, config: "Config", options: Mapping[str, Any]) -> int:
         force=options["force"],
         flags=shlex.split(common.flags),
     )
-    emit(watched_text(watched, common.output))
+    if not (watched.is_met and _is_terse(common)):
+        emit(watched_text(watched, common.output))
     return watched.code
+
+
+def _is_terse(common: Common) -> bool:
+    """Whether nothing is to be said where nothing was to be done: a timer's output is mailed to somebody."""
+    return common.quiet and common.output == "table"
 
 
 def _confirm(report: "ApplyReport") -> bool:

@@ -147,7 +147,7 @@ def confirmed(
     spread = spread_of(repeats, folds=folds)
     note = NOTES[spread.basis]
     if spread.basis is Basis.FOLDS and spread.identical:
-        note = "Every repeat gave the same scores: neither folds nor learning depend on the seed."
+        note = "Every repeat gave the same scores, as where neither folds nor learning depend on the seed."
     low, high = interval(spread, level) or (None, None)
     if spread.std_error is not None and n_chosen_from > 1:
         reach = t_quantile(1 - (1 - level) / (2 * n_chosen_from), spread.df) * spread.std_error

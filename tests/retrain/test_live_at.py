@@ -59,6 +59,24 @@ def test_what_was_live(when: str, versions: list[int], folder: Path) -> None:
     assert rows[0]["params"] == {"x": (0.25, 0.75)[versions[0] - 1]}
 
 
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("2026-11-01", 86_400),
+        ("2026-11-01T14", 60),
+        ("2026-11-01T14:00", 60),
+        ("2026-11-01 14:00+01:00", 60),
+        ("20261101T1400", 60),
+        ("2026-11-01T14:00:30", 1),
+        ("2026-11-01T14:00:30+01:00", 1),
+        ("2026-11-01T14:00:30.5", 0),
+    ],
+)
+def test_what_is_named_is_as_long_as_it_is_written(text: str, length: int) -> None:
+    period = Period.parse(text)  # the ledger is shown to the minute, so a minute must find what is in it
+    assert period.end - period.start == pytest.approx(length, abs=1e-4)
+
+
 def test_it_is_told(folder: Path) -> None:
     text = live_on(config_in(folder, TOML), "2026-11-01T14:30")
     assert "credit: version 2" in text

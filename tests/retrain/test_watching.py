@@ -214,3 +214,14 @@ def test_mistakes_are_one_error(
     monkeypatch.chdir(config.root)
     assert run_command(cli, "retrain", arguments) != 0
     assert message in capsys.readouterr().err
+
+
+def test_quiet_where_there_is_nothing_to_do_is_silence(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(config.root)
+    arguments = ["--watch-metric", "live.csv", "--min", "0.9", "-q"]
+    assert run_command(cli, "retrain", arguments) == 0
+    assert capsys.readouterr() == ("", "")
+    assert run_command(cli, "retrain", [*arguments, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["met"] is True
