@@ -7,7 +7,7 @@ from orchestrator.report.rows import aligned
 from retrain.confirmed import Confirmed
 from retrain.honest import Basis, Estimate, Finding, Optimism, finding_text
 from retrain.tables import number, signed
-from tuner.experiment import Experiment, Study
+from tuner.experiment import Direction, Experiment, Study
 from tuner.registry.base import HoldoutRead
 
 __all__ = ["confirmed_json", "confirmed_lines", "count_of_looks", "looks_json"]
@@ -19,8 +19,9 @@ def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRea
     n, k = estimate.n_repeats, len(outcome.estimates)
     fresh = "on fresh folds" if estimate.basis is Basis.FOLDS else "with fresh seeds"
     repeats = f"{n} repeat{'s' if n > 1 else ''} {fresh}"
+    bound = "lower" if study.direction is Direction.MAXIMIZE else "upper"
     facts = {
-        "winner": f"{winner.public_id}, by the lower bound of {k} confirmed" if k > 1 else winner.public_id,
+        "winner": f"{winner.public_id}, by the {bound} bound of {k} confirmed" if k > 1 else winner.public_id,
         "validation": _number(winner.value, estimate),
         "confirmed": f"{_number(estimate.mean, estimate)}{_interval(estimate)}, {repeats}",
         "holdout": _holdout(outcome, study, looks),

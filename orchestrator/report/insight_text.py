@@ -41,6 +41,6 @@ def gain_line(insight: Insight, metric: str) -> str | None:
     if gain is None:
         return None
     return (
-        f"{gain.n} more experiments are expected to gain {number(gain.mean, 2)} {metric}"
-        f" ({number(gain.low, 2)} to {number(gain.high, 2)})."
+        f"{gain.n} more experiments are expected to gain {number(gain.mean, 2)} {metric} on average"
+        f" (eight of ten times {number(gain.low, 2)} to {number(gain.high, 2)})."
     )

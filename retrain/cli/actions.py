@@ -106,7 +106,7 @@ def watch(common: Common, config: "Config", options: Mapping[str, Any]) -> int:
         low=options["low"],
         high=options["high"],
         force=options["force"],
-        flags=shlex.split(common.flags),
+        flags=[*shlex.split(common.flags), *(["-q"] if common.quiet else [])],
     )
     if not (watched.is_met and _is_terse(common)):
         emit(watched_text(watched, common.output))

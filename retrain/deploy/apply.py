@@ -295,11 +295,12 @@ class _Deployment:
         verdicts = self.overrides.applied([*verdicts, *self._on_these_data()])
         met = all(verdict.lets_through for verdict in verdicts)
         new, noise = challenger.figures, None
-        if champion is not None:
-            noise = std_error_of_difference(new, champion, folds_of(self.config))
+        before = _recorded(plan.deployed.version, self.pipeline.metric) if plan.is_same else champion
+        if before is not None:
+            noise = std_error_of_difference(new, before, folds_of(self.config))
         report = replace(
             self._report(plan, ApplyOutcome.DRY_RUN if met else ApplyOutcome.REFUSED),
-            before={} if champion is None else champion.metrics,
+            before={} if before is None else before.metrics,
             after=new.metrics,
             verdicts=verdicts,
             noise=noise,

@@ -198,8 +198,13 @@ def rivals_lines(found: Sequence[Rival], flags: str = "") -> list[str]:
         return [f"{what} to be scored on what is there now, but could not be: no word on whether to retune"]
     ahead = [each for each in found if each.is_ahead]
     if ahead:
-        first = ahead[0].experiment.public_id
-        return [f"{what} scored along: the ranking has not changed; {first} was ahead before, too"]
+        first = ahead[0]
+        by = 0.0 if first.gain is None else first.gain.mean
+        name = first.experiment.public_id
+        return [
+            f"{what} scored along: the ranking has not changed; {name} was ahead before, and is by {by:.4g}",
+            f"  retrain --apply-hp {name} --dry-run{flags}",
+        ]
     if all(each.gain is None for each in found if each.value is not None):
         return [f"{what} scored along, but without folds there is no telling a change from noise"]
     return [f"{what} scored along: none is better than what is deployed by more than noise"]

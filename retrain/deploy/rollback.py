@@ -69,6 +69,7 @@ def rollback(
     if target is not None and dry_run:  # else `finish_pending` has said it
         notes = edits(target, before, active)
     notes += (checked,) if checked else ()
+    notes += _what_goes(active, wanted, before, after, target)
     metric = active.manifest.get("metric") or config.pipeline.metric
     report = ApplyReport(
         ApplyOutcome.DRY_RUN if wanted is not active else ApplyOutcome.UNCHANGED,
@@ -101,6 +102,27 @@ def rollback(
         switch = Switch(writable(registry), store, target, config)
         switch.return_to(wanted, order, active.number, before, after)
     return replace(report, outcome=ApplyOutcome.DEPLOYED, version=wanted.number)
+
+
+def _what_goes(
+    active: ModelVersion,
+    wanted: ModelVersion,
+    before: bytes | None,
+    after: bytes | None,
+    target: TargetFile | None,
+) -> tuple[str, ...]:
+    """What the wanted version does not have: one that was only found has no model, and perhaps no file."""
+    notes = []
+    if target is not None and before is not None and after is None:
+        notes.append(f"{target.name} goes: there was none when version {wanted.number} was found")
+    had, has = (
+        any(name.startswith("model/") for name in each.manifest.get("files", {})) for each in (active, wanted)
+    )
+    if had and not has:
+        notes.append(
+            f"version {wanted.number} has no model: it was found, not fitted; `retrain --force` fits one"
+        )
+    return tuple(notes)
 
 
 def _noise(active: ModelVersion, wanted: ModelVersion) -> float | None:

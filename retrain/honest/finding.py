@@ -116,15 +116,26 @@ def finding_text(finding: Finding) -> str:
     reach = finding.high - amount
     if finding.shown is Shown.NOISE:
         low, mean, high = (signed(each, reach) for each in (finding.low, amount, finding.high))
-        text = f"no better than {against} beyond noise: {mean}, with bounds of {low} and {high}"
+        level = _percent(finding.level)
+        text = f"no better than {against} beyond noise: {mean}, with {level} confidence at least {low}"
+        text += f"{_allowance(finding)} and at most {high}"
     else:
         least = finding.low if finding.shown is Shown.BETTER else -finding.high
         by, at_least = (signed(each, reach).removeprefix("+") for each in (abs(amount), least))
         text = f"{finding.shown} than {against} with {_percent(finding.confidence)} confidence"
-        text += f": by {by}, at least {at_least}"
+        text += (
+            f": by {by}, with {_percent(finding.level)} confidence at least {at_least}{_allowance(finding)}"
+        )
     if finding.basis is Basis.RUNS:
         text += "; only the noise between runs was measured"
     return text
+
+
+def _allowance(finding: Finding) -> str:
+    """Only of "better", since a choice makes "worse" rarer."""
+    if finding.n_chosen_from < 2 or finding.shown is Shown.WORSE:
+        return ""
+    return f" (a choice among {finding.n_chosen_from} allowed for)"
 
 
 def outlook_text(insight: Insight | None) -> str | None:
@@ -144,7 +155,7 @@ def outlook_text(insight: Insight | None) -> str | None:
 
 def _percent(confidence: float) -> str:
     """Rounded down, and never a certainty."""
-    return f"{math.floor(100 * confidence)} %" if confidence < 0.99 else "more than 99 %"
+    return f"{math.floor(100 * confidence + 1e-9)} %" if confidence < 0.99 else "more than 99 %"
 
 
 def _why_unknown(finding: Finding) -> str:

@@ -108,5 +108,5 @@ def fitted_so(stopped: Stopped, patience: int, n_rounds: int, most: int) -> dict
             "n_estimators": n_rounds,
         },
         "note": f"early stopping: the final fit has n_estimators = {n_rounds}, of at most {most}; "
-        f"the folds were best at {', '.join(map(str, folds))}",
+        f"the folds were best after {', '.join(map(str, folds))} rounds (best_iteration counts from 0)",
     }

@@ -80,7 +80,7 @@ def test_the_best_are_confirmed(run: Run, pools: list[FakePool]) -> None:
     }
     assert study.seed not in {each.seed for each in stored}
     assert found.confirmed
-    assert f"winner      {found.experiment.public_id}, by the lower bound of 3 confirmed" in out
+    assert f"winner      {found.experiment.public_id}, by the upper bound of 3 confirmed" in out
     assert "retrain --apply-hp best" in out
     assert len(pools[1].ran) == len(stored)
 
@@ -115,7 +115,7 @@ def test_the_summary_says_how_to_confirm_and_then_what_came_of_it(run: Run) -> N
     document = json.loads(run("--summary", "--format", "json")[1])
     confirmed = document["confirmed"]
     for line in (
-        f"  winner      {confirmed['winner']}, by the lower bound of 3",
+        f"  winner      {confirmed['winner']}, by the upper bound of 3",
         "  validation  ",
         "  confirmed   ",
     ):
@@ -223,7 +223,7 @@ def test_a_run_confirms_at_its_end_where_it_was_asked_to(run: Run) -> None:
     code, out, err = run("--method", "random", "--configs", "6", "--confirm", "2")
     assert code == 0, err
     assert "7 complete, 0 failed" in out.splitlines()[0]
-    assert "by the lower bound of 2 confirmed" in out
+    assert "by the upper bound of 2 confirmed" in out
     with opened() as registry:
         [study] = registry.studies()
         assert get_best(registry, study, study.name).confirmed

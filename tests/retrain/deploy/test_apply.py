@@ -436,6 +436,15 @@ def test_retrain_fits_the_deployed_hyperparameters_anew_when_something_changed(p
     assert assert_consistent(project) == 5
 
 
+def test_a_retrain_is_compared_with_what_was_recorded(project: Project) -> None:
+    recorded = project.apply(GOOD).after
+    project.pipeline = coin_flip()
+    report = project.retrain(dry_run=True)
+    assert report.before["rmse"] == pytest.approx(recorded["rmse"])
+    assert report.after["rmse"] > 2 * report.before["rmse"], "and not the new fit with itself"
+    assert report.standing("rmse") == "worse"
+
+
 def test_retrain_is_asked_for_no_improvement_but_for_absolute_bounds(tmp_path: Path) -> None:
     project = Project(tmp_path, extra="[[gate]]\nmetric = 'rmse'\nmin_improvement = 0.1\nmax = 0.35\n")
     assert project.retrain().outcome is ApplyOutcome.DEPLOYED

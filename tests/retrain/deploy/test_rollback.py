@@ -199,3 +199,15 @@ def test_the_target_named_anew_gets_the_constants(tmp_path: Path) -> None:
     assert project.rollback(1).version == 1
     assert '"alpha": 0.5' in project.target.read_text()
     assert (tmp_path / "model.py").read_text() != MODULE  # it is not the target any more
+
+
+def test_what_the_wanted_version_does_not_have_is_said(tmp_path: Path) -> None:
+    project = Project(tmp_path, content=None)
+    project.apply(GOOD)
+    report = project.rollback(1)
+    assert "model.py goes: there was none when version 1 was found" in report.notes
+    assert any(note.startswith("version 1 has no model") for note in report.notes)
+    assert not project.target.exists()
+    forth = project.rollback(2)
+    assert project.target.exists()
+    assert not any("has no model" in note or " goes: " in note for note in forth.notes)

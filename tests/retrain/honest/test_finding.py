@@ -43,13 +43,14 @@ def test_the_confidence_by_hand() -> None:
 
 def test_sentences() -> None:
     assert finding_text(against_zero(1, 2, 3, 4, 5)) == (
-        "better than the baseline with 97 % confidence: by 3.0, at least 0.7"
+        "better than the baseline with 97 % confidence: by 3.0, with 95 % confidence at least 0.7"
     )
     assert finding_text(against_zero(-1, -2, -3, -4, -5)) == (
-        "worse than the baseline with 97 % confidence: by 3.0, at least 0.7"
+        "worse than the baseline with 97 % confidence: by 3.0, with 95 % confidence at least 0.7"
     )
     assert finding_text(against_zero(1, 2, 3, 4, 5, n_tried=30)) == (
-        "no better than the baseline beyond noise: +3.0, with bounds of -3.6 and +5.3"
+        "no better than the baseline beyond noise: +3.0, with 95 % confidence at least -3.6 (a choice among"
+        " 30 allowed for) and at most +5.3"
     )
     assert "with more than 99 % confidence" in finding_text(against_zero(3.0, 3.1, 2.9, 3.0, 3.0))
 
