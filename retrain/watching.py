@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrain.config import Config
+from retrain.metrics import direction_of
 from retrain.monitored import Reading, read_metric
 from retrain.opening import open_or_make
 from retrain.tables import number, render, to_json
@@ -84,10 +85,7 @@ def watch(
         DataError: the file holds no number of the metric; says what it holds.
         NotFoundError: there is no such file, or no `orchestrator` to call.
     """
-    if low is None and high is None:
-        raise UsageError("--watch-metric needs a bound: --min, --max or both.", "Add --min 0.9, for example.")
-    if low is not None and high is not None and low > high:
-        raise UsageError(f"--min must be at most --max, but got {low:g} and {high:g}.", "Exchange them.")
+    _check_bounds(config, low, high)
     reading = read_metric(path, config.pipeline.metric)
     is_met = (low is None or reading.value >= low) and (high is None or reading.value <= high)
     if is_met:
@@ -110,6 +108,26 @@ def watch(
             command=command,
         )
     return Watched(reading, low, high, False, study, None, tuple(command), code)
+
+
+def _check_bounds(config: Config, low: float | None, high: float | None) -> None:
+    direction = config.pipeline.direction or direction_of(config.pipeline.metric or "")
+    if low is None and high is None:
+        such_as = "--max 0.5" if direction == "minimize" else "--min 0.9"
+        raise UsageError(
+            "--watch-metric needs a bound: --min, --max or both.", f"Add {such_as}, for example."
+        )
+    if low is not None and high is not None:
+        if low > high:
+            raise UsageError(f"--min must be at most --max, but got {low:g} and {high:g}.", "Exchange them.")
+        return
+    wrong, right = ("--min", "--max") if low is not None else ("--max", "--min")
+    if direction == ("minimize" if low is not None else "maximize"):
+        better = "Less" if low is not None else "More"
+        raise UsageError(
+            f"{better} of {config.pipeline.metric} is better: {wrong} alone would tune where it is good.",
+            f"Give {right}, or both.",
+        )
 
 
 def _known_since(config: Config, reading: Reading) -> float | None:

@@ -161,7 +161,7 @@ def test_a_space_of_ones_own_is_tuned_as_it_is(tmp_path: Path) -> None:
     own = '[space.params]\nmax_depth = { type = "int", low = 2, high = 9 }\n[study]\nname = "mine"\n'
     config = project(tmp_path, own)
     starts = Starts()
-    look(config, starts, low=None, high=0.1)
+    look(config, starts, low=0.99, high=1.0)
     ((command, variables),) = starts.seen
     assert command[command.index("--study") + 1] == "mine"
     assert variables == {}
@@ -172,6 +172,8 @@ def test_bounds_that_make_no_sense_are_refused(config: Config) -> None:
         look(config, Starts(), low=None)
     with pytest.raises(UsageError, match="at most --max"):
         look(config, Starts(), low=0.9, high=0.1)
+    with pytest.raises(UsageError, match="More of roc_auc is better: --max alone"):
+        look(config, Starts(), low=None, high=0.1)
 
 
 def test_the_command_gets_the_variables_and_keeps_stdout_clean(
