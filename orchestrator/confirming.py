@@ -296,11 +296,11 @@ def _nothing_to_confirm(
 
 
 def _intention(plan: Plan, typical_s: float | None, n_workers: int) -> str:
-    """What is going to be done, and how long it may take at most."""
+    """What is going to be done, and about how long it takes if nobody drops out."""
     others = [each for each in plan.references.values() if each not in plan.candidates]
     most = (len(plan.candidates) + len(others)) * len(plan.seeds)
     beside = "" if not others else f", beside {' and '.join(_spoken(plan, others))}"
-    took = "" if typical_s is None else f", {seconds(most * typical_s / max(1, n_workers))} at most"
+    took = "" if typical_s is None else f", about {seconds(most * typical_s / max(1, n_workers))}"
     n, each = len(plan.candidates), f"up to {len(plan.seeds)} repeats each"
     return f"confirming the best {n} on fresh folds{beside}: {each}, {most} in all{took}"
 

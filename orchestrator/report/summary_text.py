@@ -235,6 +235,8 @@ def _excluded_line(excluded: Excluded) -> str:
 def _top_csv(summary: Summary) -> str:
     rows = _ranked(summary)
     fixed = ["rank", "role", "experiment", "method", "value", "std_error", *summary.study.goals.metrics]
+    known = {} if summary.confirmed is None else {row.id: each for row, each in summary.confirmed.estimates}
+    fixed += ["confirmed", "confirmed_std_error"] if known else []
     columns = parameter_columns(all_names([e.params for _, e in rows]), fixed)
     return render(
         [
@@ -246,6 +248,8 @@ def _top_csv(summary: Summary) -> str:
                 "value": each.value,
                 "std_error": each.std_error,
                 **goals_of(each, summary.study.goals),
+                "confirmed": known[each.id].mean if each.id in known else None,
+                "confirmed_std_error": known[each.id].std_error if each.id in known else None,
                 **{column: each.params.get(name) for name, column in columns.items()},
             }
             for rank, each in rows

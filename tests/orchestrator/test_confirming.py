@@ -1,5 +1,7 @@
 """`orchestrator confirm` from its arguments to its end; killed in the middle; and two of them at once."""
 
+import csv
+import io
 import json
 import os
 import signal
@@ -114,6 +116,10 @@ def test_the_summary_says_how_to_confirm_and_then_what_came_of_it(run: Run) -> N
     assert "is not confirmed" not in out
     document = json.loads(run("--summary", "--format", "json")[1])
     confirmed = document["confirmed"]
+    rows = list(csv.DictReader(io.StringIO(run("--summary", "--format", "csv")[1])))
+    again = {row["experiment"]: row["confirmed"] for row in rows}
+    assert float(again[confirmed["winner"]]) == confirmed["confirmed"]["mean"]
+    assert sum(value != "" for value in again.values()) == 3
     for line in (
         f"  winner      {confirmed['winner']}, by the upper bound of 3",
         "  validation  ",
