@@ -138,9 +138,15 @@ class Pipeline(ABC):
     def fit_rule(self, model: Any) -> Mapping[str, Any]:  # noqa: ARG002
         """How `fit` made this model, for the manifest of its version: JSON-ready. Only where `can_fit`.
 
-        A key `note` is a sentence for people, where what was fitted is not what the parameters say.
+        A key `note` is a sentence for people, where what was fitted is not what the parameters say. By
+        `columns` (a list of the names of the features) and `n_rows` (a number) the gate `shape` knows a
+        table that was cut or altered; where they are absent, it judges nothing.
         """
         return {"rule": REFIT}
+
+    def suspicions(self) -> Sequence[str]:
+        """What makes the scores on the present data doubtful, one sentence each. Call after `use`."""
+        return ()
 
     def test(self, model: Any) -> Scores:  # noqa: ARG002
         """Score a model on the holdout, which no search ever sees. Only where `can_fit`.

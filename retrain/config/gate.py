@@ -12,12 +12,16 @@ from retrain.config.naming import checked_name
 from retrain.config.section import Finite, Section
 from retrain.metrics import COSTS
 
-__all__ = ["DATA_GATE", "DEFAULT_GATE", "RULES", "GateConfig", "named"]
+__all__ = ["DATA_GATE", "DEFAULT_GATE", "RULES", "SHAPE_GATE", "STANDING", "GateConfig", "named"]
 
 DEFAULT_GATE = "default"
 """Name of the gate that compares with what is deployed where no entry of the file does."""
 DATA_GATE = "data"
 """Name of the gate that an experiment passes whose score was taken on the present data."""
+SHAPE_GATE = "shape"
+"""Name of the gate of a retrain on a table of the same columns and not far fewer rows."""
+STANDING = (DEFAULT_GATE, DATA_GATE, SHAPE_GATE)
+"""Names of the gates that stand without an entry."""
 
 RULES = ("min", "max", "min_improvement", "max_drop")
 
@@ -91,7 +95,7 @@ class GateConfig(Section):
     @field_validator("name")
     @classmethod
     def _is_name(cls, name: str) -> str:
-        if name in (DEFAULT_GATE, DATA_GATE):
+        if name in STANDING:
             raise ValueError(f"must not be {name!r}: a gate of that name stands always.")
         return checked_name(name)
 
@@ -139,7 +143,7 @@ class GateConfig(Section):
 def named(gates: Sequence[GateConfig]) -> tuple[GateConfig, ...]:
     """Give every entry a name, if it has none; where two would be made alike, a number follows."""
     given = [gate.name for gate in gates if gate.name]
-    taken = {DEFAULT_GATE, DATA_GATE, *given}
+    taken = {*STANDING, *given}
     found = []
     for gate in gates:
         name, number = gate.name or gate.default_name, 2

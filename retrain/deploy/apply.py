@@ -24,6 +24,7 @@ from retrain.deploy.gate import (
     gate_error,
     judge,
     load_checks,
+    same_shape,
     scored_on,
     std_error_of_difference,
 )
@@ -292,7 +293,9 @@ class _Deployment:
             params=plan.params,
             deployed=plan.deployed.params,
         )
-        verdicts = self.overrides.applied([*verdicts, *self._on_these_data()])
+        unlike = _on_a_like_table(plan.deployed.version, challenger)
+        refused = unlike if self.order.action == "retrain" else []  # else a person looks at it
+        verdicts = self.overrides.applied([*verdicts, *self._on_these_data(), *refused])
         met = all(verdict.lets_through for verdict in verdicts)
         new, noise = challenger.figures, None
         before = _recorded(plan.deployed.version, self.pipeline.metric) if plan.is_same else champion
@@ -306,7 +309,9 @@ class _Deployment:
             noise=noise,
             notes=plan.notes + challenger.notes,
         )
-        return replace(report, warnings=self._warnings(report, new.n_test_rows))
+        warnings = [*self._warnings(report, new.n_test_rows), *self.pipeline.suspicions()]
+        warnings += [] if refused else [verdict.why for verdict in unlike]
+        return replace(report, warnings=tuple(warnings))
 
     def _on_these_data(self) -> list[Verdict]:
         """The verdict on an experiment that was chosen by a score on other data, if there is one."""
@@ -430,6 +435,14 @@ class _Deployment:
         )
         reason = f"in place before the first deployment (from the {plan.deployed.source})"
         return self._switch().publish(found, Order("found", self.order.who, reason)).number
+
+
+def _on_a_like_table(version: ModelVersion | None, challenger: Scored) -> list[Verdict]:
+    """The verdict on a table that is not like the one of the active version, if there is one."""
+    if version is None:
+        return []
+    verdict = same_shape(version.number, version.manifest.get("fit"), challenger.fit)
+    return [] if verdict is None else [verdict]
 
 
 def _recorded(version: ModelVersion | None, metric: str) -> Figures | None:

@@ -21,11 +21,12 @@ MAX_CACHE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class LoadedTable:
-    """A table and its holdout: `train` and `holdout` are row numbers."""
+    """A table and its holdout: `train` and `holdout` are row numbers; `suspicions`: what may leak."""
 
     table: "Table"
     train: np.ndarray
     holdout: np.ndarray
+    suspicions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,11 @@ class ImportedPipeline(Pipeline):
         with stdout_to_stderr():
             return self.inner.fit_rule(model)
 
+    def suspicions(self) -> Sequence[str]:
+        """What it suspects."""
+        with stdout_to_stderr():
+            return self.inner.suspicions()
+
     def test(self, model: Any) -> Scores:
         """Test on its holdout."""
         with stdout_to_stderr():

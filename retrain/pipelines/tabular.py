@@ -114,7 +114,8 @@ class TabularPipeline(Pipeline):
         roles = Roles(target, splits.group, splits.time, settings.trusted)
         in_table = [(train[learned], train[scored]) for learned, scored in folds]
         leaks = find_leaks(known_rows(frame, target), table, (train, holdout), in_table, roles)
-        return LoadedTable(table, train, holdout), leaks
+        suspicions = tuple(f"possible leakage: {leak.what}" for leak in leaks)
+        return LoadedTable(table, train, holdout, suspicions), leaks
 
     def _checked_folds(self, rows: Rows, table: "Table") -> list[Split]:
         """The folds of the first repeat, which all others are like."""
@@ -290,7 +291,7 @@ class TabularPipeline(Pipeline):
         estimator = make_model(self._model, given, table.task, seed)
         present = fit_estimator(estimator, preprocess.fit_transform(features), y, table.n_classes)
         columns = fitted_columns(table.columns, preprocess)
-        rule["params"] = given
+        rule |= {"params": given, "columns": list(columns.names)}
         return TabularModel(
             self._model, table.task, columns, table.classes, preprocess, estimator, present, rule
         )
@@ -303,8 +304,12 @@ class TabularPipeline(Pipeline):
         return self._stopped[key]
 
     def fit_rule(self, model: TabularModel) -> Mapping[str, Any]:
-        """Rule, number of rows, parameters of the final fit and, with early stopping, how they came about."""
+        """Rule, rows, columns, parameters of the final fit and, with early stopping, how they came about."""
         return model.fit
+
+    def suspicions(self) -> Sequence[str]:
+        """What may leak."""
+        return self.data.suspicions
 
     def test(self, model: TabularModel) -> Scores:
         """Score on the holdout: the pipeline's metric and the usual ones, named `test_<metric>`.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from retrain.config import Config
-from retrain.config.gate import DATA_GATE, DEFAULT_GATE
+from retrain.config.gate import STANDING
 from retrain.deploy.gate.verdict import Verdict
 from tuner.errors import UsageError, did_you_mean
 
@@ -25,7 +25,7 @@ class Overrides:
         Raises:
             UsageError: there is no such gate (names the closest), or no reason.
         """
-        known = [gate.name for gate in config.gate] + [DEFAULT_GATE, DATA_GATE]
+        known = [*(gate.name for gate in config.gate), *STANDING]
         for name in names:
             if name not in known:
                 raise UsageError(

@@ -17,7 +17,8 @@ class Verdict:
         metric: what was looked at; of a check of the user's own, its reference.
         rule: "min", "max", "min_improvement", "max_drop"; of the default gate, "not_worse" than what is
             deployed on the same data, or than what was "recorded" when these hyperparameters were deployed;
-            "check" of a user's own; "data" of what an experiment was scored on.
+            "check" of a user's own; "data" of what an experiment was scored on; "shape" of the table that a
+            retrain is fitted on.
         limit: the bound, in the metric's unit; None where there is none, or it could not be computed.
         challenger, champion: the figures, where known; by group, those of the group that decides.
         improvement: challenger over champion, positive when better.

@@ -161,6 +161,7 @@ def test_without_early_stopping_nothing_changes(tmp_path: Path) -> None:
         "rule": REFIT,
         "n_rows": len(pipeline.data.train),
         "params": {**pipeline.space.defaults(), **QUICK},
+        "columns": list(pipeline.data.table.columns.names),
     }
     assert "stopping" not in pipeline.provenance().code
 
