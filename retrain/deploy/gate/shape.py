@@ -52,7 +52,7 @@ def _differences(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None
         is_short = n_now < _FEWEST * n_then
         if found or is_short:
             short = ", less than half" if is_short else ""
-            found.append(f"{n_now} rows to train on instead of {n_then}{short}")
+            found.append(f"{n_now} rows to train on ({n_then} then){short}")
     return found
 
 
