@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from retrain.confirmation import Plan, find_plan
 from retrain.honest import (
+    LEVEL,
     Estimate,
     Finding,
     Optimism,
@@ -16,11 +17,14 @@ from retrain.honest import (
     validation_optimism,
 )
 from retrain.metrics import is_share
+from retrain.stats import t_quantile
 from tuner.experiment import Experiment, Provenance, Study
 from tuner.registry.base import HoldoutRead, RegistryReader
 from tuner.space import config_key
 
 __all__ = ["Confirmed", "find_confirmed", "find_confirmed_winner", "looks_at"]
+
+_BLOCKS_DF = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +152,14 @@ def _optimism(study: Study, experiment: Experiment, estimate: Estimate | None) -
 
 
 def _on_holdout(study: Study, estimate: Estimate, look: HoldoutRead | None) -> Optimism | None:
-    value = None if look is None else look.metrics.get(f"test_{study.metric}")
-    return None if value is None else confirmed_optimism(estimate, value, None, 1, study.direction)
+    """The error of the look is taken back from its interval, as that of a symmetric one of twenty blocks."""
+    metric = f"test_{study.metric}"
+    value = None if look is None else look.metrics.get(metric)
+    if look is None or value is None:
+        return None
+    low, high = look.intervals.get(metric, (value, value))
+    std_error = (high - low) / (2 * t_quantile((1 + LEVEL) / 2, _BLOCKS_DF)) if high > low else None
+    return confirmed_optimism(estimate, value, std_error, _BLOCKS_DF, study.direction)
 
 
 def _findings(registry: RegistryReader, study: Study, plan: Plan, won: str) -> list[Finding]:

@@ -85,7 +85,7 @@ def _number(value: float | None, estimate: Estimate) -> str:
 def _optimism_text(outcome: Confirmed) -> str:
     """By how much each number was too good, by the one that has to be believed more."""
     parts = [
-        f"{optimism.amount:+.2g} {what}"
+        f"{_with_ends(optimism)} {what}"
         for what, optimism in (
             ("of validation over confirmed", outcome.optimism),
             ("of confirmed over holdout", outcome.holdout_optimism),
@@ -93,6 +93,14 @@ def _optimism_text(outcome: Confirmed) -> str:
         if optimism is not None
     ]
     return ", ".join(parts)
+
+
+def _with_ends(optimism: Optimism) -> str:
+    if optimism.low is None or optimism.high is None:
+        return f"{optimism.amount:+.2g}"
+    reach = max(optimism.high - optimism.low, 1e-300)
+    amount, low, high = (signed(each, reach) for each in (optimism.amount, optimism.low, optimism.high))
+    return f"{amount} [{low}, {high}]"
 
 
 def confirmed_json(outcome: Confirmed | None) -> dict[str, Any] | None:

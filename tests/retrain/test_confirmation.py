@@ -117,7 +117,15 @@ def test_all_numbers_of_the_winner_are_found(
     registry: Registry, study: Study, rows: list[Experiment]
 ) -> None:
     confirm(registry, study, rows, [0.70, 0.79, 0.69])
-    look = HoldoutRead("credit", rows[1].params, {"test_roc_auc": 0.75}, ON, "orchestrator confirm", "ann")
+    look = HoldoutRead(
+        "credit",
+        rows[1].params,
+        {"test_roc_auc": 0.75},
+        ON,
+        "orchestrator confirm",
+        "ann",
+        intervals={"test_roc_auc": (0.7, 0.8)},
+    )
     for each in (look, replace(look, params=rows[0].params), replace(look, provenance=LATER)):
         registry.add_holdout_read(each)
     found = find_confirmed(registry, study, ON, pipeline="credit")
@@ -133,7 +141,12 @@ def test_all_numbers_of_the_winner_are_found(
     assert found.holdout.metrics == look.metrics
     assert found.holdout.params == rows[1].params
     assert found.holdout_optimism is not None
-    assert found.holdout_optimism.amount == pytest.approx(found.estimate.mean - 0.75)
+    optimism = found.holdout_optimism
+    assert optimism.amount == pytest.approx(found.estimate.mean - 0.75)
+    assert optimism.low is not None
+    assert optimism.high is not None
+    assert optimism.high - optimism.amount == pytest.approx(optimism.amount - optimism.low)
+    assert 0.05 <= optimism.high - optimism.amount < 0.06, "a little more than the holdout's own"
     [finding] = found.findings
     assert finding.against == "the baseline"
     assert finding.amount == pytest.approx(0.1)
