@@ -5,6 +5,7 @@ Nothing is decided here. A command parses, calls one function and prints what it
 
 import shlex
 import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,21 +35,49 @@ _AT_LEAST_ONE = click.IntRange(min=1)
 _AT_LEAST_ZERO = click.IntRange(min=0)
 
 
+_study = click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+
+
+def _pool_options(command: Any) -> Any:
+    """The options of whatever runs on workers."""
+    for option in reversed(
+        (
+            click.option(
+                "--workers", metavar="W", type=_AT_LEAST_ONE, help="Experiments at a time; one per core."
+            ),
+            click.option(
+                "--pool", metavar="POOL", default="ray", help="ray (default) or local: processes, no Ray."
+            ),
+            click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto."),
+            click.option(
+                "--timeout", metavar="T", type=Duration(), help="Begin none after it: 90, 90s, 10m, 1h."
+            ),
+            click.option(
+                "--experiment-timeout", metavar="T", type=Duration(), help="End an experiment after it."
+            ),
+            click.option(
+                "--grace",
+                metavar="T",
+                type=Duration(),
+                default=30.0,
+                help="What runs may go on after a stop.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
 @click.option("--method", metavar="M", help="Propose candidates: bayesian, random, grid, sobol, lhs ...")
 @click.option("--configs", metavar="N", type=_AT_LEAST_ONE, help="How many: 20; for grid, its whole design.")
 @click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
-@click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Experiments at a time; one per core.")
-@click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local: processes, no Ray.")
-@click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto.")
-@click.option("--timeout", metavar="T", type=Duration(), help="Stop claiming after it: 90, 90s, 10m, 1h.")
-@click.option("--experiment-timeout", metavar="T", type=Duration(), help="End an experiment after it.")
-@click.option("--grace", metavar="T", type=Duration(), default=30.0, help="What runs may go on after a stop.")
+@_pool_options
 @click.option("--max-failed", metavar="N", type=_AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
 @click.option(
     "--same-error", metavar="N", type=_AT_LEAST_ZERO, default=3, help="So many in a row stop it: 3; 0: never."
 )
-@click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+@_study
 @click.option("--seed", metavar="N", type=_AT_LEAST_ZERO, help="Seed of a new study.")
 @click.option(
     "--confirm", metavar="K", type=_AT_LEAST_ZERO, default=0, help="At the end, confirm the best K: 0."
@@ -65,7 +94,7 @@ def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **
     """
     if _is_followed_by_subcommand():
         return None
-    flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
+    flags = _flags(common, study)
     if summary:
         from orchestrator.looking import summarize_study
 
@@ -81,17 +110,52 @@ def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **
     return _run(common, common.load_config(overrides), flags, options)
 
 
+def _flags(common: Common, study: str | None) -> str:
+    """What a suggested command must repeat to mean the same study."""
+    return common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
+
+
 def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> int:
     from orchestrator.launch import launch
+    from orchestrator.result import result_text, traceback_text, trouble_text
+
+    asked = {
+        "method": options["method"],
+        "n_configs": options["configs"],
+        "warm_start": config.study.warm_start,
+        "max_failed": options["max_failed"],
+        "same_error": options["same_error"],
+        "confirm": options["confirm"],
+        "seed": options["seed"],
+    }
+
+    def show(result: Any) -> None:
+        emit(result_text(result, common.output))
+        if (trace := traceback_text(result)) is not None:
+            say(trace)
+        if (trouble := trouble_text(result)) is not None:
+            what, remedy = trouble
+            say_labelled("error", what, "red")
+            say_labelled("try", remedy, "cyan")
+
+    return _on_workers(launch, show, common, config, flags, options, asked)
+
+
+def _on_workers(
+    run: Callable[..., Any],
+    show: Callable[[Any], None],
+    common: Common,
+    config: Any,
+    flags: str,
+    options: Mapping[str, Any],
+    asked: Mapping[str, Any],
+) -> int:
+    """Run with the options of `_pool_options` and what else was asked, and show what came of it."""
     from orchestrator.progress import open_display
     from orchestrator.request import Request
-    from orchestrator.result import result_text, traceback_text, trouble_text
     from orchestrator.signals import Interrupted, StopSignals
 
     request = Request(
-        method=options["method"],
-        n_configs=options["configs"],
-        warm_start=config.study.warm_start,
         n_workers=options["workers"],
         pool=options["pool"],
         address=options["address"],
@@ -99,27 +163,18 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         experiment_timeout_s=options["experiment_timeout"],
         grace_s=options["grace"],
         echo=common.verbosity > 0,
-        max_failed=options["max_failed"],
-        same_error=options["same_error"],
-        confirm=options["confirm"],
-        seed=options["seed"],
         command=("orchestrator", *sys.argv[1:]),
         flags=flags,
+        **asked,
     )
     try:
         with StopSignals() as stop, open_display(progress=common.progress, quiet=common.quiet) as display:
-            result = launch(config, request, display=display, stop=stop)
+            result = run(config, request, display=display, stop=stop)
     except Interrupted as interrupted:
         note(common, "interrupted before anything ran")
         return interrupted.exit_code
-    emit(result_text(result, common.output))
-    if (trace := traceback_text(result)) is not None:
-        say(trace)
-    if (trouble := trouble_text(result)) is not None:
-        what, remedy = trouble
-        say_labelled("error", what, "red")
-        say_labelled("try", remedy, "cyan")
-    return result.exit_code
+    show(result)
+    return int(result.exit_code)
 
 
 def _is_followed_by_subcommand() -> bool:
@@ -141,25 +196,12 @@ def _refuse_with(what: str, *, but: tuple[str, ...]) -> None:
         raise click.UsageError(f"{', '.join(given)} and {what} exclude each other.")
 
 
-_study = click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
-
-
 def _confirming(command: Any) -> Any:
     """The options of what scores the best once more."""
-    for option in (
-        click.option("--repeats", metavar="R", type=click.IntRange(min=2), default=5, help="At most; 5."),
-        click.option("--workers", metavar="W", type=_AT_LEAST_ONE, help="Evaluations at a time."),
-        click.option("--pool", metavar="POOL", default="ray", help="ray (default) or local."),
-        click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto."),
-        click.option("--timeout", metavar="T", type=Duration(), help="Begin none after it."),
-        click.option(
-            "--experiment-timeout", metavar="T", type=Duration(), help="End an evaluation after it."
-        ),
-        click.option("--grace", metavar="T", type=Duration(), default=30.0, help="After a stop."),
-        _study,
-    ):
-        command = option(command)
-    return command
+    repeats = click.option(
+        "--repeats", metavar="R", type=click.IntRange(min=2), default=5, help="At most; 5."
+    )
+    return repeats(_pool_options(_study(command)))
 
 
 @cli.command("confirm")
@@ -189,34 +231,18 @@ def _revalidate(common: Common, /, top: int, study: str | None, **options: Any) 
     return _confirm_with(revalidate, common, top, study, options)
 
 
-def _confirm_with(run: Any, common: Common, top: int, study: str | None, options: dict[str, Any]) -> int:
+def _confirm_with(
+    run: Callable[..., Any], common: Common, top: int, study: str | None, options: dict[str, Any]
+) -> int:
     from orchestrator.confirm_text import confirm_text
-    from orchestrator.progress import open_display
-    from orchestrator.request import Request
-    from orchestrator.signals import Interrupted, StopSignals
 
-    request = Request(
-        n_workers=options["workers"],
-        pool=options["pool"],
-        address=options["address"],
-        timeout_s=options["timeout"],
-        experiment_timeout_s=options["experiment_timeout"],
-        grace_s=options["grace"],
-        echo=common.verbosity > 0,
-        confirm=top,
-        repeats=options["repeats"],
-        command=("orchestrator", *sys.argv[1:]),
-        flags=common.flags + (f" --study {shlex.quote(study)}" if study is not None else ""),
-    )
     config = common.load_config({"study.name": study})
-    try:
-        with StopSignals() as stop, open_display(progress=common.progress, quiet=common.quiet) as display:
-            result = run(config, request, display=display, stop=stop)
-    except Interrupted as interrupted:
-        note(common, "interrupted before anything ran")
-        return interrupted.exit_code
-    emit(confirm_text(result, common.output, colour=common.colour))
-    return int(result.exit_code)
+    asked = {"confirm": top, "repeats": options["repeats"]}
+
+    def show(result: Any) -> None:
+        emit(confirm_text(result, common.output, colour=common.colour))
+
+    return _on_workers(run, show, common, config, _flags(common, study), options, asked)
 
 
 @cli.command("ls")

@@ -50,7 +50,11 @@ def _fault_of_entries(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        RuntimeError,
+    ):  # the last: of a version that zipfile does not read
         return "it is not a plain zip file"
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:

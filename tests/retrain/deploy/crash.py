@@ -23,8 +23,8 @@ from typing import Any
 
 from retrain.deploy import finish_pending, target_python  # noqa: F401 - warm, before anybody forks
 from retrain.deploy.versions import VersionStore
-from tests.chaos.processes import fork
 from tests.retrain.deploy.project import BETTER, GOOD, Project, assert_consistent, existing
+from tests.tuner.registry.crash.child import in_child
 from tests.tuner.registry.crash.points import KILLED, Points, install
 from tuner.experiment import Params
 from tuner.registry import open_registry
@@ -75,7 +75,7 @@ def _cut_off(point: str) -> Callable[[Path], object]:
     def prepare(root: Path) -> None:
         project = _once(root)
         os.environ["RETRAIN_CRASH"] = point
-        _in_child(lambda: project.apply(BETTER))
+        in_child(lambda: project.apply(BETTER))
         del os.environ["RETRAIN_CRASH"]
 
     return prepare
@@ -102,14 +102,14 @@ def enumerate_points(operation: Operation, folder: Path, every: int) -> dict[str
     """Die at the 1st, 2nd, 3rd, ... point, or at each `every`-th, until the operation comes to its end."""
     scene, place, told = folder / "scene", folder / "place", folder / "told.json"
     scene.mkdir()
-    _in_child(lambda: operation.prepare(scene))
+    in_child(lambda: operation.prepare(scene))
     seen: list[int | None] = []
     problems: list[str] = []
     for nth in count(1, every):
         shutil.copytree(scene, place)
-        is_dead = _in_child(lambda: _die(operation, place, nth, told)) == KILLED  # noqa: B023 - called at once
+        is_dead = in_child(lambda: _die(operation, place, nth, told)) == KILLED  # noqa: B023 - called at once
         before = json.loads(told.read_text())["passed"][-1] if is_dead else "the end"
-        _in_child(lambda: told.write_text(json.dumps(_look_after(operation, place))))
+        in_child(lambda: told.write_text(json.dumps(_look_after(operation, place))))
         after = json.loads(told.read_text())
         problems += [f"{nth}, before {before}: {after['problem']}"] if after["problem"] else []
         seen.append(after["active"])
@@ -166,20 +166,6 @@ def _look_after(operation: Operation, place: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever it is, the point was not survived
         return {"active": active, "problem": f"{type(error).__name__}: {error}"}
     return {"active": active, "problem": ""}
-
-
-def _in_child(act: Callable[[], object]) -> int:
-    """Run `act` in a process of its own. Returns its exit status."""
-    pid = fork(lambda: _forget(act()), lambda error: print(error, file=sys.stderr))
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    if code not in (0, KILLED):
-        raise SystemExit(f"a child ended with {code}")
-    return code
-
-
-def _forget(_: object) -> None:
-    """A child returns nothing."""
 
 
 def main() -> None:

@@ -10,12 +10,11 @@ each operation.
 import argparse
 import json
 import logging
-import os
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from unittest import mock
 
 import alembic.command  # noqa: F401 - warm, before anybody forks
 
-from tests.chaos.processes import fork
 from tests.tuner.registry.crash.aftermath import look_after
+from tests.tuner.registry.crash.child import in_child
 from tests.tuner.registry.crash.points import KILLED, Points, install
 from tests.tuner.registry.crash.scenes import OPERATIONS, Operation, prepare
 
@@ -35,16 +34,16 @@ def enumerate_points(operation: Operation, folder: Path) -> dict[str, Any]:
     """Die at the 1st, 2nd, 3rd, ... point, until the operation comes to its end."""
     scene = folder / "scene"
     scene.mkdir()
-    _in_child(lambda: prepare(operation.on, scene))
+    in_child(lambda: prepare(operation.on, scene))
     seen: list[Any] = []
     problems: list[str] = []
     for nth in count(1):
         place = folder / "place"
         shutil.copytree(scene, place)
         told = folder / "told.json"
-        is_dead = _in_child(lambda: _die(operation, place, nth, told)) == KILLED  # noqa: B023 - called at once
+        is_dead = in_child(lambda: _die(operation, place, nth, told)) == KILLED  # noqa: B023 - called at once
         points = json.loads(told.read_text())
-        _in_child(lambda: told.write_text(json.dumps(look_after(operation, place))))  # noqa: B023 - as above
+        in_child(lambda: told.write_text(json.dumps(look_after(operation, place))))  # noqa: B023 - as above
         after = json.loads(told.read_text())
         where = points["passed"][-1] if is_dead else "the end"
         problems += [f"{nth}, before {where}: {problem}" for problem in after["problems"]]
@@ -77,20 +76,6 @@ def _jumps(seen: list[Any], passed: list[str]) -> Iterator[str]:
     for (before, after), done in zip(pairwise(seen), passed, strict=True):
         if before != after and done not in ("COMMIT", "replace"):
             yield f"others saw a change at {done!r}"
-
-
-def _in_child(act: Callable[[], object]) -> int:
-    """Run `act` in a process of its own. Returns its exit status."""
-    pid = fork(lambda: _forget(act()), lambda error: print(error, file=sys.stderr))
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    if code not in (0, KILLED):
-        raise SystemExit(f"a child ended with {code}")
-    return code
-
-
-def _forget(_: object) -> None:
-    """A child returns nothing."""
 
 
 def main() -> None:
