@@ -46,7 +46,7 @@ DOORS = {
     "torch": ("tuner/generators/optuna.py",),
     "xgboost": ("retrain/models/xgboost.py",),
     "ray": ("orchestrator/ray_", "orchestrator/adapters/ray_tune"),
-    "click": ("retrain/cli/", "orchestrator/cli.py"),
+    "click": ("retrain/cli/", "orchestrator/cli/"),
     "tabulate": ("retrain/tables.py",),
     "rich": ("orchestrator/progress.py",),
     "libcst": ("retrain/deploy/",),

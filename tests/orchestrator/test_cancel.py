@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from orchestrator import cli as cli_module
-from orchestrator.cli import cli
+from orchestrator.cli import cli, keeping
 from retrain.cli import run_command
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
 from tests.orchestrator.toy import write_toy
@@ -100,7 +99,7 @@ def test_a_terminal_is_asked_unless_told_otherwise(
         asked.append(question)
         return False
 
-    monkeypatch.setattr(cli_module, "may_ask", lambda: True)
+    monkeypatch.setattr(keeping, "may_ask", lambda: True)
     monkeypatch.setattr(click, "confirm", refuse)
     assert run("cancel", "--waiting")[:2] == (1, "nothing was cancelled\n")
     assert asked == ["Cancel 4 waiting experiments that will then never run?"]

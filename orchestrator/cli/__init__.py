@@ -1,0 +1,22 @@
+"""The command `orchestrator`: run experiments, and report on them.
+
+Nothing is decided here. A command parses, calls one function and prints what it returned.
+"""
+
+import sys
+
+from orchestrator.cli.confirming import confirm, revalidate
+from orchestrator.cli.experiments import cli
+from orchestrator.cli.keeping import backup, cancel
+from orchestrator.cli.looking import diff, ls, replay, show
+from retrain.cli import run_command
+
+__all__ = ["cli", "main"]
+
+for _command in (confirm, revalidate, ls, show, replay, diff, cancel, backup):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the console script `orchestrator`."""
+    sys.exit(run_command(cli, "orchestrator"))

@@ -1,0 +1,100 @@
+"""`orchestrator` itself: run experiments, or report on them with --summary."""
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from orchestrator.cli.options import AT_LEAST_ONE, AT_LEAST_ZERO, flags_of, pool_options, study_option
+from orchestrator.cli.running import on_workers
+from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, pass_common
+from retrain.console import say, say_labelled
+
+__all__ = ["cli"]
+
+
+@click.group(invoke_without_command=True, context_settings=CONTEXT_SETTINGS)
+@click.option("--method", metavar="M", help="Propose candidates: bayesian, random, grid, sobol, lhs ...")
+@click.option("--configs", metavar="N", type=AT_LEAST_ONE, help="How many: 20; for grid, its whole design.")
+@click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
+@pool_options
+@click.option("--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
+@click.option(
+    "--same-error", metavar="N", type=AT_LEAST_ZERO, default=3, help="So many in a row stop it: 3; 0: never."
+)
+@study_option
+@click.option("--seed", metavar="N", type=AT_LEAST_ZERO, help="Seed of a new study.")
+@click.option(
+    "--confirm", metavar="K", type=AT_LEAST_ZERO, default=0, help="At the end, confirm the best K: 0."
+)
+@click.option("--summary", is_flag=True, help="Report: best, baseline, improvement, cost, failures.")
+@click.option("--top", metavar="N", type=AT_LEAST_ONE, help="How many of the best to report; 5.")
+@common_options
+@pass_common
+def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **options: Any) -> int | None:
+    """Run experiments on a pool of workers, and report on them.
+
+    With --method or --configs: propose candidates and run them. Without: run what waits. The same
+    command typed again continues where an interrupted one stopped.
+    """
+    if _is_followed_by_subcommand():
+        return None
+    flags = flags_of(common, study)
+    if summary:
+        from orchestrator.looking import summarize_study
+
+        _refuse_with("--summary", but=("summary", "study", "top"))
+        config = common.look_up({"study.name": study})
+        emit(summarize_study(config, common.output, top=top or 5, flags=flags, colour=common.colour))
+        return 0
+    if top is not None:
+        raise click.UsageError("--top goes with --summary.")
+    if options["warm_start"] and options["method"] is None and options["configs"] is None:
+        raise click.UsageError("--warm-start goes with --method or --configs.")
+    overrides = {"study.name": study, "study.warm_start": list(options["warm_start"]) or None}
+    return _run(common, common.load_config(overrides), flags, options)
+
+
+def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> int:
+    from orchestrator.launch import launch
+    from orchestrator.result import result_text, traceback_text, trouble_text
+
+    asked = {
+        "method": options["method"],
+        "n_configs": options["configs"],
+        "warm_start": config.study.warm_start,
+        "max_failed": options["max_failed"],
+        "same_error": options["same_error"],
+        "confirm": options["confirm"],
+        "seed": options["seed"],
+    }
+
+    def show(result: Any) -> None:
+        emit(result_text(result, common.output))
+        if (trace := traceback_text(result)) is not None:
+            say(trace)
+        if (trouble := trouble_text(result)) is not None:
+            what, remedy = trouble
+            say_labelled("error", what, "red")
+            say_labelled("try", remedy, "cyan")
+
+    return on_workers(launch, show, common, config, flags, options, asked)
+
+
+def _is_followed_by_subcommand() -> bool:
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        return False
+    _refuse_with(f"the subcommand {context.invoked_subcommand!r}", but=())
+    return True
+
+
+def _refuse_with(what: str, *, but: tuple[str, ...]) -> None:
+    context = click.get_current_context()
+    given = [
+        "--" + name.replace("_", "-")
+        for name in context.params
+        if name not in but and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} and {what} exclude each other.")
