@@ -20,10 +20,10 @@ from orchestrator.request import Request
 from orchestrator.signals import StopRequest
 from retrain.comparable import difference
 from retrain.confirmation import Plan, find_plan, fresh_seeds, record
-from retrain.confirmed import Confirmed, find_confirmed, find_confirmed_winner, looks_at
+from retrain.confirmed import Confirmed, find_confirmed, find_confirmed_winner, find_look, looks_at
 from retrain.holdout import look_at_holdout
 from retrain.honest import find_winner, next_runs
-from retrain.improvement import find_configuration
+from retrain.improvement import ROLES, find_references
 from retrain.pipeline import Pipeline
 from retrain.tables import seconds
 from retrain.who import who
@@ -233,7 +233,7 @@ def choose(
     candidates = _distinct([*best, *([earlier] if earlier is not None else [])])
     known = {config_key(each.params): each.public_id for each in candidates}
     references: dict[str, str] = {}
-    for role, row in _references(registry, study, provenance, deployed):
+    for role, row in find_references(registry, study, provenance, deployed).items():
         public_id = known.setdefault(config_key(row.params), row.public_id)
         if public_id not in references.values():
             references[role] = public_id
@@ -244,24 +244,6 @@ def choose(
         provenance,
         folds,
     )
-
-
-def _references(
-    registry: RegistryReader, study: Study, provenance: Provenance, deployed: Params | None
-) -> Iterator[tuple[str, Experiment]]:
-    """The baseline and what is deployed, where they have a result of this provenance."""
-    baseline = find_configuration(registry, study, provenance, study.baseline) or registry.find_scored(
-        study, provenance, method="default"
-    )
-    if baseline is not None:
-        yield "baseline", baseline
-    in_use = (
-        find_configuration(registry, study, provenance, deployed)
-        if deployed
-        else registry.find_scored(study, provenance, method="deployed")
-    )
-    if in_use is not None:
-        yield "deployed", in_use
 
 
 def _distinct(rows: Sequence[Experiment]) -> list[Experiment]:
@@ -306,8 +288,7 @@ def _intention(plan: Plan, typical_s: float | None, n_workers: int) -> str:
 
 
 def _spoken(plan: Plan, public_ids: Sequence[str]) -> list[str]:
-    words = {"baseline": "the baseline", "deployed": "what is deployed"}
-    return [words[role] for role, each in plan.references.items() if each in public_ids]
+    return [ROLES[role] for role, each in plan.references.items() if each in public_ids]
 
 
 def _end(
@@ -331,10 +312,8 @@ def _look(
     registry: Registry, study: Study, pipeline: Pipeline, experiment: Experiment, display: Display
 ) -> None:
     """Fit and test once: what was seen before of the same on the same is not looked at again."""
-    provenance, key = pipeline.provenance(), config_key(experiment.params)
-    for each in registry.holdout_reads(pipeline.name):
-        if each.provenance == provenance and config_key(each.params) == key:
-            return
+    if find_look(registry, pipeline.name, pipeline.provenance(), experiment.params) is not None:
+        return
     display.note(f"fitting {experiment.public_id} on all training data, for a look at the holdout ...")
     try:
         look_at_holdout(

@@ -1,5 +1,6 @@
 """What is known of the winner of a study: its validation score, the confirmed one, the holdout."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from retrain.confirmation import Plan, find_plan
@@ -8,6 +9,7 @@ from retrain.honest import (
     Estimate,
     Finding,
     Optimism,
+    Race,
     Standing,
     compare,
     confirmed,
@@ -16,13 +18,14 @@ from retrain.honest import (
     standing,
     validation_optimism,
 )
+from retrain.improvement import ROLES
 from retrain.metrics import is_share
 from retrain.stats import t_quantile
-from tuner.experiment import Experiment, Provenance, Study
+from tuner.experiment import Experiment, Params, Provenance, Study
 from tuner.registry.base import HoldoutRead, RegistryReader
 from tuner.space import config_key
 
-__all__ = ["Confirmed", "find_confirmed", "find_confirmed_winner", "looks_at"]
+__all__ = ["Confirmed", "find_confirmed", "find_confirmed_winner", "find_look", "looks_at"]
 
 _BLOCKS_DF = 19
 
@@ -89,7 +92,7 @@ def find_confirmed(
     runs = race.runs_of(won, len(plan.seeds))
     estimate = confirmed(runs, study.direction, folds=plan.folds, n_chosen_from=n_tried)
     luckiest, winner = rows[plan.candidates[0]], rows[won]
-    look = _latest_look(registry, pipeline, winner, provenance)
+    look = find_look(registry, pipeline, provenance, winner.params)
     return Confirmed(
         plan=plan,
         winner=winner,
@@ -100,7 +103,7 @@ def find_confirmed(
         optimism=_optimism(study, winner, estimates[won]),
         luckiest=luckiest,
         luckiest_optimism=_optimism(study, luckiest, estimates.get(luckiest.public_id)),
-        findings=tuple(_findings(registry, study, plan, won)),
+        findings=tuple(_findings(plan, race, won, n_tried)),
         holdout=look,
         holdout_optimism=_on_holdout(study, estimates[won], look),
     )
@@ -129,16 +132,15 @@ def looks_at(registry: RegistryReader, pipeline: str, provenance: Provenance | N
     return [each for each in reads if (each.provenance.data, each.provenance.metric) == same]
 
 
-def _latest_look(
-    registry: RegistryReader, pipeline: str, winner: Experiment, provenance: Provenance
+def find_look(
+    registry: RegistryReader, pipeline: str, provenance: Provenance, params: Params
 ) -> HoldoutRead | None:
-    key = config_key(winner.params)
-    looks = [
-        each
-        for each in registry.holdout_reads(pipeline)
-        if each.provenance == provenance and config_key(each.params) == key
-    ]
-    return looks[-1] if looks else None
+    """The latest look at the holdout of this provenance with this configuration, or None."""
+    key = config_key(params)
+    for each in reversed(registry.holdout_reads(pipeline)):
+        if each.provenance == provenance and config_key(each.params) == key:
+            return each
+    return None
 
 
 def _in_range(study: Study, estimate: Estimate) -> Estimate:
@@ -162,22 +164,19 @@ def _on_holdout(study: Study, estimate: Estimate, look: HoldoutRead | None) -> O
     return confirmed_optimism(estimate, value, std_error, _BLOCKS_DF, study.direction)
 
 
-def _findings(registry: RegistryReader, study: Study, plan: Plan, won: str) -> list[Finding]:
-    names = {"baseline": "the baseline", "deployed": "what is deployed"}
-    race = plan.race(study.direction, registry.confirmations(study, plan.provenance))
-    n_tried = dict(registry.provenances(study)).get(plan.provenance, 0)
+def _findings(plan: Plan, race: Race, won: str, n_tried: int) -> Iterator[Finding]:
     n = len(plan.seeds)
-    found = [
-        compare(
+    for role, each in plan.references.items():
+        if each == won:
+            continue
+        found = compare(
             race.runs_of(won, n),
             race.runs_of(each, n),
-            study.direction,
-            against=names[role],
-            n_tried=max(1, n_tried),
+            race.direction,
+            against=ROLES[role],
+            n_tried=n_tried,
             n_confirmed=len(plan.candidates),
             folds=plan.folds,
         )
-        for role, each in plan.references.items()
-        if each != won
-    ]
-    return [each for each in found if each is not None]
+        if found is not None:
+            yield found

@@ -139,6 +139,7 @@ def roll_back(
     *,
     reason: str = "",
     dry_run: bool = False,
+    force: bool = False,
     confirm: Confirm | None = None,
 ) -> ApplyReport:
     """Return to an earlier version; see `retrain.deploy.rollback`."""
@@ -146,7 +147,14 @@ def roll_back(
         config.db, create=False, read_only=dry_run, allow_network_fs=config.allow_network_fs
     ) as registry:
         return deploy.rollback(
-            config, registry, version, who=who(), reason=reason, dry_run=dry_run, confirm=confirm
+            config,
+            registry,
+            version,
+            who=who(),
+            reason=reason,
+            dry_run=dry_run,
+            force=force,
+            confirm=confirm,
         )
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from retrain.config import Config
 
 __all__ = [
+    "ROLES",
     "Improvement",
     "find_configuration",
+    "find_references",
     "fold_scores",
     "folds_of",
     "get_study",
@@ -25,6 +27,9 @@ __all__ = [
     "improvement_lines",
     "scores_of_folds",
 ]
+
+ROLES = {"baseline": "the baseline", "deployed": "what is deployed"}
+"""What a result may be compared with, and what people call it."""
 
 _MAY_BE_NEGATIVE = ("r2", "explained_variance", "d2_absolute_error_score", "matthews_corrcoef")
 
@@ -151,6 +156,24 @@ def find_configuration(
     return registry.find_scored(study, provenance, params=spelt)
 
 
+def find_references(
+    registry: RegistryReader, study: Study, provenance: Provenance, deployed: Params | None
+) -> dict[str, Experiment]:
+    """What results are compared with, by role, where it has one of this provenance.
+
+    `deployed` is what is in production now; the study's latest row "deployed" where it is not given.
+    """
+    baseline = find_configuration(registry, study, provenance, study.baseline) or registry.find_scored(
+        study, provenance, method="default"
+    )
+    in_use = (
+        find_configuration(registry, study, provenance, deployed)
+        if deployed
+        else registry.find_scored(study, provenance, method="deployed")
+    )
+    return {role: row for role, row in (("baseline", baseline), ("deployed", in_use)) if row is not None}
+
+
 def get_study(registry: RegistryReader, name: str) -> Study:
     """Return the study of this name.
 
@@ -193,7 +216,7 @@ def improvement_json(each: Improvement) -> dict[str, Any]:
 
 def improvement_lines(each: Improvement) -> list[str]:
     """A change in the metric's own sign, its interval, and what it shows or does not show."""
-    over = {"baseline": "the baseline", "deployed": "what is deployed"}.get(each.against, each.against)
+    over = ROLES.get(each.against, each.against)
     lower = each.direction is Direction.MINIMIZE
     share = each.relative
     relative = "" if share is None else f" ({-share if lower else share:+.2%})"

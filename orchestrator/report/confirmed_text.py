@@ -6,6 +6,7 @@ from typing import Any
 from orchestrator.report.rows import aligned
 from retrain.confirmed import Confirmed
 from retrain.honest import Basis, Estimate, Finding, Optimism, finding_text
+from retrain.improvement import ROLES
 from retrain.tables import number, signed
 from tuner.experiment import Direction, Experiment, Study
 from tuner.registry.base import HoldoutRead
@@ -34,8 +35,7 @@ def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRea
     lines += [f"It is {finding_text(each).removesuffix('.')}." for each in outcome.findings]
     if winner.public_id in outcome.plan.references.values():
         role = next(role for role, each in outcome.plan.references.items() if each == winner.public_id)
-        what = {"baseline": "the baseline", "deployed": "what is deployed"}[role]
-        lines.append(f"It is {what}: nothing that was confirmed has a better bound.")
+        lines.append(f"It is {ROLES[role]}: nothing that was confirmed has a better bound.")
     if estimate.note:
         lines.append(estimate.note)
     if outcome.n_tried > 1 and estimate.low is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrain.confirmed import Confirmed, find_confirmed, looks_at
-from retrain.improvement import Improvement, find_configuration, improvement
+from retrain.improvement import Improvement, find_references, improvement
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.insight import FURTHER, INSIGHT, Insight
@@ -147,16 +147,8 @@ def summarize(
     provenances = registry.provenances(study)
     # Where nothing keeps the limits, there is no best; what was compared is there all the same.
     provenance = best[0].provenance if best else next((each for each, n in provenances if n), None)
-    baseline = in_use = None
-    if best and provenance is not None:
-        baseline = find_configuration(registry, study, provenance, study.baseline) or registry.find_scored(
-            study, provenance, method="default"
-        )
-        in_use = (
-            find_configuration(registry, study, provenance, deployed)
-            if deployed
-            else registry.find_scored(study, provenance, method="deployed")
-        )
+    known = find_references(registry, study, provenance, deployed) if best and provenance is not None else {}
+    baseline, in_use = known.get("baseline"), known.get("deployed")
     if in_use is not None and baseline is not None and in_use.id == baseline.id:
         in_use = None
     references = [(name, row) for name, row in (("baseline", baseline), ("deployed", in_use)) if row]

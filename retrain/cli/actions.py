@@ -82,7 +82,7 @@ def deploy(common: Common, config: "Config", mode: str, options: Mapping[str, An
         case "rollback":
             number = None if options["rollback"] == PREVIOUS else options["rollback"]
             report = deploying.roll_back(
-                config, number, reason=why["reason"], dry_run=dry_run, confirm=confirm
+                config, number, reason=why["reason"], dry_run=dry_run, force=force, confirm=confirm
             )
         case _:
             report = deploying.retrain_deployed(

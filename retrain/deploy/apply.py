@@ -30,7 +30,7 @@ from retrain.deploy.gate import (
 )
 from retrain.deploy.golden import check_model
 from retrain.deploy.manifest import GOLDEN_FILE, Draft, write_json
-from retrain.deploy.pending import agrees, edits, finish_pending
+from retrain.deploy.pending import edits, finish_pending, refuse_edits
 from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.deploy.scoring import Scored, Scorer
 from retrain.deploy.switch import Order, Switch
@@ -41,7 +41,7 @@ from retrain.holdout import count_look
 from retrain.improvement import folds_of
 from retrain.metrics import direction_of
 from retrain.pipeline import Pipeline, Scores
-from tuner.errors import BusyError, MismatchError, ParamsError, RetrainError
+from tuner.errors import BusyError, ParamsError, RetrainError
 from tuner.experiment import Params
 from tuner.registry.base import ModelVersion, RegistryReader, writable
 from tuner.space import config_key
@@ -235,23 +235,13 @@ class _Deployment:
         if self.target is None:
             return _Plan(deployed, params, None, None, notes)
         before = self.target.read()
-        if self.order.action == "retrain" and not self.force:
-            self._refuse_edits(deployed, before)
-        if self.dry_run and deployed.version is not None:  # else `finish_pending` has said it
-            notes += edits(self.target, before, deployed.version)
+        if deployed.version is not None:
+            if self.order.action == "retrain" and not self.force:
+                refuse_edits(self.target, before, deployed.version)
+            if self.dry_run:  # else `finish_pending` has said it
+                notes += edits(self.target, before, deployed.version)
         inactive = inactive_defaults(space, params)
         return _Plan(deployed, params, before, self.target.rendered(before, params, inactive), notes)
-
-    def _refuse_edits(self, deployed: Deployed, present: bytes | None) -> None:
-        """An unattended retrain never overwrites what somebody set by hand, perhaps in an emergency."""
-        version, target = deployed.version, self.target
-        if version is None or target is None or agrees(target, present, version):
-            return
-        raise MismatchError(
-            f"{target.name!r} must hold the hyperparameters of version {version.number}, but was edited by"
-            " hand since.",
-            "Deploy the edit with --apply-hp, or overwrite it with --force.",
-        )
 
     def _is_active(self, plan: _Plan) -> bool:
         """Whether the same hyperparameters, fitted on the same data by the same code, are in production."""

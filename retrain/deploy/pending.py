@@ -5,10 +5,10 @@ from retrain.deploy.files import digest
 from retrain.deploy.takeover import target_after
 from retrain.deploy.target_file import TargetFile
 from retrain.deploy.versions import VersionStore
-from tuner.errors import ConfigError
+from tuner.errors import ConfigError, MismatchError
 from tuner.registry.base import ModelVersion, Registry, VersionState
 
-__all__ = ["agrees", "edits", "finish_pending", "give_up"]
+__all__ = ["edits", "finish_pending", "give_up", "refuse_edits"]
 
 
 def finish_pending(config: Config, registry: Registry) -> list[str]:
@@ -62,7 +62,7 @@ def _align(target: TargetFile, active: ModelVersion, registry: Registry, store: 
     """Write the target file where a process died before it could; never over a user's own hyperparameters."""
     present = target.read()
     try:
-        if agrees(target, present, active):
+        if _agrees(target, present, active):
             return []
         if store.announced(active) != (target.name, digest(present)):
             return [_edited(target, active)]
@@ -80,7 +80,22 @@ def edits(target: TargetFile, present: bytes | None, active: ModelVersion) -> tu
     Raises:
         ConfigError: the content does not parse, or is ambiguous.
     """
-    return () if agrees(target, present, active) else (_edited(target, active),)
+    return () if _agrees(target, present, active) else (_edited(target, active),)
+
+
+def refuse_edits(target: TargetFile, present: bytes | None, active: ModelVersion) -> None:
+    """Nothing unattended overwrites what somebody set by hand, perhaps in an emergency.
+
+    Raises:
+        MismatchError: the hyperparameters in the target file were edited since `active` was deployed.
+        ConfigError: the content does not parse, or is ambiguous.
+    """
+    if not _agrees(target, present, active):
+        raise MismatchError(
+            f"{target.name!r} must hold the hyperparameters of version {active.number}, but was edited by"
+            " hand since.",
+            "Deploy the edit with --apply-hp, or overwrite it with --force.",
+        )
 
 
 def _edited(target: TargetFile, active: ModelVersion) -> str:
@@ -88,7 +103,7 @@ def _edited(target: TargetFile, active: ModelVersion) -> str:
     return f"{target.name} was edited by hand since version {number}, which still counts as what is deployed"
 
 
-def agrees(target: TargetFile, present: bytes | None, active: ModelVersion) -> bool:
+def _agrees(target: TargetFile, present: bytes | None, active: ModelVersion) -> bool:
     """Whether the target file holds what the active version says, whatever else was edited in it.
 
     Raises:

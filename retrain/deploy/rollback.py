@@ -7,7 +7,7 @@ from retrain.config import Config
 from retrain.deploy.apply import Confirm
 from retrain.deploy.crashpoints import crashpoint
 from retrain.deploy.golden import check_model
-from retrain.deploy.pending import edits, finish_pending
+from retrain.deploy.pending import edits, finish_pending, refuse_edits
 from retrain.deploy.report import ApplyOutcome, ApplyReport
 from retrain.deploy.scoring import direction_of
 from retrain.deploy.switch import Order, Switch
@@ -29,6 +29,7 @@ def rollback(
     who: str,
     reason: str = "",
     dry_run: bool = False,
+    force: bool = False,
     confirm: Confirm | None = None,
 ) -> ApplyReport:
     """Make an earlier version the active one again, and restore the target file.
@@ -41,14 +42,17 @@ def rollback(
         who: for the ledger.
         reason: for the ledger.
         dry_run: verify and show, but change nothing.
-        confirm: asked before anything changes.
+        force: overwrite what was edited in the target file by hand, and without asking.
+        confirm: asked before anything changes; not asked with `force`.
 
     Raises:
         NotFoundError: there is nothing to roll back to, no such version, or its directory is gone.
         StorageError: a file of the version was changed, or its model cannot be loaded in a fresh process or
             predicts its golden rows otherwise; the active version stays.
         ConfigError: the target file has no place for its hyperparameters.
-        MismatchError: somebody else deployed, or edited the target file, at the same moment.
+        MismatchError: somebody else deployed, or edited the target file, at the same moment. Or its
+            hyperparameters were edited since the last deployment, and neither is `force` given nor anybody
+            there to confirm.
     """
     notes = () if dry_run else tuple(finish_pending(config, writable(registry)))
     store, target = VersionStore.of(config), TargetFile.of(config)
@@ -92,6 +96,10 @@ def rollback(
     )
     if dry_run or wanted is active:
         return report
+    if force:
+        confirm = None
+    elif confirm is None and target is not None and before not in (None, after):
+        refuse_edits(target, before, active)
     if confirm is not None and not confirm(report):
         return replace(report, outcome=ApplyOutcome.DECLINED)
     crashpoint("rollback.before_lock")

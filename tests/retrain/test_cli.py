@@ -16,6 +16,7 @@ import pytest
 from retrain.cli import cli, run_command
 from retrain.config import load_config
 from retrain.pipelines import load_pipeline
+from tuner.errors import MismatchError
 from tuner.experiment import Evaluation, Provenance
 from tuner.registry import open_registry
 
@@ -307,6 +308,19 @@ def test_a_report_on_nothing_is_not_found(run: Run, project: Path) -> None:
 
 
 # ---- apply, retrain, roll back
+
+
+def test_an_unattended_rollback_keeps_what_was_set_by_hand(run: Run, project: Path) -> None:
+    assert run("--apply-hp", '{"x": 0.5}')[0] == 0
+    edited = MODEL.replace("0.2", "0.4")
+    (project / "model.py").write_text(edited)
+    code, out, err = run("--rollback")
+    assert (code, out) == (MismatchError.exit_code, "")
+    assert "model.py" in err
+    assert "--force" in err
+    assert (project / "model.py").read_text() == edited
+    assert run("--rollback", "--force")[0] == 0
+    assert (project / "model.py").read_text() == MODEL
 
 
 def test_the_whole_way_there_and_back(run: Run, project: Path) -> None:

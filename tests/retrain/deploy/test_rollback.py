@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retrain.deploy import ApplyOutcome
+from retrain.deploy import ApplyOutcome, ApplyReport
 from retrain.history import history
 from tests.retrain.deploy.project import BETTER, GOOD, MODULE, Project, Ridge, assert_consistent
 from tuner.errors import ConfigError, MismatchError, NotFoundError, StorageError
@@ -173,6 +173,52 @@ def test_a_dry_run_shows_the_diff_and_changes_nothing(deployed: Project) -> None
     assert deployed.tree() == tree
     assert deployed.rollback(confirm=lambda _: False).outcome is ApplyOutcome.DECLINED
     assert deployed.tree() == tree
+
+
+def test_rollback_never_overwrites_an_edit_by_hand_unasked(deployed: Project) -> None:
+    edited = deployed.target.read_text().replace("0.01", "0.02")
+    deployed.target.write_text(edited)
+    tree = deployed.tree()
+    with pytest.raises(
+        MismatchError, match="must hold the hyperparameters of version 2, but was edited"
+    ) as caught:
+        deployed.rollback()
+    assert "--force" in caught.value.remedy
+    assert deployed.tree() == tree
+    shown: list[ApplyReport] = []
+
+    def decline(report: ApplyReport) -> bool:
+        shown.append(report)
+        return False
+
+    assert deployed.rollback(confirm=decline).outcome is ApplyOutcome.DECLINED
+    assert deployed.tree() == tree
+    for report in (*shown, deployed.rollback(dry_run=True)):  # whoever looks sees it
+        assert any("edited by hand" in note for note in report.notes)
+        assert "-ALPHA = 0.02" in report.diff
+    assert deployed.rollback(2).outcome is ApplyOutcome.UNCHANGED  # which overwrites nothing
+    assert deployed.target.read_text() == edited
+
+
+def test_what_was_set_back_by_hand_already_is_no_hindrance(deployed: Project) -> None:
+    deployed.target.write_text(MODULE)
+    assert deployed.rollback().version == 1
+    assert deployed.target.read_text() == MODULE
+    assert assert_consistent(deployed) == 1
+
+
+@pytest.mark.parametrize("how", ["forced", "confirmed"])
+def test_rollback_overwrites_an_edit_by_hand_where_told_to(how: str, deployed: Project) -> None:
+    deployed.target.write_text(deployed.target.read_text().replace("0.01", "0.02"))
+    options: dict[str, Any] = {"force": True} if how == "forced" else {"confirm": lambda _: True}
+    assert deployed.rollback(**options).version == 1
+    assert assert_consistent(deployed) == 1
+
+
+def test_a_forced_rollback_asks_nobody(deployed: Project) -> None:
+    asked: list[ApplyReport] = []
+    report = deployed.rollback(force=True, confirm=lambda each: bool(asked.append(each)))
+    assert (report.outcome, asked) == (ApplyOutcome.DEPLOYED, [])
 
 
 @pytest.mark.parametrize("what", ["deploy", "edit"])
