@@ -4,7 +4,7 @@ Pure functions of scores. They know neither registry nor pool; candidates are id
 """
 
 from retrain.honest.estimate import LEVEL, Basis, Estimate, Repeat, Spread, confirmed, interval, spread_of
-from retrain.honest.finding import Finding, Shown, compare, finding_text, outlook_text
+from retrain.honest.finding import Finding, Shown, compare, finding_text
 from retrain.honest.holdout import HoldoutScore, holdout_gain, holdout_score, left_out_error
 from retrain.honest.optimism import Optimism, confirmed_optimism, validation_optimism
 from retrain.honest.pairs import Difference, gain_over, paired_repeats
@@ -35,7 +35,6 @@ __all__ = [
     "interval",
     "left_out_error",
     "next_runs",
-    "outlook_text",
     "paired_repeats",
     "spread_of",
     "standing",

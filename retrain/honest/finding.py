@@ -8,11 +8,10 @@ from enum import StrEnum
 from retrain.honest.estimate import LEVEL, NOTES, Basis, Repeat
 from retrain.honest.pairs import gain_over
 from retrain.stats import t_cdf, t_quantile
-from retrain.tables import number, signed
+from retrain.tables import signed
 from tuner.experiment import Direction
-from tuner.insight import Insight
 
-__all__ = ["Finding", "Shown", "compare", "finding_text", "outlook_text"]
+__all__ = ["Finding", "Shown", "compare", "finding_text"]
 
 _NEGLIGIBLE = 1e-9
 """An error of this part of the difference is rounding."""
@@ -136,21 +135,6 @@ def _allowance(finding: Finding) -> str:
     if finding.n_chosen_from < 2 or finding.shown is Shown.WORSE:
         return ""
     return f" (a choice among {finding.n_chosen_from} allowed for)"
-
-
-def outlook_text(insight: Insight | None) -> str | None:
-    """What going on may bring: "20 more experiments are expected to gain less than 0.001"; None if not known.
-
-    The expected gain is rounded up to one digit.
-    """
-    if insight is None or insight.gain is None:
-        return None
-    gain = insight.gain
-    if gain.mean <= 0:
-        return f"{gain.n} more experiments are expected to gain nothing"
-    unit = 10.0 ** math.floor(math.log10(gain.mean))
-    digit = math.floor(gain.mean / unit) + 1
-    return f"{gain.n} more experiments are expected to gain less than {number(digit * unit, 1)}"
 
 
 def _percent(confidence: float) -> str:

@@ -12,13 +12,11 @@ from retrain.honest import (
     confirmed_optimism,
     find_winner,
     finding_text,
-    outlook_text,
     validation_optimism,
 )
 from retrain.stats import t_cdf
 from tests.retrain.honest.worlds import Run, World, run, value_of
 from tuner.experiment import Direction
-from tuner.insight import Gain, Insight
 
 UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
 
@@ -112,26 +110,6 @@ def test_without_folds_the_choice_is_among_the_confirmed() -> None:
 def test_without_a_common_seed_nothing_is_said() -> None:
     ours, theirs = [value_of(1, 0.5)], [value_of(2, 0.5)]
     assert compare(ours, theirs, UP, against="the baseline", n_tried=1, n_confirmed=1) is None
-
-
-@pytest.mark.parametrize(
-    ("mean", "text"),
-    [
-        (0.00071, "gain less than 0.0008"),
-        (0.00099, "gain less than 0.001"),
-        (0.001, "gain less than 0.002"),
-        (13.2, "gain less than 20"),
-        (0.0, "gain nothing"),
-    ],
-)
-def test_what_going_on_may_bring(mean: float, text: str) -> None:
-    insight = Insight(40, (), Gain(20, mean, 0.0, 2 * mean))
-    assert outlook_text(insight) == f"20 more experiments are expected to {text}"
-
-
-def test_where_that_is_not_known_nothing_is_said() -> None:
-    assert outlook_text(None) is None
-    assert outlook_text(Insight(3, (), None)) is None
 
 
 # ---- optimism
