@@ -15,7 +15,7 @@ from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 
-__all__ = ["REFIT", "Detail", "GroupScore", "Pipeline", "Report", "Scores"]
+__all__ = ["REFIT", "Detail", "GroupScore", "Pipeline", "Report", "Scores", "evaluate_in_detail"]
 
 REFIT = "refit on all training rows"
 """What `Pipeline.fit` does: the holdout is not among them."""
@@ -202,3 +202,15 @@ class Pipeline(ABC):
     def predict_rows(self, model: Any, rows: Sequence[Mapping[str, Value]]) -> list[Any]:  # noqa: ARG002
         """Predict for such rows: for each a label, a number, or a list of these. Only where `can_predict`."""
         raise TypeError(f"pipeline {self.name!r} cannot predict")
+
+
+def evaluate_in_detail(
+    pipeline: Pipeline, params: Params, report: Report, seed: int, by: Mapping[str, Collection[str]]
+) -> tuple[Evaluation, Detail]:
+    """Call the method of this name, unless a subclass brought an `evaluate` that it would never ask."""
+    for cls in type(pipeline).__mro__:
+        if "evaluate_in_detail" in vars(cls):
+            break
+        if "evaluate" in vars(cls):
+            return pipeline.evaluate(params, report, seed), Detail()
+    return pipeline.evaluate_in_detail(params, report, seed, by)

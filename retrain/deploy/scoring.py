@@ -12,7 +12,7 @@ from retrain.deploy.files import storage_errors
 from retrain.deploy.gate import Figures, Needs
 from retrain.deploy.golden import golden_document
 from retrain.metrics import METRICS
-from retrain.pipeline import Detail, GroupScore, Pipeline, Scores
+from retrain.pipeline import Detail, GroupScore, Pipeline, Scores, evaluate_in_detail
 from retrain.results import ResultError, check_report, check_result, failure_of
 from tuner.errors import RetrainError
 from tuner.experiment import Direction, Params
@@ -132,7 +132,7 @@ class Scorer:
             reported.update({m.step: m.value for m in check_report(step, metrics) if m.metric == metric})
 
         def evaluate() -> tuple[Any, Detail]:
-            return _detailed(pipeline.evaluate_in_detail(params, report, seed, self.needs.by))
+            return _detailed(evaluate_in_detail(pipeline, params, report, seed, self.needs.by))
 
         raw, detail = _guarded("Scoring", params, evaluate)
         evaluation = check_result(raw, metric)

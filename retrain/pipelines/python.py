@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from retrain.metrics import METRICS
-from retrain.pipeline import Detail, Pipeline, Report, Scores
+from retrain.pipeline import Detail, Pipeline, Report, Scores, evaluate_in_detail
 from retrain.pipelines.objective import ObjectivePipeline
 from retrain.pipelines.user_code import stdout_to_stderr, strict_report
 from tuner.errors import ConfigError, RetrainError, did_you_mean
@@ -200,7 +200,8 @@ class ImportedPipeline(Pipeline):
     ) -> tuple[Evaluation, Detail]:
         """Score the parameters and the fixed ones in detail."""
         with stdout_to_stderr():
-            return self.inner.evaluate_in_detail({**params, **self._fixed}, strict_report(report), seed, by)
+            given = {**params, **self._fixed}
+            return evaluate_in_detail(self.inner, given, strict_report(report), seed, by)
 
     @property
     def can_fit(self) -> bool:

@@ -226,6 +226,6 @@ def test_costs_that_cannot_be_measured_are_refused(tmp_path: Path) -> None:
 
 def test_a_detail_that_is_none_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = Project(tmp_path)
-    monkeypatch.setattr(project.pipeline, "evaluate_in_detail", lambda *_: 0.5)
+    monkeypatch.setattr(type(project.pipeline), "evaluate_in_detail", lambda *_: 0.5)
     with pytest.raises(RetrainError, match="pair of a result and its Detail"):
         project.apply(GOOD)
