@@ -5,6 +5,7 @@ from typing import Any
 
 from retrain.config import Lookup
 from retrain.opening import open_up_to_date
+from retrain.page import hanging
 from retrain.tables import render, timestamp
 from tuner.errors import NotFoundError
 from tuner.registry.base import RegistryReader
@@ -26,6 +27,7 @@ _LEDGER = [
     "gates",
     "overridden",
 ]
+_TOLD = ("who", "reason", "overridden", "gates")
 
 
 def history_on(config: Lookup, output: str = "table", *, verbose: bool = False) -> str:
@@ -92,8 +94,8 @@ def recorded(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, verbose: bool = False) -> str:
     """Return the ledger, the newest last. CSV and JSON hold every column.
 
-    A table fits into 80 columns: `*` marks the active version, and times are UTC minutes. With `verbose` it
-    also tells by whom and why, and what the gate said.
+    A table fits into 80 columns: `*` marks the active version, and times are UTC minutes. With `verbose`
+    what each entry has to say follows: by whom and why, and what the gate said.
     """
     shown = [{**row, "at": timestamp(row["at"])} for row in rows]
     if output in ("csv", "json"):
@@ -107,5 +109,18 @@ def history_text(rows: Sequence[Mapping[str, Any]], output: str = "table", *, ve
         }
         for row in shown
     ]
-    more = ["who", "reason", *(["overridden"] if any(row["overridden"] for row in rows) else []), "gates"]
-    return render(short, [*brief, *more] if verbose else brief, output, keys=("to",))
+    if not verbose:
+        return render(short, brief, output, keys=("to",))
+    if output == "markdown":
+        return render(short, [*brief, *_TOLD], output)
+    return "\n".join([render(short, brief, output, keys=("to",)), *(_told(row) for row in short)])
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """By whom and why, whole: what people wrote for others to read is not cut at the edge of the terminal."""
+    width = max(map(len, _TOLD)) + 2
+    lines = [f"\nversion {row['to']}"]
+    for name in _TOLD:
+        if row[name]:
+            lines += hanging(f"  {name:<{width}}", str(row[name]))
+    return "\n".join(lines)

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 
 from orchestrator.report.rows import PLUS_MINUS, all_names, experiment_json, parameter_columns
+from retrain.comparable import difference
 from retrain.tables import plus_minus_column, render, seconds, to_json
-from tuner.experiment import Experiment, State, Study
+from tuner.experiment import Experiment, Provenance, State, Study
 from tuner.registry.base import RegistryReader
 
 __all__ = ["listing"]
@@ -39,6 +40,7 @@ def listing(
             return to_json([experiment_json(each) for each in found])
         case "csv":
             return _csv(found)
+    newest = next((each for each, n in registry.provenances(study) if n), None)
     columns = ["experiment", "state", study.metric, "took", "why"]
     values = plus_minus_column([(each.value, each.std_error) for each in found])
     rows = [
@@ -47,7 +49,7 @@ def listing(
             "state": each.state.value,
             study.metric: value,
             "took": seconds(each.duration_s),
-            "why": (each.outcome and each.outcome.value) or (None if each.feasible else "infeasible"),
+            "why": _why(each, newest),
         }
         for each, value in zip(found, values, strict=True)
     ]
@@ -55,6 +57,16 @@ def listing(
     if not any("±" in value for value in values):
         return text
     return f"{text}\n{PLUS_MINUS}" if output == "table" else f"{text}\n\n{PLUS_MINUS}"
+
+
+def _why(experiment: Experiment, newest: Provenance | None) -> str | None:
+    """Why it has no value, or one that is not to be compared with the newest."""
+    if experiment.outcome is not None:
+        return experiment.outcome.value
+    if not experiment.feasible:
+        return "infeasible"
+    scored_on = experiment.provenance
+    return difference(scored_on, newest) or None if scored_on is not None and newest is not None else None
 
 
 def _csv(found: Sequence[Experiment]) -> str:

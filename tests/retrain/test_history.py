@@ -41,3 +41,7 @@ def test_history() -> None:
     lines = history_text([row, long]).splitlines()
     assert len(lines) == 4, "one table, not two beneath each other"
     assert max(map(len, lines)) <= 80
+    reason = "the audit of last quarter found that deep trees cannot be explained to our customers"
+    text = history_text([{**row, "reason": reason}, long], verbose=True)
+    assert reason in " ".join(text.split()), "nothing of it is cut"
+    assert max(map(len, text.splitlines())) <= 80

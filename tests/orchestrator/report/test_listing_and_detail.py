@@ -17,8 +17,8 @@ from tuner.registry import StudySpec
 
 LISTED = """\
 experiment                    state     roc_auc          took   why
-----------------------------  --------  ---------------  -----  -------
-default_20261121_090112_001   complete  0.9220 ± 0.0086  4 s
+----------------------------  --------  ---------------  -----  ----------
+default_20261121_090112_001   complete  0.9220 ± 0.0086  4 s    other data
 default_20261121_090116_001   complete  0.9220 ± 0.0086  4 s
 random_20261121_090120_001    complete  0.9020 ± 0.0080  4 s
 random_20261121_090124_001    complete  0.9260 ± 0.0049  4 s
