@@ -87,7 +87,9 @@ def checked(gate: GateConfig, checks: Mapping[str, Check], comparison: Compariso
         if isinstance(answer, str):
             return verdict(False, f"{subject} says: {' '.join(answer.split()) or '(an empty text)'}")
         return verdict(False, f"{subject} returned {_shown(answer)}, and not True, False or a reason")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
+    except SystemExit as error:
+        return verdict(False, f"{subject} called sys.exit({error.code!r}), which is no answer")
+    except Exception as error:  # noqa: BLE001 - user code may raise anything
         return verdict(False, f"{subject} failed: {failure_of(error).message}")
 
 
