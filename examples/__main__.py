@@ -65,23 +65,25 @@ def run(name: str, data: Path | None, keep: Path | None) -> list[Gained]:
 
 
 def table(rows: Sequence[Gained]) -> str:
-    """One line for each task of each application, in 80 columns, and the notes below."""
+    """One line for each task of each application, in 80 columns; metrics and notes below."""
     lines = [
         (
             row.application,
-            row.metric,
             f"{row.default:.4f}",
             f"{row.tuned:.4f}",
-            f"{row.tuned - row.default:+.4f}",
-            "" if row.low is None or row.high is None else f"[{row.low:+.4f}, {row.high:+.4f}]",
+            f"{row.tuned - row.default:+.4f}{_interval(row)}",
             row.n_experiments,
             f"{row.seconds / 60:.1f}",
         )
         for row in rows
     ]
-    heads = ("application", "metric", "default", "tuned", "gain", "95 % interval", "runs", "min")
-    notes = [f"{row.application}: {row.note}" for row in rows if row.note]
-    return "\n".join([tabulate(lines, heads, disable_numparse=True), *([""] if notes else []), *notes])
+    heads = ("application", "default", "tuned", "held-out gain, 95 % interval", "runs", "min")
+    notes = [f"{row.application}: {row.metric}{row.note and '; '}{row.note}" for row in rows]
+    return "\n".join([tabulate(lines, heads, disable_numparse=True), "", *notes])
+
+
+def _interval(row: Gained) -> str:
+    return "" if row.low is None or row.high is None else f" [{row.low:+.4f}, {row.high:+.4f}]"
 
 
 if __name__ == "__main__":
