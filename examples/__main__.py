@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from tabulate import tabulate
-
 from examples.steps import Gained, StepError
+from retrain.tables import render
 
 HERE = Path(__file__).parent
 NAMES = tuple(
@@ -66,20 +65,26 @@ def run(name: str, data: Path | None, keep: Path | None) -> list[Gained]:
 
 def table(rows: Sequence[Gained]) -> str:
     """One line for each task of each application, in 80 columns; metrics and notes below."""
+    heads = ["application", "default", "tuned", "held-out gain, 95 % interval", "runs", "min"]
     lines = [
-        (
-            row.application,
-            f"{row.default:.4f}",
-            f"{row.tuned:.4f}",
-            f"{row.tuned - row.default:+.4f}{_interval(row)}",
-            row.n_experiments,
-            f"{row.seconds / 60:.1f}",
+        dict(
+            zip(
+                heads,
+                (
+                    row.application,
+                    f"{row.default:.4f}",
+                    f"{row.tuned:.4f}",
+                    f"{row.tuned - row.default:+.4f}{_interval(row)}",
+                    row.n_experiments,
+                    f"{row.seconds / 60:.1f}",
+                ),
+                strict=True,
+            )
         )
         for row in rows
     ]
-    heads = ("application", "default", "tuned", "held-out gain, 95 % interval", "runs", "min")
     notes = [f"{row.application}: {row.metric}{row.note and '; '}{row.note}" for row in rows]
-    return "\n".join([tabulate(lines, heads, disable_numparse=True), "", *notes])
+    return "\n".join([render(lines, heads), "", *notes])
 
 
 def _interval(row: Gained) -> str:
