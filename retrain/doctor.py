@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from retrain.config import Config, find_config, load_config
+from retrain.config.naming import OF_TABLES
 from retrain.config.pipeline import BUILT_IN_DATA
 from retrain.page import hanging
 from retrain.passwords import without_password
@@ -206,7 +207,7 @@ def _data(config: Config) -> Iterable[Finding]:
     elif not os.access(path, os.R_OK):
         yield Finding("data", Verdict.PROBLEM, f"{path} cannot be read", f"chmod u+r {path}")
     else:
-        if config.pipeline.kind == "tabular":
+        if config.pipeline.kind in OF_TABLES:
             _check_columns(config, path)
         yield Finding("data", Verdict.OK, f"{path}, {_size(path.stat().st_size)}")
 
@@ -217,12 +218,12 @@ def _check_columns(config: Config, path: Path) -> None:
     settings, splits = config.pipeline, config.splits
     by = [gate.by for gate in config.gate if gate.by is not None]
     target = settings.target or "target"
-    check_columns(column_names(path), target, settings.drop, splits.group, splits.time, by)
+    check_columns(column_names(path), target, settings.drop, splits.group, splits.time, by, settings.text)
 
 
 def _leakage(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
     """Whether the table can be trained on, and what in it may make scores too good."""
-    if pipeline is None or config.pipeline.kind != "tabular" or not _is_there(config):
+    if pipeline is None or config.pipeline.kind not in OF_TABLES or not _is_there(config):
         return
     from retrain.pipelines.tabular import TabularPipeline
 

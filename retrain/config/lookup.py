@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain.config.files import PREFIX, absolute_url, find_config, read_document
-from retrain.config.naming import checked_name, default_name
+from retrain.config.naming import OF_TABLES, checked_name, default_name
 
 if TYPE_CHECKING:
     from retrain.config.schema import Config
@@ -45,6 +45,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "direction",
             "drop",
             "trusted",
+            "text",
             "early_stopping_rounds",
             "fixed",
             "command",
@@ -85,7 +86,7 @@ class Lookup:
     @staticmethod
     def of(config: "Config") -> "Lookup":
         """The same of a configuration that was loaded whole."""
-        is_tabular = config.pipeline.kind == "tabular"
+        is_tabular = config.pipeline.kind in OF_TABLES
         folds = config.splits.folds if is_tabular else None
         return Lookup(
             name=config.name,
@@ -140,7 +141,7 @@ def _look_up(path: Path | None, overrides: Mapping[str, Any], environ: Mapping[s
     allow_network_fs = document.get("allow_network_fs", False)
     _insist(type(db) is str and "\0" not in db and type(allow_network_fs) is bool)
     _insist(_is_kind(kind) and type(folds) is int and 2 <= folds <= 1000)
-    is_tabular = kind == "tabular"
+    is_tabular = kind in OF_TABLES
     return Lookup(
         name=_name(name),
         study_name=_name(name if study is None else study),
@@ -179,7 +180,7 @@ def _is_kind(kind: Any) -> bool:
     if not isinstance(kind, str):
         return False
     module, _, attribute = kind.rpartition(":")
-    return kind in ("tabular", "command") or bool(module and attribute.isidentifier())
+    return kind in (*OF_TABLES, "command") or bool(module and attribute.isidentifier())
 
 
 def _name(name: Any) -> str:

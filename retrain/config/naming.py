@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["checked_name", "default_name"]
+__all__ = ["OF_TABLES", "checked_name", "default_name"]
+
+OF_TABLES = ("tabular", "text")
+"""The kinds of pipeline that read a table, with the folds and the holdout of `[splits]`."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -27,7 +30,7 @@ def checked_name(name: str) -> str:
 def default_name(pipeline: Mapping[str, Any]) -> str:
     """`<model>-<data>`, or what the program or Python object is called; always a valid name."""
     kind = str(pipeline.get("kind", "tabular"))
-    if kind == "tabular":
+    if kind in OF_TABLES:
         name = f"{pipeline.get('model')}-{Path(str(pipeline.get('data'))).stem}"
     elif kind == "command":
         command = pipeline.get("command") or "command"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
+from retrain.config.naming import OF_TABLES
 from retrain.config.section import Section, Texts, unknown
 from retrain.metrics import METRICS, REGRESSION, get_metric
 from retrain.models import MODELS
@@ -21,17 +22,20 @@ BUILT_IN_DATA = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 PARAMS_PLACEHOLDER = "{params}"
 """Stands for the parameters, or the file that holds them, in a command."""
 
-KINDS = ("tabular", "command")
+KINDS = (*OF_TABLES, "command")
 
 
 class PipelineConfig(Section):
     """What one experiment runs.
 
     Attributes:
-        kind: "tabular", "command", or a Python object as "package.module:attr" or "path/to/file.py:attr".
-        model: a name of `retrain.models.MODELS` (tabular).
-        data: a CSV or Parquet file, relative to the configuration, or a name of `BUILT_IN_DATA` (tabular).
-        target: the column to predict; a built-in data set has its own (tabular).
+        kind: "tabular", "text", "command", or a Python object as "package.module:attr" or
+            "path/to/file.py:attr".
+        model: a name of `retrain.models.MODELS` (tabular, text).
+        data: a CSV or Parquet file, relative to the configuration, or a name of `BUILT_IN_DATA` (tabular);
+            of texts, a file.
+        target: the column to predict; a built-in data set has its own (tabular, text).
+        text: the column that holds the texts (text).
         metric: the number that is optimised; "value" by default for a program or a Python function.
         direction: taken from the metric where that is known.
         drop: columns that are not features (tabular).
@@ -51,6 +55,7 @@ class PipelineConfig(Section):
     direction: Annotated[Direction | None, Field(strict=False)] = None
     drop: Texts = ()
     trusted: Texts = ()
+    text: str | None = None
     early_stopping_rounds: int | None = Field(None, ge=1, le=10_000)
     fixed: dict[str, float | int | str | bool] = Field(default_factory=dict)
     command: str | Texts | None = None
@@ -63,39 +68,39 @@ class PipelineConfig(Section):
         if kind in KINDS or (module and attribute.isidentifier()):
             return kind
         raise ValueError(
-            f"must be 'tabular', 'command', 'package.module:attr' or 'path/to/file.py:attr', "
+            f"must be 'tabular', 'text', 'command', 'package.module:attr' or 'path/to/file.py:attr', "
             f"but got {kind!r}." + did_you_mean(kind, KINDS)
         )
 
     @field_validator("model")
     @classmethod
     def _is_model(cls, model: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") == "tabular" and model is not None and model not in MODELS:
+        if info.data.get("kind") in OF_TABLES and model is not None and model not in MODELS:
             raise ValueError(unknown(model, MODELS, "model"))
         return model
 
     @field_validator("metric")
     @classmethod
     def _is_metric(cls, metric: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") == "tabular" and metric is not None and metric not in METRICS:
+        if info.data.get("kind") in OF_TABLES and metric is not None and metric not in METRICS:
             raise ValueError(unknown(metric, METRICS, "metric"))
         return metric
 
     @model_validator(mode="after")
     def _suits_its_kind(self) -> Self:
-        faults = {"tabular": self._tabular_faults, "command": self._command_faults}.get(
-            self.kind, self._python_faults
-        )
+        faults = {
+            "tabular": self._tabular_faults,
+            "text": self._text_faults,
+            "command": self._command_faults,
+        }.get(self.kind, self._python_faults)
         FaultsError.raise_if(list(faults()))
         return self
 
     def _tabular_faults(self) -> Iterable[tuple[str, str]]:
-        for key in ("model", "data", "metric"):
-            if getattr(self, key) is None:
-                yield key, "is needed for kind = 'tabular'."
+        yield from self._missing("model", "data", "metric")
         if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
             yield "target", "is needed: the column of the data to predict."
-        yield from self._meaningless("command", "params_as")
+        yield from self._meaningless("command", "params_as", "text")
         if self.early_stopping_rounds is not None and self.model is not None:
             able = [name for name, family in MODELS.items() if family.default_rounds is not None]
             if self.model not in able:
@@ -103,6 +108,23 @@ class PipelineConfig(Section):
                     "early_stopping_rounds",
                     f"has no meaning for model = {self.model!r}: only for {', '.join(able)}.",
                 )
+        yield from self._metric_faults()
+
+    def _text_faults(self) -> Iterable[tuple[str, str]]:
+        yield from self._missing("model", "data", "metric", "text", "target")
+        if self.data in BUILT_IN_DATA:
+            yield "data", f"must be a file for kind = 'text': {self.data!r} has no texts."
+        if self.text is not None and self.text == self.target:
+            yield "text", f"must be another column than the target, {self.target!r}."
+        yield from self._meaningless("command", "params_as", "drop", "early_stopping_rounds")
+        yield from self._metric_faults()
+
+    def _missing(self, *keys: str) -> Iterable[tuple[str, str]]:
+        for key in keys:
+            if getattr(self, key) is None:
+                yield key, f"is needed for kind = {self.kind!r}."
+
+    def _metric_faults(self) -> Iterable[tuple[str, str]]:
         if self.metric is not None and self.direction not in (None, get_metric(self.metric).direction):
             yield (
                 "direction",
@@ -123,7 +145,9 @@ class PipelineConfig(Section):
                 "command",
                 f"must not hold {PARAMS_PLACEHOLDER} with params_as = 'json': they come on stdin.",
             )
-        yield from self._meaningless("model", "data", "target", "drop", "trusted", "early_stopping_rounds")
+        yield from self._meaningless(
+            "model", "data", "target", "drop", "trusted", "text", "early_stopping_rounds"
+        )
         yield from self._direction_faults()
 
     def _python_faults(self) -> Iterable[tuple[str, str]]:
@@ -141,7 +165,7 @@ class PipelineConfig(Section):
     @property
     def regression_defaults(self) -> Params:
         """Defaults of the model's library that hold for a regression; none for anything else."""
-        if self.kind != "tabular" or self.model is None or self.metric is None:
+        if self.kind not in OF_TABLES or self.model is None or self.metric is None:
             return {}
         regresses = get_metric(self.metric).tasks == (REGRESSION,)
         return MODELS[self.model].regression_defaults if regresses else {}

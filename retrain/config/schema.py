@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
 from retrain.config.gate import GateConfig, named
-from retrain.config.naming import checked_name, default_name
+from retrain.config.naming import OF_TABLES, checked_name, default_name
 from retrain.config.pipeline import PipelineConfig
 from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space
@@ -250,7 +250,7 @@ class Config(Section):
             if gate.name in [other.name for other in self.gate[:i]]:
                 faults.append((f"gate[{i}].name", f"is there twice: {gate.name!r}."))
             scored = gate.metric.removeprefix("test_")
-            if gate.by and self.pipeline.kind == "tabular" and scored not in METRICS:
+            if gate.by and self.pipeline.kind in OF_TABLES and scored not in METRICS:
                 faults.append((f"gate[{i}].metric", unknown(scored, METRICS, "metric")))
             if gate.repeats and self.splits.time is not None:
                 faults.append(
@@ -289,11 +289,12 @@ class Config(Section):
                     f"Phases in {self.source.name}: {known}. Add [space.phases.{phase}].",
                 )
             section = self.space.phases[phase]
-        default = f"{self.pipeline.model}/default" if self.pipeline.kind == "tabular" else None
+        default = f"{self.pipeline.model}/default" if self.pipeline.kind in OF_TABLES else None
         return build_space(
             section,
             fixed=self.pipeline.fixed,
             default_preset=default,
+            features="text" if self.pipeline.kind == "text" else None,
             preset_defaults=self.pipeline.regression_defaults,
         )
 
@@ -304,9 +305,9 @@ def _fault_of_goal(metric: str, own: str | None, before: Sequence[str], kind: st
         return "is the pipeline's own metric already: name another."
     if metric in before:
         return f"is there twice: {metric!r}."
-    if kind == "tabular" and metric not in METRICS and metric not in COSTS:
+    if kind in OF_TABLES and metric not in METRICS and metric not in COSTS:
         return unknown(metric, [*COSTS, *METRICS], "metric")
     tasks = [set(METRICS[name].tasks) for name in (metric, own) if name is not None and name in METRICS]
-    if kind == "tabular" and tasks and not set.intersection(*tasks):
+    if kind in OF_TABLES and tasks and not set.intersection(*tasks):
         return f"is not defined where {own} is: {metric!r}."
     return ""

@@ -18,6 +18,7 @@ def build_space(
     fixed: Mapping[str, Value],
     default_preset: str | None,
     preset_defaults: Mapping[str, Value],
+    features: str | None = None,
 ) -> SearchSpace:
     """Build the space of one section.
 
@@ -26,6 +27,7 @@ def build_space(
         fixed: parameters given to every experiment; they leave the space.
         default_preset: what stands in for a section that names neither preset nor parameters.
         preset_defaults: other defaults than a preset has, where it searches these parameters.
+        features: folder of presets of how features are made: that of the same appetite joins a preset.
 
     Raises:
         ConfigError: nothing is left to search, or a parameter is both searched and fixed.
@@ -43,13 +45,16 @@ def build_space(
     params: dict[str, Any] = {}
     constraints: list[Any] = []
     if preset is not None:
-        document = load_preset(preset).to_dict()
-        params = {spec["name"]: {k: v for k, v in spec.items() if k != "name"} for spec in document["params"]}
+        loaded = load_preset(preset)
+        params = _tables(loaded)
         params |= {
             name: params[name] | {"default": preset_defaults[name]}
             for name in params.keys() & preset_defaults
         }
-        constraints += document["constraints"]
+        constraints += loaded.to_dict()["constraints"]
+        if features is not None:
+            appetite = preset.rpartition("/")[2]
+            params |= _tables(load_preset(f"{features}/{appetite}"))
     params |= section.params
     constraints += section.constraints
     params, constraints = settle(params, constraints, fixed)
@@ -59,6 +64,12 @@ def build_space(
             "Add [space] with a preset, or [space.params].",
         )
     return SearchSpace.from_dict({"params": params, "constraints": constraints})
+
+
+def _tables(space: SearchSpace) -> dict[str, Any]:
+    """The parameters of a space as the tables of a configuration."""
+    specs = space.to_dict()["params"]
+    return {spec["name"]: {key: entry for key, entry in spec.items() if key != "name"} for spec in specs}
 
 
 def settle(

@@ -4,6 +4,7 @@ from retrain.data.columns import Columns
 from retrain.data.leakage import Leak, Roles, find_leaks
 from retrain.data.read import column_names, read_table
 from retrain.data.table import Table, check_columns, known_rows, make_table
+from retrain.data.texts import copied_texts, make_texts
 
 __all__ = [
     "Columns",
@@ -12,8 +13,10 @@ __all__ = [
     "Table",
     "check_columns",
     "column_names",
+    "copied_texts",
     "find_leaks",
     "known_rows",
     "make_table",
+    "make_texts",
     "read_table",
 ]

@@ -120,6 +120,7 @@ def check_columns(
     group: str | None = None,
     time: str | None = None,
     by: Sequence[str] = (),
+    text: str | None = None,
 ) -> None:
     """Check that the columns that a configuration names are among `names`.
 
@@ -128,6 +129,7 @@ def check_columns(
     """
     wanted = [
         ("target", target),
+        ("text", text),
         ("splits.group", group),
         ("splits.time", time),
         *(("drop", d) for d in drop),

@@ -29,6 +29,10 @@ def _build(config: "Config") -> Pipeline:
         from retrain.pipelines.tabular import TabularPipeline
 
         return TabularPipeline(config)
+    if kind == "text":
+        from retrain.pipelines.text import TextPipeline
+
+        return TextPipeline(config)
     if kind == "command":
         from retrain.pipelines.command import CommandPipeline
 

@@ -32,6 +32,7 @@ __all__ = [
     "load_model",
     "make_preprocessing",
     "predict",
+    "read_json",
     "save_model",
 ]
 
@@ -160,7 +161,7 @@ def predict(estimator: Any, prepared: np.ndarray, present: np.ndarray | None, n_
     """Predict for (n, q); classes that were absent in the fit have probability 0."""
     if present is None:
         return Predictions(np.asarray(estimator.predict(prepared), dtype=float))
-    probabilities = np.zeros((len(prepared), n_classes))
+    probabilities = np.zeros((prepared.shape[0], n_classes))
     probabilities[:, present] = estimator.predict_proba(prepared)
     return Predictions(probabilities.argmax(axis=1), probabilities)
 
@@ -198,7 +199,7 @@ def load_model(folder: Path) -> TabularModel:
     from retrain.models.store import read
 
     check_sealed(folder)
-    schema = _read_schema(folder / SCHEMA_FILE)
+    schema = read_json(folder / SCHEMA_FILE, FORMAT)
     family, task, fitted = schema["family"], schema["task"], schema["fitted_classes"]
     return TabularModel(
         family,
@@ -211,14 +212,19 @@ def load_model(folder: Path) -> TabularModel:
     )
 
 
-def _read_schema(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path, version: int) -> Mapping[str, Any]:
+    """Read a JSON document of a model, of this version of its format.
+
+    Raises:
+        StorageError: it is missing, damaged, or of another version.
+    """
     try:
-        schema = json.loads(path.read_text("utf-8"))
-        number = schema["format"]
+        document = json.loads(path.read_text("utf-8"))
+        number = document["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"The model file {str(path)!r} cannot be read: {error}.") from None
-    if number != FORMAT:
+    if number != version:
         raise StorageError(
-            f"The model file {str(path)!r} has format {number!r}, but this version reads {FORMAT}."
+            f"The model file {str(path)!r} has format {number!r}, but this version reads {version}."
         )
-    return dict(schema)
+    return dict(document)

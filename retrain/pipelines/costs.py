@@ -21,12 +21,12 @@ def costs(
     Args:
         names: of `retrain.metrics.COSTS`; others are left to whoever fits.
         model: what was fitted.
-        x: rows to predict, (n, d) with n >= 1.
+        x: rows to predict, n >= 1 of them: (n, d), dense or sparse, or (n,) texts.
         predict: predicts rows with it.
     """
     found = {}
     if "predict_ms" in names:
-        found["predict_ms"] = median(_milliseconds(predict, x[i % x.shape[0]][None]) for i in range(_N_ROWS))
+        found["predict_ms"] = median(_milliseconds(predict, x[[i % x.shape[0]]]) for i in range(_N_ROWS))
     if "model_kb" in names:
         found["model_kb"] = len(pickle.dumps(model)) / 1024  # only measured: nothing is stored or loaded so
     return found

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImportedObjective", "ImportedPipeline", "Reference", "load_python"]
 
-_OF_TABLES = ("model", "data", "target", "drop", "trusted", "early_stopping_rounds")
+_OF_TABLES = ("model", "data", "target", "drop", "trusted", "text", "early_stopping_rounds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +36,8 @@ from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance,
 from tuner.space import config_key
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from retrain.config import Config
     from retrain.data import Leak, Table
 
@@ -63,7 +65,7 @@ class TabularPipeline(Pipeline):
         self._config = config
         self._model = settings.model
         self._fixed = settings.fixed
-        check_params(get_family(self._model), [*self.space.names, *self._fixed])
+        check_params(get_family(self._model), self._of_the_model([*self.space.names, *self._fixed]))
         self._data: LoadedTable | None = None
         self._folds: Folds | None = None
         self._stopped: dict[tuple[str, int], Stopped] = {}
@@ -87,20 +89,11 @@ class TabularPipeline(Pipeline):
 
     def look(self) -> "tuple[LoadedTable, list[Leak]]":
         """Do what `load` does, and return what may leak instead of saying it. Errors as there."""
-        from retrain.data import Roles, find_leaks, known_rows, make_table, read_table
+        from retrain.data import read_table
 
-        settings, splits = self._config.pipeline, self._config.splits
-        target = settings.target or "target"
-        frame = read_table(str(settings.data), self._config.root)
-        table = make_table(
-            frame,
-            target,
-            get_metric(self.metric),
-            drop=settings.drop,
-            group=splits.group,
-            time=splits.time,
-            by=[gate.by for gate in self._config.gate if gate.by is not None],
-        )
+        splits = self._config.splits
+        frame = read_table(str(self._config.pipeline.data), self._config.root)
+        table = self._table(frame)
         check_task(get_family(self._model), table.task)
         for name in self._scored[1:]:
             if table.task not in get_metric(name).tasks:
@@ -111,11 +104,37 @@ class TabularPipeline(Pipeline):
                 )
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
         folds = self._checked_folds(rows_of(table).take(train), table)
-        roles = Roles(target, splits.group, splits.time, settings.trusted)
         in_table = [(train[learned], train[scored]) for learned, scored in folds]
-        leaks = find_leaks(known_rows(frame, target), table, (train, holdout), in_table, roles)
+        leaks = self._leaks(frame, table, [(train, holdout), *in_table])
         suspicions = tuple(f"possible leakage: {leak.what}" for leak in leaks)
         return LoadedTable(table, train, holdout, suspicions), leaks
+
+    def _table(self, frame: "pd.DataFrame") -> "Table":
+        """Features, target, groups and times of the raw rows."""
+        from retrain.data import make_table
+
+        settings, splits = self._config.pipeline, self._config.splits
+        return make_table(
+            frame,
+            self._target,
+            get_metric(self.metric),
+            drop=settings.drop,
+            group=splits.group,
+            time=splits.time,
+            by=[gate.by for gate in self._config.gate if gate.by is not None],
+        )
+
+    def _leaks(self, frame: "pd.DataFrame", table: "Table", splits: list[Split]) -> "list[Leak]":
+        """What may leak from rows learned from to rows scored; `splits`: the holdout, then the folds."""
+        from retrain.data import Roles, find_leaks, known_rows
+
+        settings, design = self._config.pipeline, self._config.splits
+        roles = Roles(self._target, design.group, design.time, settings.trusted)
+        return find_leaks(known_rows(frame, self._target), table, splits[0], splits[1:], roles)
+
+    @property
+    def _target(self) -> str:
+        return self._config.pipeline.target or "target"
 
     def _checked_folds(self, rows: Rows, table: "Table") -> list[Split]:
         """The folds of the first repeat, which all others are like."""
@@ -194,8 +213,8 @@ class TabularPipeline(Pipeline):
         fit_seconds, n_not_converged = 0.0, 0
         stopped: list[tuple[int, int]] = []
         for step in range(len(folds)):
-            fold = folds.prepare(step)
-            estimator = make_model(self._model, {**params, **self._fixed}, table.task, seed)
+            fold = self._prepare(folds, step, params)
+            estimator = make_model(self._model, self._given(params), table.task, seed)
             fit_start = time.perf_counter()
             present, best = self._fit(estimator, fold, folds, step)
             fit_seconds += time.perf_counter() - fit_start
@@ -244,6 +263,19 @@ class TabularPipeline(Pipeline):
         """The metrics that count: the pipeline's own, and those of further objectives and of limits."""
         return [self.metric, *(name for name in self.goals.metrics if name in METRICS)]
 
+    def _given(self, params: Params) -> dict[str, Value]:
+        """The hyperparameters of the model itself, fixed ones included."""
+        given = {**params, **self._fixed}
+        return {name: given[name] for name in self._of_the_model(given)}
+
+    def _of_the_model(self, names: Iterable[str]) -> list[str]:
+        """Which of these hyperparameters are the model's: all but those that prepare its features."""
+        return list(names)
+
+    def _prepare(self, folds: Folds, step: int, params: Params) -> Fold:  # noqa: ARG002 - others need them
+        """One fold with its features prepared."""
+        return folds.prepare(step)
+
     def _folds_of(self, seed: int) -> Folds:
         """The folds of a seed; those of the last one are kept."""
         if self._folds is None or self._folds.seed != seed:
@@ -275,9 +307,9 @@ class TabularPipeline(Pipeline):
         """True."""
         return True
 
-    def fit(self, params: Params, seed: int) -> TabularModel:
-        """Fit on all rows but the holdout; with early stopping, for as many rounds as the folds say."""
-        data, given = self.data, {**params, **self._fixed}
+    def fit(self, params: Params, seed: int) -> Any:
+        """Fit a TabularModel on all rows but the holdout; stopping early, for as long as the folds say."""
+        data, given = self.data, self._given(params)
         rule: dict[str, Any] = {"rule": REFIT, "n_rows": len(data.train)}
         patience = self._config.pipeline.early_stopping_rounds
         if patience is not None:
@@ -303,15 +335,15 @@ class TabularPipeline(Pipeline):
             self.evaluate(params, lambda *_: None, seed)
         return self._stopped[key]
 
-    def fit_rule(self, model: TabularModel) -> Mapping[str, Any]:
+    def fit_rule(self, model: Any) -> Mapping[str, Any]:
         """Rule, rows, columns, parameters of the final fit and, with early stopping, how they came about."""
-        return model.fit
+        return dict(model.fit)
 
     def suspicions(self) -> Sequence[str]:
         """What may leak."""
         return self.data.suspicions
 
-    def test(self, model: TabularModel) -> Scores:
+    def test(self, model: Any) -> Scores:
         """Score on the holdout: the pipeline's metric and the usual ones, named `test_<metric>`.
 
         The pipeline's metric is also scored without each of up to twenty blocks of the holdout, the same for
@@ -322,7 +354,7 @@ class TabularPipeline(Pipeline):
         """
         return self.test_in_detail(model, {})[0]
 
-    def test_in_detail(self, model: TabularModel, by: Mapping[str, Collection[str]]) -> tuple[Scores, Detail]:
+    def test_in_detail(self, model: Any, by: Mapping[str, Collection[str]]) -> tuple[Scores, Detail]:
         """The same, told apart by columns."""
         data = self.data
         table, truth = data.table, data.table.y[data.holdout]
@@ -337,11 +369,11 @@ class TabularPipeline(Pipeline):
         )
         return scores, Detail(groups=group_scores(table, by, [[(data.holdout, predictions)]], "test_"))
 
-    def costs_of(self, model: TabularModel, names: Collection[str]) -> Mapping[str, float]:
+    def costs_of(self, model: Any, names: Collection[str]) -> Mapping[str, float]:
         """Measure the model with its preparation of the features, on rows of the holdout."""
         return costs(list(names), model, self.data.table.features[self.data.holdout], model.predictions)
 
-    def save(self, model: TabularModel, folder: Path) -> Sequence[Path]:
+    def save(self, model: Any, folder: Path) -> Sequence[Path]:
         """Write schema, preparation and model: UBJSON for XGBoost, the format of skops for the rest."""
         return save_model(model, folder)
 
@@ -350,7 +382,7 @@ class TabularPipeline(Pipeline):
         """True."""
         return True
 
-    def load_model(self, folder: Path) -> TabularModel:
+    def load_model(self, folder: Path) -> Any:
         """Read what `save` wrote."""
         return load_model(folder)
 
@@ -360,9 +392,9 @@ class TabularPipeline(Pipeline):
         among = np.linspace(0, len(data.train) - 1, min(n, len(data.train))).astype(int)
         return data.table.columns.decode(data.table.features[data.train[among]])
 
-    def predict_rows(self, model: TabularModel, rows: Sequence[Mapping[str, Value]]) -> list[Any]:
+    def predict_rows(self, model: Any, rows: Sequence[Mapping[str, Value]]) -> list[Any]:
         """Numbers, or for each row its label and the probabilities of the classes."""
-        return model.predict_rows(rows)
+        return list(model.predict_rows(rows))
 
 
 def _version(distribution: str) -> str:

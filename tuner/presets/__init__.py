@@ -1,4 +1,4 @@
-"""Search spaces as data: one TOML file for each model and each appetite."""
+"""Search spaces as data: one TOML file for each model, or way to make features, and each appetite."""
 
 import tomllib
 from pathlib import Path
@@ -6,29 +6,32 @@ from pathlib import Path
 from tuner.errors import SpaceError, did_you_mean
 from tuner.space import SearchSpace
 
-__all__ = ["APPETITES", "PRESETS", "load_preset"]
+__all__ = ["APPETITES", "FEATURES", "PRESETS", "load_preset"]
 
 APPETITES = ("conservative", "default", "aggressive")
 """From few parameters in narrow ranges to many in wide ones."""
+
+FEATURES = ("text",)
+"""Folders whose presets say how features are made: they stand beside that of a model, never alone."""
 
 _FOLDER = Path(__file__).parent
 
 PRESETS: tuple[str, ...] = tuple(
     f"{model.name}/{appetite}"
-    for model in sorted(path for path in _FOLDER.iterdir() if path.is_dir())
+    for model in sorted(path for path in _FOLDER.iterdir() if path.is_dir() and path.name not in FEATURES)
     for appetite in APPETITES
     if (model / f"{appetite}.toml").is_file()
 )
-"""The names that `load_preset` takes, such as "xgboost/default"."""
+"""The presets of models, such as "xgboost/default"."""
 
 
 def load_preset(name: str) -> SearchSpace:
-    """Return the search space of this name.
+    """Return the search space of this name: one of `PRESETS`, or "text/default" of `FEATURES`, say.
 
     Raises:
         SpaceError: there is none; names the closest.
     """
-    if name not in PRESETS:
+    if name not in PRESETS and name not in [f"{each}/{a}" for each in FEATURES for a in APPETITES]:
         raise SpaceError(
             f"Unknown preset {name!r}.{did_you_mean(str(name), PRESETS)}", f"There are: {', '.join(PRESETS)}."
         )

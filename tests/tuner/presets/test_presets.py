@@ -9,7 +9,7 @@ import pytest
 from tests.tuner.spaces import is_valid
 from tuner import presets
 from tuner.errors import SpaceError
-from tuner.presets import APPETITES, PRESETS, load_preset
+from tuner.presets import APPETITES, FEATURES, PRESETS, load_preset
 from tuner.space import CategoricalParam, SearchSpace
 
 MODELS = ("logistic_regression", "random_forest", "xgboost")
@@ -24,17 +24,17 @@ def samples(name: str, n: int) -> list[dict[str, Any]]:
 def test_every_model_has_every_appetite() -> None:
     assert tuple(f"{model}/{appetite}" for model in MODELS for appetite in APPETITES) == PRESETS
     folder = Path(presets.__file__).parent
-    assert len(list(folder.glob("*/*.toml"))) == len(PRESETS)
+    assert len(list(folder.glob("*/*.toml"))) == len(PRESETS) + len(FEATURES) * len(APPETITES)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [*PRESETS, *(f"{each}/{a}" for each in FEATURES for a in APPETITES)])
 def test_defaults_and_samples_are_valid(name: str) -> None:
     space = load_preset(name)
     assert all(is_valid(space, config) for config in samples(name, 100))
     assert SearchSpace.from_dict(space.to_dict()) == space
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, *FEATURES])
 def test_a_larger_appetite_contains_the_smaller(model: str) -> None:
     few, some, many = (load_preset(f"{model}/{appetite}") for appetite in APPETITES)
     assert len(few) < len(some) < len(many)

@@ -1,0 +1,135 @@
+"""Texts: any model family of the factory on TF-IDF features, scored as `tabular` scores a table."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrain.metrics import get_metric
+from retrain.models import make_model
+from retrain.pipeline import REFIT
+from retrain.pipelines.artifact import fit_estimator
+from retrain.pipelines.folds import Fold, Folds, LoadedTable
+from retrain.pipelines.tabular import TabularPipeline
+from retrain.pipelines.text_artifact import TextModel, load_text_model, save_text_model
+from retrain.pipelines.tfidf import PREFIX, Counter, check_tfidf, learn
+from retrain.splits import Split
+from tuner.experiment import Params, Provenance, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrain.config import Config
+    from retrain.data import Leak, Table
+
+__all__ = ["TextPipeline"]
+
+
+class TextPipeline(TabularPipeline):
+    """Scores a model family on texts as `TabularPipeline` does on a table.
+
+    The features are part of the space: parameters whose names begin with `tfidf_` say how they are made, anew
+    from the training rows of each fold.
+    """
+
+    def __init__(self, config: "Config") -> None:
+        assert config.pipeline.text is not None, "the configuration has checked it"
+        self._text = config.pipeline.text
+        self._counter: Counter | None = None
+        super().__init__(config)
+        check_tfidf(name for name in (*self.space.names, *self._fixed) if name.startswith(PREFIX))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travels without its data and what was counted in them."""
+        return {**super().__getstate__(), "_counter": None}
+
+    def use(self, data: object) -> None:
+        """Take what `load` returned."""
+        super().use(data)
+        assert isinstance(data, LoadedTable)
+        self._counter = Counter(data.table.features)
+
+    def provenance(self) -> Provenance:
+        """As of a table, and which column holds the texts."""
+        found = super().provenance()
+        return Provenance(
+            data=found.data, code=f"TF-IDF of {self._text!r}, {found.code}", metric=found.metric
+        )
+
+    def _table(self, frame: "pd.DataFrame") -> "Table":
+        from retrain.data import make_texts
+
+        splits = self._config.splits
+        return make_texts(
+            frame,
+            self._text,
+            self._target,
+            get_metric(self.metric),
+            group=splits.group,
+            time=splits.time,
+            by=[gate.by for gate in self._config.gate if gate.by is not None],
+        )
+
+    def _leaks(self, frame: "pd.DataFrame", table: "Table", splits: list[Split]) -> "list[Leak]":  # noqa: ARG002
+        from retrain.data import copied_texts
+
+        if self._text in self._config.pipeline.trusted:
+            return []
+        return copied_texts(table, self._text, splits, self._config.splits.group)
+
+    # ---- features
+
+    def _of_the_model(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if not name.startswith(PREFIX)]
+
+    def _prepare(self, folds: Folds, step: int, params: Params) -> Fold:
+        """The features of one fold, learned from its training rows."""
+        table, (train, valid) = self.data.table, folds.splits[step]
+        features = learn({**params, **self._fixed}, self._counts, train)
+        return Fold(
+            self._counts.weighed(features, train),
+            table.y[train],
+            self._counts.weighed(features, valid),
+            table.y[valid],
+        )
+
+    @property
+    def _counts(self) -> Counter:
+        _ = self.data  # loaded here and now where nobody handed it over
+        assert self._counter is not None
+        return self._counter
+
+    # ---- the final model
+
+    def fit(self, params: Params, seed: int) -> Any:
+        """Fit a `TextModel` on all rows but the holdout."""
+        table, train, given = self.data.table, self.data.train, self._given(params)
+        features = learn({**params, **self._fixed}, self._counts, train)
+        estimator = make_model(self._model, given, table.task, seed)
+        present = fit_estimator(
+            estimator, self._counts.weighed(features, train), table.y[train], table.n_classes
+        )
+        rule = {
+            "rule": REFIT,
+            "n_rows": len(train),
+            "params": {**params, **self._fixed},
+            "columns": [self._text],
+        }
+        return TextModel(
+            self._model, table.task, self._text, table.classes, features, estimator, present, rule
+        )
+
+    def save(self, model: Any, folder: Path) -> Sequence[Path]:
+        """Write schema, features and model: JSON, UBJSON for XGBoost, the format of skops for the rest."""
+        return save_text_model(model, folder)
+
+    def load_model(self, folder: Path) -> Any:
+        """Read what `save` wrote."""
+        return load_text_model(folder)
+
+    def sample_rows(self, n: int) -> list[dict[str, Value]]:
+        """Texts that lie evenly among those to train on."""
+        data = self.data
+        among = np.linspace(0, len(data.train) - 1, min(n, len(data.train))).astype(int)
+        return [{self._text: text} for text in data.table.features[data.train[among]]]

@@ -1,0 +1,239 @@
+"""TF-IDF features of texts: words, characters within words, or both.
+
+Counting is a matter of each text alone, so the counts of all rows are made once for all folds, and kept for
+the next experiment that counts alike. What is learned is learned from the rows to train on and no others:
+which sequences are features, and their inverse document frequencies. The result is that of scikit-learn's
+`TfidfVectorizer` fitted on those rows.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrain.results import ResultError
+from tuner.errors import ConfigError, did_you_mean
+from tuner.experiment import Outcome, Params
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+__all__ = ["PREFIX", "Counter", "Features", "Part", "check_tfidf", "learn"]
+
+PREFIX = "tfidf_"
+"""What the names of these hyperparameters begin with; the others are the model's."""
+
+MAX_CACHE_BYTES = 256 * 2**20
+"""Counts are kept, the latest ones, while they fit into this: in each worker."""
+
+_ALL_TOKENS = r"(?u)\w+|[^\w\s]"
+_DEFAULTS: Mapping[str, Any] = {
+    "analyzer": "word",
+    "word_ngrams": 1,
+    "char_ngrams": 4,
+    "min_df": 1,
+    "max_df": 1.0,
+    "max_features": None,
+    "sublinear_tf": False,
+    "lowercase": True,
+    "use_idf": True,
+    "all_tokens": False,
+}
+_ANALYZERS = {"word": ("word",), "char_wb": ("char_wb",), "both": ("word", "char_wb")}
+_SHORTEST = {"word": 1, "char_wb": 2}
+
+
+def check_tfidf(names: Iterable[str]) -> None:
+    """Refuse names that are no hyperparameters of these features.
+
+    Raises:
+        ConfigError: names every unknown one and the closest that exists.
+    """
+    known = [PREFIX + name for name in _DEFAULTS]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        faults = " ".join(f"Unknown parameter {name!r}.{did_you_mean(name, known)}" for name in unknown)
+        raise ConfigError(
+            f"The features of texts do not take what they were given: {faults}", ", ".join(known)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Features of one kind: sequences of words, or of characters.
+
+    Attributes:
+        counting: arguments of scikit-learn's vectoriser that say what is counted.
+        weighing: those that say what counts are worth.
+        terms: the features, ascending.
+        idf: (q,) their inverse document frequencies; None where these are not used.
+    """
+
+    counting: Mapping[str, Any]
+    weighing: Mapping[str, Any]
+    terms: tuple[str, ...]
+    idf: np.ndarray | None
+
+    def transform(self, texts: Sequence[str] | np.ndarray) -> "csr_matrix":
+        """Weigh (n,) texts: (n, q)."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        vectorizer = TfidfVectorizer(**_arguments(self.counting), **self.weighing, vocabulary=self.terms)
+        if self.idf is not None:
+            vectorizer.idf_ = self.idf
+            return vectorizer.transform(texts)
+        return vectorizer.fit_transform(texts)  # without frequencies there is nothing to learn
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What was learned from texts: (n,) texts become (n, q), the parts side by side."""
+
+    parts: tuple[Part, ...]
+
+    def transform(self, texts: Sequence[str] | np.ndarray) -> "csr_matrix":
+        """Weigh (n,) texts."""
+        from scipy.sparse import hstack
+
+        return hstack([part.transform(texts) for part in self.parts], format="csr")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a JSON document."""
+        return {
+            "parts": [
+                {
+                    "counting": dict(part.counting),
+                    "weighing": dict(part.weighing),
+                    "terms": list(part.terms),
+                    "idf": None if part.idf is None else part.idf.tolist(),
+                }
+                for part in self.parts
+            ]
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Features":
+        """Read what `to_dict` made."""
+        return cls(
+            tuple(
+                Part(
+                    part["counting"],
+                    part["weighing"],
+                    tuple(part["terms"]),
+                    None if part["idf"] is None else np.asarray(part["idf"], dtype=float),
+                )
+                for part in document["parts"]
+            )
+        )
+
+
+class Counter:
+    """Counts the sequences of (n,) texts, once for each way to count.
+
+    Args:
+        texts: all rows that features may be learned from or made of.
+    """
+
+    def __init__(self, texts: np.ndarray) -> None:
+        self._texts = texts
+        self._kept: OrderedDict[str, tuple[csr_matrix, np.ndarray]] = OrderedDict()
+
+    def counts(self, counting: Mapping[str, Any]) -> "tuple[csr_matrix, np.ndarray]":
+        """The counts (n, t), and the t sequences, ascending."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        key = repr(sorted(counting.items()))
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        vectorizer = CountVectorizer(**_arguments(counting))
+        try:
+            found = vectorizer.fit_transform(self._texts), vectorizer.get_feature_names_out()
+        except ValueError as error:
+            raise _nothing(error) from None
+        self._kept[key] = found
+        while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > MAX_CACHE_BYTES:
+            self._kept.popitem(last=False)
+        return found
+
+    def weighed(self, features: "Features", rows: np.ndarray) -> "csr_matrix":
+        """Weigh some rows: what `features.transform` makes of their texts, without counting them again."""
+        from scipy.sparse import hstack
+
+        return hstack([self._weighed(part, rows) for part in features.parts], format="csr")
+
+    def _weighed(self, part: "Part", rows: np.ndarray) -> "csr_matrix":
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        counts, terms = self.counts(part.counting)
+        columns = np.searchsorted(terms, np.asarray(part.terms, dtype=object))
+        weigher, found = TfidfTransformer(**part.weighing), counts[rows][:, columns]
+        if part.idf is None:
+            return weigher.fit_transform(found)  # as above
+        weigher.idf_ = part.idf
+        return weigher.transform(found)
+
+
+def _size(kept: "tuple[csr_matrix, np.ndarray]") -> int:
+    counts, terms = kept
+    return int(counts.data.nbytes + counts.indices.nbytes + counts.indptr.nbytes + 60 * len(terms))
+
+
+def learn(params: Params, counter: Counter, rows: np.ndarray) -> Features:
+    """Learn features from some rows of a counter's texts.
+
+    Args:
+        params: hyperparameters; those whose names begin with `PREFIX` count.
+        counter: of the texts.
+        rows: numbers of the rows to learn from; no others are looked at.
+
+    Raises:
+        ResultError: these rows have no features by these parameters (of outcome BAD_RESULT).
+    """
+    given = dict(_DEFAULTS) | {
+        name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)
+    }
+    return Features(tuple(_part(kind, given, counter, rows) for kind in _ANALYZERS[str(given["analyzer"])]))
+
+
+def _part(kind: str, given: Mapping[str, Any], counter: Counter, rows: np.ndarray) -> Part:
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    longest = given["word_ngrams" if kind == "word" else "char_ngrams"]
+    counting = {"analyzer": kind, "ngram_range": [_SHORTEST[kind], longest], "lowercase": given["lowercase"]}
+    if kind == "word" and given["all_tokens"]:
+        counting["token_pattern"] = _ALL_TOKENS
+    weighing = {"sublinear_tf": given["sublinear_tf"], "use_idf": given["use_idf"]}
+    counts, terms = counter.counts(counting)
+    counts = counts[rows]
+    kept = _kept(counts, given)
+    idf = TfidfTransformer(**weighing).fit(counts[:, kept]).idf_ if given["use_idf"] else None
+    return Part(counting, weighing, tuple(terms[kept].tolist()), idf)
+
+
+def _kept(counts: "csr_matrix", given: Mapping[str, Any]) -> np.ndarray:
+    """Which columns are features, ascending: neither too rare nor too frequent, and no more than allowed."""
+    n_rows = counts.shape[0]
+    in_rows = np.bincount(counts.indices, minlength=counts.shape[1])
+    kept = np.flatnonzero(
+        (in_rows >= given["min_df"]) & (in_rows > 0) & (in_rows <= given["max_df"] * n_rows)
+    )
+    if not len(kept):
+        raise _nothing(
+            f"min_df = {given['min_df']}, max_df = {given['max_df']:g} leave none in {n_rows} rows"
+        )
+    most = given["max_features"]
+    if most is None or len(kept) <= most:
+        return kept
+    total = np.asarray(counts.sum(axis=0)).ravel()[kept]
+    return np.sort(kept[np.argsort(-total)[:most]])
+
+
+def _nothing(why: object) -> ResultError:
+    return ResultError(f"The texts have no features: {why}.", outcome=Outcome.BAD_RESULT)
+
+
+def _arguments(counting: Mapping[str, Any]) -> dict[str, Any]:
+    return {**counting, "ngram_range": tuple(counting["ngram_range"])}
