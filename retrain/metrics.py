@@ -4,7 +4,7 @@ The table is plain data, so that a configuration can be checked before anything 
 begins with `neg_` is maximised, as in scikit-learn; its short twin (`rmse`, `log_loss`) is minimised.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ class Metric:
         sign: -1 where the name promises the negative of a loss.
         options: further arguments of the function.
         every_class: undefined on rows that lack one of the classes.
+        ranks: only the order of what is given counts, so that of two classes any score will do.
     """
 
     name: str
@@ -61,6 +62,12 @@ class Metric:
     sign: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     every_class: bool = False
+    ranks: bool = False
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether it has no value for a classifier that gives none."""
+        return self.needs in ("probabilities", "positive") and not self.ranks
 
 
 class UndefinedMetricError(ValueError):
@@ -73,11 +80,35 @@ class Predictions:
 
     Attributes:
         labels: (n,) class codes of a classifier, or the values of a regressor.
-        probabilities: (n, n_classes), rows summing to 1, of a classifier; None of a regressor.
+        probabilities: (n, n_classes), rows summing to 1, of a classifier that gives them; else None.
+        ranking: (n,) of a classifier of two classes without probabilities: the larger, the likelier is the
+            second class; else None.
     """
 
     labels: "np.ndarray"
     probabilities: "np.ndarray | None" = None
+    ranking: "np.ndarray | None" = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: "np.ndarray") -> "Predictions":
+        """Return those for some of the rows, by positions or as a mask."""
+        some = (None if part is None else part[rows] for part in (self.probabilities, self.ranking))
+        return Predictions(self.labels[rows], *some)
+
+    @classmethod
+    def together(cls, parts: "Sequence[Predictions]") -> "Predictions":
+        """Join those of several models of one kind, one after the other."""
+        import numpy as np
+
+        def joined(name: str) -> "np.ndarray | None":
+            arrays = [getattr(part, name) for part in parts]
+            return None if any(array is None for array in arrays) else np.concatenate(arrays)
+
+        return cls(
+            np.concatenate([part.labels for part in parts]), joined("probabilities"), joined("ranking")
+        )
 
 
 def _labels(name: str, function: str, tasks: tuple[str, ...] = _CLASSES, **options: Any) -> Metric:
@@ -96,8 +127,8 @@ def _several_auc(name: str, **options: Any) -> Metric:
     return Metric(name, "roc_auc_score", "probabilities", _CLASSES, options=options, every_class=True)
 
 
-def _positive(name: str, function: str, *, every_class: bool = False) -> Metric:
-    return Metric(name, function, "positive", (BINARY,), every_class=every_class)
+def _ranking(name: str, function: str) -> Metric:
+    return Metric(name, function, "positive", (BINARY,), every_class=True, ranks=True)
 
 
 def _losses(short: str | None, long: str, function: str, needs: str, tasks: tuple[str, ...]) -> list[Metric]:
@@ -118,8 +149,8 @@ _ALL = [
     *_averages("jaccard", "jaccard_score"),
     _labels("csmf_accuracy", "csmf_accuracy"),
     _labels("cod_accuracy", "cod_accuracy"),
-    _positive("roc_auc", "roc_auc_score", every_class=True),
-    _positive("average_precision", "average_precision_score", every_class=True),
+    _ranking("roc_auc", "roc_auc_score"),
+    _ranking("average_precision", "average_precision_score"),
     _several_auc("roc_auc_ovr", multi_class="ovr"),
     _several_auc("roc_auc_ovo", multi_class="ovo"),
     _several_auc("roc_auc_ovr_weighted", multi_class="ovr", average="weighted"),
@@ -217,7 +248,11 @@ def score(metric: Metric, truth: "np.ndarray", predictions: Predictions, n_class
 
     import numpy as np
 
-    said = predictions.labels if predictions.probabilities is None else predictions.probabilities
+    said = next(
+        part
+        for part in (predictions.probabilities, predictions.ranking, predictions.labels)
+        if part is not None
+    )
     if not np.isfinite(said).all():
         raise UndefinedMetricError(
             f"{metric.name} is undefined: the model predicts {said[~np.isfinite(said)][0]}"
@@ -244,7 +279,10 @@ def _compute(metric: Metric, truth: "np.ndarray", predictions: Predictions, n_cl
     function = ours.get(metric.function) or getattr(sklearn.metrics, metric.function)
     given, options = predictions.labels, dict(metric.options)
     if metric.needs in ("positive", "probabilities"):
-        assert predictions.probabilities is not None, "classifiers give probabilities"
+        if predictions.probabilities is None:
+            if not metric.ranks or predictions.ranking is None:
+                raise UndefinedMetricError(f"{metric.name} is undefined: the model gives no probabilities")
+            return float(function(truth, predictions.ranking, **options))
         given = predictions.probabilities
         if metric.needs == "positive" or (n_classes == 2 and metric.function == "roc_auc_score"):
             given = given[:, 1]

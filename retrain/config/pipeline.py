@@ -10,8 +10,8 @@ from retrain.config.faults import FaultsError
 from retrain.config.naming import OF_TABLES
 from retrain.config.section import Section, Texts, unknown
 from retrain.metrics import METRICS, REGRESSION, get_metric
-from retrain.models import MODELS
-from tuner.errors import did_you_mean
+from retrain.models import MODELS, check_metric
+from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Direction, Params
 
 __all__ = ["BUILT_IN_DATA", "PARAMS_PLACEHOLDER", "PipelineConfig"]
@@ -125,6 +125,11 @@ class PipelineConfig(Section):
                 yield key, f"is needed for kind = {self.kind!r}."
 
     def _metric_faults(self) -> Iterable[tuple[str, str]]:
+        if self.model is not None and self.metric is not None:
+            try:
+                check_metric(MODELS[self.model], self.metric)
+            except ConfigError as error:
+                yield "metric", f"cannot be had: {error} {error.remedy}"
         if self.metric is not None and self.direction not in (None, get_metric(self.metric).direction):
             yield (
                 "direction",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tuner.errors import ConfigError, did_you_mean
@@ -10,11 +11,14 @@ from tuner.experiment import Params
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Model", "ModelFamily", "check_params"]
+__all__ = ["Model", "ModelFamily", "check_installed", "check_params", "without_class_weight"]
 
 
 class Model(Protocol):
-    """An estimator in scikit-learn's manner. Classifiers take class codes 0..k-1 and have `predict_proba`."""
+    """An estimator in scikit-learn's manner. Classifiers take class codes 0..k-1.
+
+    They have `predict_proba`; those of a family without probabilities at least `decision_function`.
+    """
 
     def fit(self, X: "np.ndarray", y: "np.ndarray") -> Self:  # noqa: N803 - the name all estimators use
         """Learn from X (n, p) and y (n,)."""
@@ -32,8 +36,13 @@ class ModelFamily:
         tasks: the kinds of problem it can learn.
         params: the hyperparameters it takes.
         library: the distribution that implements it; its version is part of a score's provenance.
+        extra: the extra of this project that brings the library, where it does not come along anyway.
         takes_missing: whether it learns from missing numbers; where not, they are imputed.
         needs_scaling: whether its numbers must be brought to one scale.
+        needs_shares: whether none of its numbers may be negative: they are brought to [0, 1].
+        probabilities: whether every configuration gives probabilities. Where not, metrics that need them are
+            refused before a run; for two classes, `roc_auc` and its like rank by the decision function.
+        instead: for a task that it cannot learn, what is closest to it.
         default_rounds: of a family that can stop early, its `n_estimators` where none is given; else None.
         regression_defaults: defaults of its library that a regressor has and a classifier has not.
     """
@@ -42,8 +51,12 @@ class ModelFamily:
     tasks: tuple[str, ...]
     params: frozenset[str]
     library: str = "scikit-learn"
+    extra: str = ""
     takes_missing: bool = False
     needs_scaling: bool = False
+    needs_shares: bool = False
+    probabilities: bool = True
+    instead: str = ""
     default_rounds: int | None = None
     regression_defaults: Params = field(default_factory=dict)
 
@@ -63,3 +76,21 @@ def check_params(family: ModelFamily, names: Iterable[str]) -> None:
             f"The model {family.name!r} does not take what it was given: {faults}",
             f"{family.name} takes: " + ", ".join(sorted(family.params)),
         )
+
+
+def check_installed(family: ModelFamily) -> None:
+    """Refuse a family whose library is not there. Imports nothing.
+
+    Raises:
+        ConfigError: names the package, and what installs it.
+    """
+    if family.extra and find_spec(family.library) is None:
+        raise ConfigError(
+            f"The model {family.name!r} needs the package {family.library!r}, which is not installed.",
+            f"pip install 'retrain[{family.extra}]'",
+        )
+
+
+def without_class_weight(params: Params) -> Params:
+    """What a regressor is given of what a classifier takes: here the rules have let only None through."""
+    return {name: value for name, value in params.items() if name != "class_weight"}

@@ -8,18 +8,16 @@ silences the warning, the score stands for itself, and the folds concerned are c
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 from sklearn.linear_model import LogisticRegression
 
-from retrain.models.store import dump, read
+from retrain.models.store import load, save
 from tuner.errors import ConfigError
 from tuner.experiment import Params
 
 __all__ = ["build", "load", "save"]
 
-FILE = "model.skops"
 L1_RATIOS = {"l1": 1.0, "l2": 0.0}
 
 
@@ -43,13 +41,3 @@ def _translated(penalty: Any, given: Params) -> dict[str, Any]:
             "Or search l1_ratio in [0, 1] instead: 0 is l2, 1 is l1.",
         )
     return {"l1_ratio": L1_RATIOS[penalty]}
-
-
-def save(estimator: Any, folder: Path) -> Path:
-    """Write it in the format of skops, which holds no code."""
-    return dump(estimator, folder / FILE)
-
-
-def load(folder: Path, task: str) -> Any:  # noqa: ARG001 - one signature for all families
-    """Read what `save` wrote."""
-    return read(folder / FILE)

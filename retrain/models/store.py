@@ -7,9 +7,26 @@ from typing import Any
 from retrain.models.plain_zip import why_not_plain
 from tuner.errors import StorageError
 
-__all__ = ["dump", "read", "refuse_pickle"]
+__all__ = ["FILE", "dump", "load", "load_trees", "read", "refuse_pickle", "save"]
+
+FILE = "model.skops"
 
 _PICKLES = {b"\x80": "a pickle", b"\x1f\x8b": "compressed", b"BZh": "compressed", b"\xfd7zXZ": "compressed"}
+
+
+def save(estimator: Any, folder: Path) -> Path:
+    """Write an estimator of scikit-learn into a folder, in the format of skops, which holds no code."""
+    return dump(estimator, folder / FILE)
+
+
+def load(folder: Path, task: str) -> Any:  # noqa: ARG001 - one signature for all families
+    """Read what `save` wrote, of nothing but numbers and what skops itself trusts. Errors as of `read`."""
+    return read(folder / FILE)
+
+
+def load_trees(folder: Path, task: str) -> Any:  # noqa: ARG001
+    """Read what `save` wrote, where it holds the trees of scikit-learn. Errors as of `read`."""
+    return read(folder / FILE, ("sklearn.tree._tree.Tree",))
 
 
 def dump(estimator: Any, path: Path) -> Path:

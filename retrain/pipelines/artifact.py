@@ -81,22 +81,29 @@ class TabularModel:
         return np.asarray(self.classes)[labels] if self.classes else labels
 
     def predict_rows(self, rows: Sequence[Mapping[str, Value]]) -> list[Any]:
-        """Predict for rows of plain values: numbers, or for each row its label and its probabilities."""
+        """Predict for rows of plain values: numbers, or for each row its label and its probabilities.
+
+        Where the model gives none, its label and, of two classes, what it is ranked by.
+        """
         found = self.predictions(self.columns.encode(self.columns.frame(rows)))
-        if found.probabilities is None:
+        if not self.classes:
             return list(found.labels.tolist())
         labels = [self.classes[code] for code in found.labels]
-        return [[label, *p] for label, p in zip(labels, found.probabilities.tolist(), strict=True)]
+        if found.probabilities is not None:
+            return [[label, *p] for label, p in zip(labels, found.probabilities.tolist(), strict=True)]
+        if found.ranking is None:
+            return [[label] for label in labels]
+        return [[label, by] for label, by in zip(labels, found.ranking.tolist(), strict=True)]
 
     def predict_proba(self, frame: "pd.DataFrame") -> np.ndarray:
-        """Probabilities (n, k) of `classes` for raw rows. Not for a regression.
+        """Probabilities (n, k) of `classes` for raw rows. Not for a regression, nor of a model without.
 
         Raises:
             DataError: a column is missing, or is not what it was.
         """
         probabilities = self.predictions(self.columns.encode(frame)).probabilities
         if probabilities is None:
-            raise TypeError("a regression has no probabilities")
+            raise TypeError(f"a {self.family} of a {self.task} task gives no probabilities")
         return probabilities
 
 
@@ -104,16 +111,18 @@ def make_preprocessing(family: str, columns: "Columns") -> Any:
     """Build the unfitted preparation of the features of `columns` for a model family.
 
     Numbers: missing ones take the median of the rows it is fitted on, except where the family learns from
-    them; scaled where it needs that. Categories: a column per value, missing being a value of its own.
+    them; scaled, or brought to [0, 1], where it needs that. Categories: a column per value, missing being a
+    value of its own.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
     its = get_family(family)
     steps = [] if its.takes_missing else [SimpleImputer(strategy="median", keep_empty_features=True)]
     steps += [StandardScaler()] if its.needs_scaling else []
+    steps += [MinMaxScaler(clip=True)] if its.needs_shares else []
     n = len(columns.numbers)
     one_hot = OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
@@ -153,14 +162,24 @@ def fit_estimator(estimator: Any, prepared: np.ndarray, y: np.ndarray, n_classes
 
 def converged(estimator: Any) -> bool:
     """Whether a fit ended of itself; False where it was stopped at `max_iter`."""
-    n_iter = getattr(estimator, "n_iter_", None)
-    return n_iter is None or bool(np.max(n_iter) < estimator.max_iter)
+    n_iter, most = (getattr(estimator, name, None) for name in ("n_iter_", "max_iter"))
+    return n_iter is None or most is None or bool(np.max(n_iter) < most)
 
 
 def predict(estimator: Any, prepared: np.ndarray, present: np.ndarray | None, n_classes: int) -> Predictions:
-    """Predict for (n, q); classes that were absent in the fit have probability 0."""
+    """Predict for (n, q), an array or a sparse matrix.
+
+    Classes that were absent in the fit have probability 0. A classifier that gives no probabilities has its
+    labels, and of two classes its decision function to rank by.
+    """
     if present is None:
-        return Predictions(np.asarray(estimator.predict(prepared), dtype=float))
+        return Predictions(np.asarray(estimator.predict(prepared), dtype=float).reshape(-1))
+    if not hasattr(estimator, "predict_proba"):
+        ranks = n_classes == 2 and len(present) == 2
+        return Predictions(
+            present[estimator.predict(prepared)],
+            ranking=np.asarray(estimator.decision_function(prepared), dtype=float) if ranks else None,
+        )
     probabilities = np.zeros((prepared.shape[0], n_classes))
     probabilities[:, present] = estimator.predict_proba(prepared)
     return Predictions(probabilities.argmax(axis=1), probabilities)

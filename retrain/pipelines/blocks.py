@@ -43,10 +43,8 @@ def scores_without_blocks(
     found = []
     for block in range(n_blocks):
         kept = blocks != block
-        some = predictions.probabilities
-        part = Predictions(predictions.labels[kept], None if some is None else some[kept])
         try:
-            found.append(score(metric, truth[kept], part, n_classes))
+            found.append(score(metric, truth[kept], predictions.take(kept), n_classes))
         except UndefinedMetricError:
             return ()
     return tuple(found)

@@ -46,12 +46,8 @@ def group_scores(
 
 
 def _together(parts: Sequence[Part]) -> Part:
-    said = [predictions for _, predictions in parts]
-    probabilities = [each.probabilities for each in said if each.probabilities is not None]
-    return np.concatenate([rows for rows, _ in parts]), Predictions(
-        np.concatenate([each.labels for each in said]),
-        np.concatenate(probabilities) if len(probabilities) == len(said) else None,
-    )
+    rows, said = zip(*parts, strict=True)
+    return np.concatenate(rows), Predictions.together(said)
 
 
 def _scores(
@@ -65,11 +61,9 @@ def _scores(
 
 
 def _score(table: "Table", metric: str, rows: np.ndarray, said: Predictions, mine: np.ndarray) -> GroupScore:
-    probabilities = None if said.probabilities is None else said.probabilities[mine]
-    of_group = Predictions(said.labels[mine], probabilities)
     n_rows = int(mine.sum())
     try:
-        value = score(get_metric(metric), table.y[rows[mine]], of_group, table.n_classes)
+        value = score(get_metric(metric), table.y[rows[mine]], said.take(mine), table.n_classes)
     except (UndefinedMetricError, ValueError) as error:  # scikit-learn raises its own, of too few rows
         return GroupScore(None, n_rows, str(error))
     return GroupScore(value, n_rows)

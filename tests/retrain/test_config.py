@@ -122,6 +122,10 @@ def test_every_fault_is_named_at_once_with_key_value_and_the_nearest_name(tmp_pa
         ("[pipeline]\nkind = 'train:'\n", "`pipeline.kind` must be"),
         (COMMAND + "model = 'xgboost'\n", "`pipeline.model` has no meaning for kind = 'command'."),
         (
+            "[pipeline]\nmodel = 'ridge'\ndata = 'wine'\nmetric = 'log_loss'\n",
+            "`pipeline.metric` cannot be had: The metric 'log_loss' needs probabilities, which the model",
+        ),
+        (
             COMMAND.replace("direction = 'maximize'", ""),
             "`pipeline.direction` must be 'minimize' or 'maximize'",
         ),

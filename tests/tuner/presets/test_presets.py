@@ -12,7 +12,20 @@ from tuner.errors import SpaceError
 from tuner.presets import APPETITES, FEATURES, PRESETS, load_preset
 from tuner.space import CategoricalParam, SearchSpace
 
-MODELS = ("logistic_regression", "random_forest", "xgboost")
+MODELS = (
+    "extra_trees",
+    "gradient_boosting",
+    "k_nearest_neighbors",
+    "lasso",
+    "lightgbm",
+    "linear_svm",
+    "logistic_regression",
+    "naive_bayes",
+    "random_forest",
+    "ridge",
+    "sgd",
+    "xgboost",
+)
 
 
 def samples(name: str, n: int) -> list[dict[str, Any]]:
@@ -100,19 +113,3 @@ def test_xgboost_takes_every_configuration(appetite: str, capfd: pytest.CaptureF
         XGBClassifier(**few).fit(X, CLASSES)
         XGBRegressor(**few).fit(X, TARGET)
     assert "WARNING" not in capfd.readouterr().err  # it prints unused parameters there
-
-
-def test_defaults_are_those_of_the_libraries() -> None:
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-
-    for model, estimator in (
-        ("random_forest", RandomForestClassifier),
-        ("logistic_regression", LogisticRegression),
-    ):
-        theirs = estimator().get_params()
-        # What a forest draws without a limit is what it draws with the limit of all rows.
-        ours = {**load_preset(f"{model}/aggressive").defaults(), "max_samples": None}
-        assert {name: theirs[name] for name in ours if name in theirs} == {
-            n: v for n, v in ours.items() if n in theirs
-        }
