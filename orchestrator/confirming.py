@@ -80,8 +80,10 @@ def confirm(config: "Config", request: Request, *, display: Display, stop: StopR
     """
     from orchestrator.launch import deployed_in_space, start_pool
     from retrain.improvement import folds_of
+    from retrain.phases import searching
 
     request = request.settled()
+    config = searching(config)
     with open_loaded(config) as (registry, study, pipeline, data):
         deployed = deployed_in_space(config, registry, pipeline)
         folds = folds_of(config)

@@ -41,17 +41,19 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
 
     Raises:
         UsageError: the request, the configuration or the data must change. Nothing was written.
-        NotFoundError: no method was given, and nothing waits.
+        NotFoundError: no method was given, and nothing waits; or a phase has nothing to start from.
         PoolError: the workers cannot be started, or were lost.
         StorageError: the registry cannot be used.
     """
     from retrain.deploy.deployed import found_in_place
     from retrain.improvement import folds_of
     from retrain.opening import open_or_make
+    from retrain.phases import phase_line, searching
     from retrain.pipelines import load_pipeline
     from retrain.tuning import check_method, open_configured_study
 
     request = request.settled()
+    config = searching(config)
     n_open = _n_open(config, request)
     n_workers = request.n_workers_for(n_open)
     pipeline = load_pipeline(config)
@@ -62,6 +64,8 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
         )
     if request.method is not None:
         check_method(config, pipeline, request.method)
+    if (line := phase_line(config)) is not None:
+        display.note(line)
     display.note(f"starting {_count(n_workers, f'{_NAMES[request.pool]} worker')} ...")
     data = pipeline.load()
     pipeline.use(data)

@@ -7,7 +7,7 @@ from orchestrator import report
 from retrain.best import get_best
 from retrain.config import Lookup
 from retrain.improvement import get_study
-from tuner.experiment import State
+from tuner.experiment import Params, State, Study
 from tuner.registry import open_registry
 from tuner.registry.base import RegistryReader
 
@@ -17,12 +17,12 @@ __all__ = ["back_up", "compare", "describe", "list_experiments", "summarize_stud
 def summarize_study(config: Lookup, output: str, *, top: int, flags: str, colour: bool) -> str:
     """Was the tuning of the configured study worth it."""
     with _reading(config) as registry:
-        active = registry.find_active(config.name)
+        study = get_study(registry, config.study_name)
         return report.summary(
             registry,
-            get_study(registry, config.study_name),
+            study,
             top=top,
-            deployed=active.params if active is not None else None,
+            deployed=_deployed(registry, config, study),
             folds=config.folds,
             pipeline=config.name,
             holdout=config.is_tabular,
@@ -30,6 +30,15 @@ def summarize_study(config: Lookup, output: str, *, top: int, flags: str, colour
             flags=flags,
             colour=colour,
         )
+
+
+def _deployed(registry: RegistryReader, config: Lookup, study: Study) -> Params | None:
+    """What is deployed of the parameters of this study; a version holds those of all phases together."""
+    active = registry.find_active(config.name)
+    if active is None or not config.has_phases:
+        return None if active is None else active.params
+    own = {spec["name"] for spec in study.space["params"]}
+    return {name: value for name, value in active.params.items() if name in own}
 
 
 def list_experiments(

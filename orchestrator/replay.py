@@ -17,6 +17,7 @@ from retrain.code_version import library_versions
 from retrain.config import Config
 from retrain.improvement import get_study
 from retrain.page import Page
+from retrain.phases import searching
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.tables import number, render, to_json
@@ -95,7 +96,7 @@ def replay(config: Config, prefix: str, *, tolerance: float = TOLERANCE, tell: T
         measured = registry.measurements(experiment)
         run = registry.find_run(experiment)
     _check(experiment)
-    pipeline = load_pipeline(config)
+    pipeline = load_pipeline(searching(config))
     tell(f"running {experiment.public_id} again ...")
     pipeline.use(pipeline.load())
     scored_otherwise = _otherwise(experiment.provenance, pipeline.provenance())

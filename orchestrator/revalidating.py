@@ -40,8 +40,10 @@ def revalidate(config: "Config", request: Request, *, display: Display, stop: St
     """
     from orchestrator.launch import conduct, deployed_in_space, start_pool
     from retrain.improvement import folds_of
+    from retrain.phases import searching
 
     request = request.settled()
+    config = searching(config)
     with open_loaded(config) as (registry, study, pipeline, data):
         provenance = pipeline.provenance()
         winners = earlier_winners(registry, study, provenance, request.confirm)

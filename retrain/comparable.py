@@ -1,8 +1,12 @@
 """What keeps scores from being compared: other data, other code, another metric or other splits."""
 
-from tuner.experiment import Provenance
+import hashlib
+import re
 
-__all__ = ["WORDS", "difference"]
+from tuner.experiment import Params, Provenance
+from tuner.strict_json import dumps
+
+__all__ = ["WORDS", "difference", "given_besides"]
 
 WORDS = {
     "data": "other data",
@@ -11,7 +15,26 @@ WORDS = {
 }
 """The parts of a provenance, and what people call it where one differs."""
 
+_FEW = 3
+_GIVEN = re.compile(r" with (\{.*?\}|\d+ given \(sha256:\w+\))")
+
+
+def given_besides(fixed: Params) -> str:
+    """What the code of a provenance says of parameters that every experiment is given; "" for none.
+
+    A few are spelled out, more are counted and hashed. `difference` knows both forms.
+    """
+    if not fixed:
+        return ""
+    if len(fixed) <= _FEW:
+        return f" with {dict(sorted(fixed.items()))}"
+    digest = hashlib.sha256(dumps(dict(fixed)).encode()).hexdigest()
+    return f" with {len(fixed)} given (sha256:{digest[:16]})"
+
 
 def difference(old: Provenance, new: Provenance) -> str:
     """In what an earlier provenance differs from the present one, such as "other data and other code"."""
-    return " and ".join(words for name, words in WORDS.items() if getattr(old, name) != getattr(new, name))
+    words = [text for name, text in WORDS.items() if getattr(old, name) != getattr(new, name)]
+    if old.code != new.code and _GIVEN.sub("", old.code) == _GIVEN.sub("", new.code):
+        words[words.index(WORDS["code"])] = "other fixed or deployed hyperparameters"
+    return " and ".join(words)

@@ -15,6 +15,7 @@ from retrain.config import Config
 from retrain.deploy import ApplyOutcome, ApplyReport, Confirm, Overrides
 from retrain.deploy.rivals import RETUNE, Rival, rivals_lines, score_rivals, to_retune
 from retrain.opening import open_or_make, open_up_to_date
+from retrain.phases import deploying, phase_of, searching
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.who import who
@@ -49,29 +50,42 @@ def apply_hyperparameters(
     `override_gates` names.
     """
     overrides = Overrides.of(config, override_gates, reason)
-    pipeline = load_pipeline(config)
-    with _for_reading(config, changing=not dry_run) as registry:
-        given = deploy.parse_params_input(text, config, registry, pipeline.space)
+    search = _search(config, text, dry_run=dry_run)
+    searched = load_pipeline(search)
+    with _for_reading(search, changing=not dry_run) as registry:
+        given = deploy.parse_params_input(text, search, registry, searched.space)
+    config = deploying(search)
+    pipeline = load_pipeline(config) if search.phase is not None or search.held else searched
     if given.best is not None:
         tell(given.best.note if given.best.confirmed else f"{given.best.note}; to know more: {CONFIRM}")
     tell("retraining with what is deployed and with what is asked for ...")
-    _use_data(pipeline)
+    _use_data(pipeline, searched)
     if given.best is not None:
-        check_comparable(given.best, pipeline.provenance())
-    with _for_deploying(config, pipeline, dry_run, given.params) as registry:
+        check_comparable(given.best, searched.provenance())
+    params = {**search.held, **given.params}
+    with _for_deploying(config, pipeline, dry_run, params) as registry:
         return deploy.apply(
             config,
             pipeline,
             registry,
-            given.params,
+            params,
             who=who(),
-            reason=reason,
+            reason=reason or (f"phase {search.phase}" if search.phase is not None else ""),
             experiment=given.experiment,
             dry_run=dry_run,
             force=force,
             confirm=confirm,
             overrides=overrides,
         )
+
+
+def _search(config: Config, text: str, *, dry_run: bool) -> Config:
+    """The configuration as it searches: in the phase of the experiment, where no phase was asked for."""
+    if not config.space.phases:
+        return config
+    with _for_reading(config, changing=not dry_run) as registry:
+        phase = phase_of(config, registry, text) if config.phase is None else None
+        return searching(config if phase is None else config.in_phase(phase), registry)
 
 
 def retrain_deployed(
@@ -86,11 +100,14 @@ def retrain_deployed(
 ) -> ApplyReport:
     """Retrain with the deployed hyperparameters; see `apply_hyperparameters` and `retrain.deploy.retrain`."""
     overrides = Overrides.of(config, override_gates, reason)
+    search = searching(config)
+    config = deploying(search)
     pipeline = load_pipeline(config)
+    searched = load_pipeline(search) if search.held else pipeline
     tell("retraining with the deployed hyperparameters ...")
-    _use_data(pipeline)
+    _use_data(pipeline, searched)
     with _for_deploying(config, pipeline, dry_run) as registry:
-        deployed = deploy.find_deployed(config, registry, pipeline.space).params
+        deployed = deploy.find_deployed(search, registry, searched.space).params
         try:
             report = deploy.retrain(
                 config,
@@ -104,14 +121,14 @@ def retrain_deployed(
                 overrides=overrides,
             )
         except GateError as error:  # worse on what is there now: all the more reason to look at the others
-            found = _rivals(config, registry, pipeline, deployed, tell)
+            found = _rivals(search, registry, searched, deployed, tell)
             if to_retune(found) is None:
                 raise
             said, command = rivals_lines(found)
             raise GateError(str(error), f"{command.strip()} ({said}). Or: {error.remedy}") from error
         if report.outcome is ApplyOutcome.UNCHANGED:
             return report
-        return replace(report, rivals=_rivals(config, registry, pipeline, deployed, tell))
+        return replace(report, rivals=_rivals(search, registry, searched, deployed, tell))
 
 
 def _rivals(
@@ -158,8 +175,12 @@ def roll_back(
         )
 
 
-def _use_data(pipeline: Pipeline) -> None:
-    pipeline.use(pipeline.load())
+def _use_data(pipeline: Pipeline, searched: Pipeline) -> None:
+    """Load the data once, for both."""
+    data = pipeline.load()
+    pipeline.use(data)
+    if searched is not pipeline:
+        searched.use(data)
 
 
 @contextmanager

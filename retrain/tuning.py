@@ -7,6 +7,7 @@ from typing import Any
 from retrain.config import Config
 from retrain.deploy.deployed import Deployed, find_deployed, found_in_place
 from retrain.opening import open_or_make, open_up_to_date
+from retrain.phases import phase_line, searching
 from retrain.pipeline import Pipeline
 from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
@@ -41,6 +42,7 @@ class Written:
         n_wanted: how many of those were asked for; None for as many as the method's design has.
         n_waiting: all that waits in the study, its reference rows included.
         guesses: what became of the user's own.
+        held: what is deployed of other phases and held, in words; None where nothing is.
     """
 
     study: Study
@@ -49,6 +51,7 @@ class Written:
     n_wanted: int | None
     n_waiting: int
     guesses: Queued
+    held: str | None = None
 
 
 def open_configured_study(
@@ -113,7 +116,7 @@ def write_candidates(
         UsageError: an unknown method or one whose package is missing, a number below 1, a study that was
             defined otherwise, or an earlier one that has nothing in common with it.
         SpaceError: hardly anything of the space is allowed.
-        NotFoundError: an earlier study is not there, or has no result.
+        NotFoundError: an earlier study is not there, or has no result; or a phase has nothing to start from.
         ParamsError: a guess that is not in the space. Nothing was written.
         StorageError: the registry cannot be used.
     """
@@ -130,6 +133,7 @@ def write_candidates(
             f"--tune-configs must be at least 1, but got {n}.", "Leave it out for the method's own number."
         )
     n_wanted = 0 if method is None else DEFAULT_CONFIGS if n is None and method != "grid" else n
+    config = searching(config)
     pipeline = load_pipeline(config)
     if method is not None:
         check_method(config, pipeline, method)
@@ -150,7 +154,7 @@ def write_candidates(
             else propose(registry, study, method, n_wanted, warm_start=config.study.warm_start)
         )
         n_waiting = registry.counts(study)[State.WAITING]
-        return Written(study, method, tuple(candidates), n_wanted, n_waiting, queued)
+        return Written(study, method, tuple(candidates), n_wanted, n_waiting, queued, phase_line(config))
 
 
 def written_text(written: Written, output: str = "table", *, flags: str = "") -> str:
@@ -189,6 +193,8 @@ def written_text(written: Written, output: str = "table", *, flags: str = "") ->
     used = {name for each in written.candidates for name in each.reason.get("earlier", {})}
     if used:
         lines.append(f"warm start: {', '.join(sorted(used))}.")
+    if written.held is not None:
+        lines.append(f"{written.held}.")
     if written.n_wanted is not None and n < written.n_wanted:
         lines.append(f"{written.n_wanted} were wanted, but {written.method} has no more that are new.")
     return "\n".join([*lines, f"run them: {command}"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from retrain.cli import Common
+from retrain.cli import Common, phase_options
 from retrain.cli.kinds import Duration
 
 __all__ = ["AT_LEAST_ONE", "AT_LEAST_ZERO", "ManyWords", "flags_of", "pool_options", "spread", "study_option"]
@@ -15,7 +15,10 @@ AT_LEAST_ONE = click.IntRange(min=1)
 AT_LEAST_ZERO = click.IntRange(min=0)
 
 
-study_option = click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+def study_option(command: Any) -> Any:
+    """The options that say which study."""
+    study = click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
+    return study(phase_options(command))
 
 
 def pool_options(command: Any) -> Any:

@@ -1,7 +1,7 @@
 """The command `retrain`, and what both commands share: common options, error printing, exit codes."""
 
 from retrain.cli.commands import cli, main
-from retrain.cli.common import CONTEXT_SETTINGS, Common, common_options, note, pass_common
+from retrain.cli.common import CONTEXT_SETTINGS, Common, common_options, note, pass_common, phase_options
 from retrain.cli.running import run_command
 from retrain.console import emit, may_ask
 
@@ -15,5 +15,6 @@ __all__ = [
     "may_ask",
     "note",
     "pass_common",
+    "phase_options",
     "run_command",
 ]

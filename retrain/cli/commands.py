@@ -13,7 +13,14 @@ from typing import Any
 import click
 
 from retrain.cli import actions
-from retrain.cli.common import CONTEXT_SETTINGS, Common, common_options, note, pass_common
+from retrain.cli.common import (
+    CONTEXT_SETTINGS,
+    Common,
+    common_options,
+    note,
+    pass_common,
+    phase_options,
+)
 from retrain.cli.kinds import PREVIOUS, AtLeast, Duration, VersionNumber
 from retrain.cli.modes import mode_of, refuse_before_subcommand
 from retrain.cli.running import run_command
@@ -56,6 +63,7 @@ __all__ = ["cli", "main"]
 @click.option("--reason", metavar="TEXT", help="Why, for the ledger; an override needs one.")
 @click.option("--study", metavar="NAME", help="Study to use; by default the configured one.")
 @click.option("--seed", metavar="N", type=AtLeast(0), help="Seed of a new study, and of splits and fits.")
+@phase_options
 @common_options
 @pass_common
 def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) -> int | None:
@@ -64,7 +72,7 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
     Without options: retrain with the deployed hyperparameters, test, gate, version and deploy.
     """
     context = click.get_current_context()
-    mode = mode_of(options)
+    mode = mode_of(options, common.phase_flag)
     if context.invoked_subcommand is not None:
         refuse_before_subcommand(context)
         return None

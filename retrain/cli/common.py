@@ -16,7 +16,7 @@ from retrain.tables import FORMATS
 if TYPE_CHECKING:
     from retrain.config import Config, Lookup
 
-__all__ = ["CONTEXT_SETTINGS", "Common", "common_options", "note", "pass_common"]
+__all__ = ["CONTEXT_SETTINGS", "Common", "common_options", "note", "pass_common", "phase_options"]
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -35,6 +35,8 @@ class Common:
     verbose: int = 0
     debug: bool = False
     allow_network_fs: bool = False
+    phase: str | None = None
+    phase2: bool = False
 
     @property
     def verbosity(self) -> int:
@@ -51,18 +53,35 @@ class Common:
         """What a suggested command must repeat to mean the same project, such as " --db other.db"."""
         given = (("--config", self.config), ("--db", self.db))
         shown = ((name, without_password(str(value))) for name, value in given if value is not None)
-        return "".join(f" {name} {shlex.quote(value)}" for name, value in shown)
+        common = "".join(f" {name} {shlex.quote(value)}" for name, value in shown)
+        phase = f" --phase {shlex.quote(self.phase)}" if self.phase is not None else ""
+        return common + phase + (" --phase2" if self.phase2 else "")
+
+    @property
+    def phase_flag(self) -> str | None:
+        """How the phase was asked for; None where it was not."""
+        if self.phase is not None and self.phase2:
+            raise click.UsageError("--phase and --phase2 exclude each other: give one of them.")
+        return "--phase" if self.phase is not None else "--phase2" if self.phase2 else None
 
     def load_config(self, overrides: Mapping[str, Any] | None = None) -> "Config":
-        """Load the configuration that --config and --db point to, with further overrides by dotted name."""
+        """Load the configuration that --config and --db point to, with further overrides by dotted name.
+
+        It is that of the phase that was asked for.
+        """
         from retrain.config import load_config
 
-        return load_config(self.config, self._with_flags(overrides))
+        config = load_config(self.config, self._with_flags(overrides))
+        if self.phase_flag is None:
+            return config
+        return config.in_phase(self.phase if self.phase is not None else config.second_phase)
 
     def look_up(self, overrides: Mapping[str, Any] | None = None) -> "Lookup":
         """The same for what only reports, and needs little of it."""
-        from retrain.config import look_up
+        from retrain.config import Lookup, look_up
 
+        if self.phase_flag is not None:
+            return Lookup.of(self.load_config(overrides))
         return look_up(self.config, self._with_flags(overrides))
 
     def _with_flags(self, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -140,6 +159,16 @@ def common_options(function: Function) -> Function:
                 help="Print the version.",
             ),
         ]
+    ):
+        function = option(function)
+    return function
+
+
+def phase_options(function: Function) -> Function:
+    """Add the options of whatever can work on a later phase instead of `[space]` itself."""
+    for option in (
+        _common("--phase2", is_flag=True, flag_value=True, help="The second phase: phase2, or the next one."),
+        _common("--phase", metavar="NAME", help="Work on the space of this later phase."),
     ):
         function = option(function)
     return function

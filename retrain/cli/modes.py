@@ -14,6 +14,8 @@ _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
     "tune_configs": ("tune",),
     "tune_guess": ("tune",),
     "warm_start": ("tune",),
+    "phase": ("tune", "tune_report", "apply_hp"),
+    "phase2": ("tune", "tune_report", "apply_hp"),
     "dry_run": ("", "apply_hp", "rollback"),
     "force": ("", "apply_hp", "rollback", "watch_metric"),
     "at": ("history",),
@@ -24,12 +26,16 @@ _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
 }
 
 
-def mode_of(options: Mapping[str, Any]) -> str:
-    """Which one of the things that `retrain` does was asked for; "" for a plain `retrain`."""
+def mode_of(options: Mapping[str, Any], phase: str | None = None) -> str:
+    """Which one of the things that `retrain` does was asked for; "" for a plain `retrain`.
+
+    `phase` is the flag by which a phase was asked for.
+    """
     chosen = [name for name in _MODES if options[name] not in (None, False)]
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(map(_flag, chosen))} exclude each other: give one of them.")
     mode = chosen[0] if chosen else ""
+    options = {**options, "phase": phase == "--phase", "phase2": phase == "--phase2"}
     for name, modes in _ONLY_WITH.items():
         if options[name] not in (None, False, ()) and mode not in modes:
             fitting = ", ".join(_flag(each) if each else "a plain `retrain`" for each in modes)

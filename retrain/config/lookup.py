@@ -72,6 +72,7 @@ class Lookup:
         allow_network_fs: whether it may be written on a network file system.
         is_tabular: whether the pipeline is one over a table, with folds and a holdout of the configuration.
         folds: of one repeat of cross-validation; None for a pipeline that has its own.
+        has_phases: whether there are later phases, which are deployed together with what was before.
         source: the file.
     """
 
@@ -81,6 +82,7 @@ class Lookup:
     allow_network_fs: bool
     is_tabular: bool
     folds: int | None
+    has_phases: bool
     source: Path
 
     @staticmethod
@@ -95,6 +97,7 @@ class Lookup:
             allow_network_fs=config.allow_network_fs,
             is_tabular=is_tabular,
             folds=folds,
+            has_phases=bool(config.space.phases),
             source=config.source,
         )
 
@@ -149,8 +152,14 @@ def _look_up(path: Path | None, overrides: Mapping[str, Any], environ: Mapping[s
         allow_network_fs=allow_network_fs,
         is_tabular=is_tabular,
         folds=folds if is_tabular else None,
+        has_phases=_has_phases(document),
         source=source,
     )
+
+
+def _has_phases(document: Mapping[str, Any]) -> bool:
+    space = document.get("space", {})
+    return isinstance(space, dict) and bool(space.get("phases"))
 
 
 def _insist(usual: bool) -> None:

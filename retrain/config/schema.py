@@ -1,20 +1,21 @@
 """The sections of the configuration, and the whole of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
 from retrain.config.gate import GateConfig, named
 from retrain.config.naming import OF_TABLES, checked_name, default_name
 from retrain.config.pipeline import PipelineConfig
 from retrain.config.section import Finite, Section, unknown
-from retrain.config.space import build_space
+from retrain.config.space import build_space, names_of
 from retrain.metrics import COSTS, METRICS, direction_of
 from tuner.direction import Direction
 from tuner.errors import ConfigError, did_you_mean
+from tuner.experiment import Value
 from tuner.goals import Goals, Limit, Objective
 from tuner.space import SearchSpace
 
@@ -93,6 +94,13 @@ class SpaceConfig(PhaseConfig):
     """The search space, and those of later phases by name."""
 
     phases: dict[str, PhaseConfig] = Field(default_factory=dict)
+
+    @field_validator("phases")
+    @classmethod
+    def _have_names(cls, phases: dict[str, PhaseConfig]) -> dict[str, PhaseConfig]:
+        for name in phases:
+            checked_name(name)
+        return phases
 
 
 class DeployConfig(Section):
@@ -209,6 +217,9 @@ class Config(Section):
     study: StudyConfig = StudyConfig()
     root: Path = Field(Path(), exclude=True)
     source: Path = Field(Path("retrain.toml"), exclude=True)
+    _phase: str | None = PrivateAttr(None)
+    _held: Mapping[str, Value] = PrivateAttr(default_factory=dict)
+    _joined: tuple[str | None, ...] = PrivateAttr(())
 
     @field_validator("name")
     @classmethod
@@ -273,28 +284,110 @@ class Config(Section):
         """The study's name: its own, or the pipeline's."""
         return self.study.name or self.name
 
-    def search_space(self, phase: str | None = None) -> SearchSpace:
-        """Build the search space, or that of a later phase. Fixed parameters are taken out of it.
+    @property
+    def phase(self) -> str | None:
+        """The later phase that this is the configuration of; None for `[space]` itself."""
+        return self._phase
+
+    @property
+    def held(self) -> Mapping[str, Value]:
+        """What is deployed of other phases: given to every experiment, besides what is `fixed`."""
+        return self._held
+
+    def in_phase(self, name: str) -> Self:
+        """The configuration of a later phase: its own space, and a study of its own, `<study>-<phase>`.
 
         Raises:
-            ConfigError: no such phase, or nothing to search.
+            ConfigError: no such phase, or names that are too long together.
+        """
+        known = self.space.phases
+        if name not in known:
+            raise ConfigError(
+                f"Unknown phase {name!r}.{did_you_mean(name, known)}",
+                f"Phases in {self.source.name}: {', '.join(known) or 'none'}. Add [space.phases.{name}].",
+            )
+        try:
+            study = self.study.model_copy(update={"name": checked_name(f"{self.study_name}-{name}")})
+        except ValueError as error:
+            raise ConfigError(
+                f"The name of a phase's study, <study>-<phase>, {error}", "Give the phase a shorter name."
+            ) from None
+        config = self.model_copy(update={"study": study})
+        config._phase = name
+        return config
+
+    @property
+    def second_phase(self) -> str:
+        """What `--phase2` means: the phase called "phase2", else the first after `[space]` itself.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        phases = self.space.phases
+        if not phases:
+            raise ConfigError(
+                f"--phase2 needs a second phase, but {self.source.name} has none.",
+                "Add [space.phases.phase2], or under another name.",
+            )
+        return "phase2" if "phase2" in phases else next(iter(phases))
+
+    def holding(self, held: Mapping[str, Value]) -> Self:
+        """The same with `held` given to every experiment."""
+        pipeline = self.pipeline.model_copy(update={"fixed": {**self.pipeline.fixed, **held}})
+        config = self.model_copy(update={"pipeline": pipeline})
+        config._held = dict(held)
+        return config
+
+    def releasing(self, phases: Sequence[str | None]) -> Self:
+        """The same with nothing held, and the spaces of other phases (None: `[space]`) joined to its own."""
+        pipeline = self.pipeline.model_copy(update={"fixed": self._fixed})
+        config = self.model_copy(update={"pipeline": pipeline})
+        config._held, config._joined = {}, tuple(phases)
+        return config
+
+    @property
+    def _fixed(self) -> dict[str, Any]:
+        """What the file fixes, without what is held."""
+        return {name: value for name, value in self.pipeline.fixed.items() if name not in self._held}
+
+    @property
+    def has_space(self) -> bool:
+        """Whether the file has a space for its phase; a pipeline of the user's own may bring one."""
+        section = self._section(self.phase)
+        return section.preset is not None or bool(section.params)
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The parameters that its phase searches, by name; empty where only the pipeline knows them."""
+        return self.names_in(self.phase)
+
+    def names_in(self, phase: str | None) -> tuple[str, ...]:
+        """The same of any phase; None for `[space]` itself."""
+        return names_of(self._section(phase), self._fixed, self._default_preset, self._features)
+
+    def _section(self, phase: str | None) -> PhaseConfig:
+        return self.space if phase is None else self.space.phases[phase]
+
+    @property
+    def _default_preset(self) -> str | None:
+        return f"{self.pipeline.model}/default" if self.pipeline.kind in OF_TABLES else None
+
+    @property
+    def _features(self) -> str | None:
+        return "text" if self.pipeline.kind == "text" else None
+
+    def search_space(self) -> SearchSpace:
+        """Build the search space of its phase. Fixed parameters are taken out of it.
+
+        Raises:
+            ConfigError: nothing to search.
             SpaceError: parameters or constraints that contradict each other.
         """
-        section: PhaseConfig = self.space
-        if phase is not None:
-            if phase not in self.space.phases:
-                known = ", ".join(self.space.phases) or "none"
-                raise ConfigError(
-                    f"Unknown phase {phase!r}.{did_you_mean(phase, self.space.phases)}",
-                    f"Phases in {self.source.name}: {known}. Add [space.phases.{phase}].",
-                )
-            section = self.space.phases[phase]
-        default = f"{self.pipeline.model}/default" if self.pipeline.kind in OF_TABLES else None
         return build_space(
-            section,
+            [self._section(phase) for phase in (*self._joined, self.phase)],
             fixed=self.pipeline.fixed,
-            default_preset=default,
-            features="text" if self.pipeline.kind == "text" else None,
+            default_preset=self._default_preset,
+            features=self._features,
             preset_defaults=self.pipeline.regression_defaults,
         )
 

@@ -10,20 +10,20 @@ from tuner.space import SearchSpace
 if TYPE_CHECKING:
     from retrain.config.schema import PhaseConfig
 
-__all__ = ["build_space", "settle"]
+__all__ = ["build_space", "names_of", "settle"]
 
 
 def build_space(
-    section: "PhaseConfig",
+    sections: "Sequence[PhaseConfig]",
     fixed: Mapping[str, Value],
     default_preset: str | None,
     preset_defaults: Mapping[str, Value],
     features: str | None = None,
 ) -> SearchSpace:
-    """Build the space of one section.
+    """Build the space of one section, or of several joined: of a parameter that two have, the later counts.
 
     Args:
-        section: preset, parameters and constraints.
+        sections: preset, parameters and constraints of each.
         fixed: parameters given to every experiment; they leave the space.
         default_preset: what stands in for a section that names neither preset nor parameters.
         preset_defaults: other defaults than a preset has, where it searches these parameters.
@@ -33,14 +33,43 @@ def build_space(
         ConfigError: nothing is left to search, or a parameter is both searched and fixed.
         SpaceError: parameters or constraints contradict each other.
     """
+    params: dict[str, Any] = {}
+    constraints: list[Any] = []
+    for section in sections:
+        both = sorted(set(section.params) & set(fixed))
+        if both:
+            raise ConfigError(
+                f"A parameter is searched or fixed, not both: {', '.join(both)}.",
+                "Take it out of [space.params] or of pipeline.fixed.",
+            )
+        own, also = _declared(section, default_preset, preset_defaults, features)
+        params |= own
+        constraints += [each for each in also if each not in constraints]
+    params, constraints = settle(params, constraints, fixed)
+    if not params:
+        raise ConfigError(
+            "There is nothing to search: the configuration names no parameters.",
+            "Add [space] with a preset, or [space.params].",
+        )
+    return SearchSpace.from_dict({"params": params, "constraints": constraints})
+
+
+def names_of(
+    section: "PhaseConfig", fixed: Mapping[str, Value], default_preset: str | None, features: str | None
+) -> tuple[str, ...]:
+    """The parameters of one section by name, less what is fixed; arguments as of `build_space`."""
+    return tuple(name for name in _declared(section, default_preset, {}, features)[0] if name not in fixed)
+
+
+def _declared(
+    section: "PhaseConfig",
+    default_preset: str | None,
+    preset_defaults: Mapping[str, Value],
+    features: str | None,
+) -> tuple[dict[str, Any], list[Any]]:
+    """The parameters of one section by name, with those of its preset, and the constraints."""
     from tuner.presets import load_preset
 
-    both = sorted(set(section.params) & set(fixed))
-    if both:
-        raise ConfigError(
-            f"A parameter is searched or fixed, not both: {', '.join(both)}.",
-            "Take it out of [space.params] or of pipeline.fixed.",
-        )
     preset = section.preset or (default_preset if not section.params else None)
     params: dict[str, Any] = {}
     constraints: list[Any] = []
@@ -55,15 +84,7 @@ def build_space(
         if features is not None:
             appetite = preset.rpartition("/")[2]
             params |= _tables(load_preset(f"{features}/{appetite}"))
-    params |= section.params
-    constraints += section.constraints
-    params, constraints = settle(params, constraints, fixed)
-    if not params:
-        raise ConfigError(
-            "There is nothing to search: the configuration names no parameters.",
-            "Add [space] with a preset, or [space.params].",
-        )
-    return SearchSpace.from_dict({"params": params, "constraints": constraints})
+    return params | section.params, [*constraints, *section.constraints]
 
 
 def _tables(space: SearchSpace) -> dict[str, Any]:

@@ -30,12 +30,15 @@ class Deployed:
 def find_deployed(config: Config, registry: RegistryReader, space: SearchSpace) -> Deployed:
     """Return what is deployed: the active version, else what the target file holds, else the defaults.
 
+    Of a configuration that holds some of it, only the rest, which a phase completes by its defaults.
+
     Raises:
         ConfigError: the target file cannot be read, or lies where it must not.
     """
     active = registry.find_active(config.name)
     if active is not None:
-        return Deployed(active.params, active, "version")
+        own = {name: value for name, value in active.params.items() if name not in config.held}
+        return Deployed(own if config.phase is None else _completed(own, space), active, "version")
     return found_in_place(config, space)
 
 
@@ -66,6 +69,13 @@ def check_place(config: Config, space: SearchSpace, params: Params) -> None:
 def inactive_defaults(space: SearchSpace, params: Params) -> dict[str, Value]:
     """The defaults of the parameters that are not active in `params`."""
     return {name: param.default for name, param in space.params.items() if name not in params}
+
+
+def _completed(params: Params, space: SearchSpace) -> Params:
+    try:
+        return space.complete(params)
+    except ParamsError:  # outside the space; in production all the same
+        return params
 
 
 def _held(target: TargetFile, data: bytes | None, space: SearchSpace) -> dict[str, Value] | None:

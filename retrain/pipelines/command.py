@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from retrain.comparable import given_besides
 from retrain.config.pipeline import PARAMS_PLACEHOLDER
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline, Report
@@ -76,8 +77,9 @@ class CommandPipeline(Pipeline):
         """The code is the command with every file that it names, and what Python files import beside them."""
         if not self._code:
             self._code = _code_version(self._words, self._root)
-        fixed = f" with {dict(sorted(self._fixed.items()))}" if self._fixed else ""
-        return Provenance(code=self._code + fixed, metric=f"{self.metric}, {self.direction.value}")
+        return Provenance(
+            code=self._code + given_besides(self._fixed), metric=f"{self.metric}, {self.direction.value}"
+        )
 
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
         """Run the program once.

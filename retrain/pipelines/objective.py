@@ -9,6 +9,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from retrain.comparable import given_besides
 from retrain.pipeline import Pipeline, Report
 from retrain.pipelines.sources import sources_digest
 from retrain.pipelines.user_code import stdout_to_stderr, strict_report
@@ -62,8 +63,9 @@ class ObjectivePipeline(Pipeline):
 
     def provenance(self) -> Provenance:
         """The code is the file that defines the function and what it imports; it has no data of its own."""
-        fixed = f" with {dict(sorted(self.fixed.items()))}" if self.fixed else ""
-        return Provenance(code=self._code + fixed, metric=f"{self.metric}, {self.direction.value}")
+        return Provenance(
+            code=self._code + given_besides(self.fixed), metric=f"{self.metric}, {self.direction.value}"
+        )
 
     @property
     def splits_follow_seed(self) -> bool:

@@ -9,12 +9,13 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from retrain.comparable import given_besides
 from retrain.metrics import METRICS
 from retrain.pipeline import Detail, Pipeline, Report, Scores, evaluate_in_detail
 from retrain.pipelines.objective import ObjectivePipeline
@@ -162,8 +163,7 @@ class ImportedPipeline(Pipeline):
         self.name = config.name
         self.metric = self.inner.metric
         self.direction = Direction(self.inner.direction)
-        own_space = config.space.preset is not None or bool(config.space.params)
-        self.space = config.search_space() if own_space else self.inner.space
+        self.space = config.search_space() if config.has_space else self.inner.space
         self.goals = config.goals
         self._fixed = config.pipeline.fixed
 
@@ -181,9 +181,10 @@ class ImportedPipeline(Pipeline):
             self.inner.use(data)
 
     def provenance(self) -> Provenance:
-        """What it says of itself."""
+        """What it says of itself, and the fixed parameters."""
         with stdout_to_stderr():
-            return self.inner.provenance()
+            own = self.inner.provenance()
+        return replace(own, code=own.code + given_besides(self._fixed))
 
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
         """Score the parameters and the fixed ones."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrain.comparable import given_besides
 from retrain.metrics import COSTS, METRICS, Predictions, get_metric
 from retrain.models import check_params, check_task, get_family, make_model
 from retrain.pipeline import REFIT, Detail, Pipeline, Report, Scores
@@ -173,7 +174,7 @@ class TabularPipeline(Pipeline):
         settings, splits = self._config.pipeline, self._config.splits
         libraries = sorted({"scikit-learn", get_family(self._model).library})
         code = ", ".join(f"{name} {_version(name)}" for name in ("retrain", *libraries))
-        fixed = f" with {dict(sorted(self._fixed.items()))}" if self._fixed else ""
+        fixed = given_besides(self._fixed)
         patience = settings.early_stopping_rounds
         stopping = f" stopping early after {patience} rounds" if patience else ""
         by = f" by group {splits.group!r}" if splits.group else ""

@@ -64,7 +64,7 @@ def test_the_example_of_the_design_is_read_as_it_stands(tmp_path: Path) -> None:
     assert space.params["learning_rate"].high == 0.3, "own parameters win over the preset's"  # type: ignore[union-attr]
     assert "max_depth" in space.names
     assert len(space.constraints) == 1
-    assert config.search_space("later").names == ("depth",)
+    assert config.in_phase("later").search_space().names == ("depth",)
 
 
 def test_what_is_read_is_frozen(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_an_unknown_phase_names_the_closest(tmp_path: Path) -> None:
         tmp_path, PYTHON + SPACE + "[space.phases.second.params]\ny = { type = 'int', low = 1, high = 2 }\n"
     )
     with pytest.raises(ConfigError, match="Did you mean 'second'"):
-        config.search_space("secnd")
+        config.in_phase("secnd")
 
 
 def test_the_words_of_other_tools_make_the_same_study(tmp_path: Path) -> None:
