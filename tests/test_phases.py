@@ -158,7 +158,7 @@ def test_the_first_space_holds_what_a_later_phase_has_deployed(
     assert tune() == 0
     rows = listed(capsys)
     assert all(set(row["params"]) == {"depth"} for row in rows)  # type: ignore[call-overload]
-    now = {row["params"]["depth"]: row["value"] for row in rows}  # type: ignore[call-overload,index]
+    now = {row["params"]["depth"]: row["value"] for row in rows}  # type: ignore[index]
     assert now[6] == pytest.approx(1 + 0.1**2), "what is deployed is the baseline, with its taste"
     assert run("retrain", "--apply-hp", '{"depth": 7}', "-q") == 0
     assert deployed(tmp_path) == {"depth": 7, "taste": 0.7}
