@@ -11,7 +11,7 @@ from tuner.experiment import Params, State, Study
 from tuner.registry import open_registry
 from tuner.registry.base import RegistryReader
 
-__all__ = ["back_up", "compare", "describe", "list_experiments", "summarize_study", "trace"]
+__all__ = ["back_up", "compare", "describe", "draw", "list_experiments", "summarize_study", "trace"]
 
 
 def summarize_study(config: Lookup, output: str, *, top: int, flags: str, colour: bool) -> str:
@@ -74,6 +74,18 @@ def compare(config: Lookup, first: str, second: str, output: str, *, colour: boo
     with _reading(config) as registry:
         ids = [_id_of(registry, config, each) for each in (first, second)]
         return report.diff(registry, *ids, folds=config.folds, output=output, colour=colour)
+
+
+def draw(config: Lookup, kind: str, path: Path) -> str:
+    """Draw one picture of the configured study; return where it is."""
+    from orchestrator.plots import check_kind, plot
+    from orchestrator.plots.canvas import check_file
+
+    check_kind(kind)
+    check_file(path)
+    with _reading(config) as registry:
+        study = get_study(registry, config.study_name)
+        return str(plot(registry, study, kind, path, pipeline=config.name, folds=config.folds))
 
 
 def back_up(config: Lookup, path: Path) -> str:

@@ -13,7 +13,7 @@ from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Stu
 from tuner.insight import FURTHER, INSIGHT, Insight
 from tuner.registry.base import FailedAlike, HoldoutRead, RegistryReader
 
-__all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "summarize"]
+__all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "latest_insight", "summarize"]
 
 NEAR = 0.01
 """A value within this part of its range from an end counts as on its bound."""
@@ -159,7 +159,7 @@ def summarize(
         outcome = find_confirmed(registry, study, provenance, pipeline=pipeline)
     chosen = best[0] if best else None
     chosen = chosen if outcome is None else outcome.winner
-    insight, further = _latest_insight(registry, study)
+    insight, further = latest_insight(registry, study)
     return Summary(
         study=study,
         counts=counts,
@@ -195,7 +195,7 @@ def _is_in_use(best: Experiment, deployed: Params | None, reference: Experiment 
     return reference is not None and reference.id == best.id
 
 
-def _latest_insight(registry: RegistryReader, study: Study) -> tuple[Insight | None, dict[str, Insight]]:
+def latest_insight(registry: RegistryReader, study: Study) -> tuple[Insight | None, dict[str, Insight]]:
     """What was learned of the study's metric, and of each further objective."""
     for event in registry.events(_N_INSIGHTS, kind=INSIGHT):
         if event.data.get("study") == study.name:
