@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.plots import convergence, importance, learning_curves, parallel, slices, tuned
@@ -88,6 +88,7 @@ class TestSpan:
     def test_the_baseline_is_shown_however_bad(self) -> None:
         assert span_of([0.8 + i / 1000 for i in range(30)], 1, [0.1])[0] < 0.1
 
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40),
         st.sampled_from([-1, 1]),
