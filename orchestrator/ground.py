@@ -23,7 +23,8 @@ def renew_references(
     """Have defaults, baseline and what is deployed scored again where their results cannot be compared.
 
     Each is written once as a repeat: not where it waits, or has a result of this provenance. One that failed
-    is tried again only while the study has no result of this provenance: what broke it may have been mended.
+    is tried again where it failed on another, or while the study has no result of this provenance: what broke
+    it may have been mended.
     """
     known = registry.provenances(study)
     fresh = all(each != provenance for each, _ in known)
@@ -62,7 +63,8 @@ def _to_score(
     def lacks(tried: Sequence[Experiment]) -> bool:
         if not tried or any(not e.state.finished or e.provenance == provenance for e in tried):
             return False
-        return failed_too or tried[-1].state is State.COMPLETE
+        last = tried[-1]
+        return failed_too or last.state is State.COMPLETE or last.ended_on not in (None, provenance)
 
     unique: dict[str, Suggestion] = {}
     for each in references:

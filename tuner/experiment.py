@@ -261,6 +261,7 @@ class Experiment:
         attempt: number of times it was claimed; the fence of every later write.
         failures, deaths, interruptions: attempts that ended by the user's error, by a dead worker, by us.
         feasible: False where its metrics do not keep the limits of the study.
+        ended_on: what it ran on where it ended without a value, as far as known; None otherwise.
     """
 
     id: int
@@ -291,6 +292,7 @@ class Experiment:
     finished_at: float | None = None
     duration_s: float | None = None
     feasible: bool = True
+    ended_on: Provenance | None = None
 
     def observation(self) -> Observation:
         """What a generator learns from this finished experiment."""

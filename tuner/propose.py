@@ -64,8 +64,8 @@ def propose(
 ) -> list[Experiment]:
     """Let a generator learn from the study, and write up to `n` new candidates as WAITING rows.
 
-    A configuration whose results were all scored on other data, code or metric counts as new: when it is
-    proposed, it is written as a repeat.
+    A configuration whose results and failures were all of other data, code or metric counts as new: when it
+    is proposed, it is written as a repeat.
 
     Args:
         registry: where the study is.
@@ -73,7 +73,7 @@ def propose(
         method: name of the generator.
         n: how many; None for the method's own number (a grid's whole design).
         run: the invocation they belong to, if any.
-        provenance: only results scored on this are learned from; by default, the latest of the study.
+        provenance: only results and failures of this are learned from; by default, the latest of the study.
         warm_start: names of earlier studies of this registry to learn from, each as it was when this study
             first used it.
         options: further options of the generator.
@@ -182,9 +182,9 @@ def _what_else_to_give(space: SearchSpace, guess: Params, error: ParamsError) ->
 
 
 def _says_nothing(row: Experiment, latest: Provenance | None) -> bool:
-    """Whether the row holds no result that counts, and none is on its way."""
-    if row.state is State.COMPLETE:
-        return row.provenance != latest
+    """Whether the row holds no end that counts, and none is on its way."""
+    if _is_outdated(row, latest):
+        return True
     return row.state is State.FAILED and row.outcome in NOT_THE_CONFIGURATION
 
 
@@ -259,7 +259,7 @@ def _history(rows: Sequence[Experiment], provenance: Provenance | None) -> _Hist
     held: list[Params] = []
     outdated: set[str] = set()
     for row in rows:
-        if row.state is State.COMPLETE and row.provenance != provenance:
+        if _is_outdated(row, provenance):
             outdated.add(config_key(row.params))
         elif row.state is State.COMPLETE or (
             row.state is State.FAILED and row.outcome not in NOT_THE_CONFIGURATION
@@ -268,6 +268,13 @@ def _history(rows: Sequence[Experiment], provenance: Provenance | None) -> _Hist
         else:
             held.append(row.params)
     return _History(finished, held, outdated)
+
+
+def _is_outdated(row: Experiment, provenance: Provenance | None) -> bool:
+    """Whether what it ended with came from other data, code or metric: a bug that failed it may be mended."""
+    if row.state is State.COMPLETE:
+        return row.provenance != provenance
+    return row.state is State.FAILED and row.ended_on not in (None, provenance)
 
 
 def _latest(registry: Registry, study: Study) -> Provenance | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.errors import NotFoundError, UsageError, did_you_mean
-from tuner.experiment import Experiment, Outcome, State, Study
+from tuner.experiment import Experiment, Outcome, Provenance, State, Study
 from tuner.memory import Earlier
 from tuner.registry.base import RegistryReader
 from tuner.space import SearchSpace
@@ -100,7 +100,7 @@ def _n_used_before(rows: Iterable[Experiment], name: str, n_finished: int) -> in
 
 
 def _comparable(finished: Sequence[Experiment]) -> list[Experiment]:
-    """Those of the latest provenance and the failures that say something; none where none succeeded."""
+    """Those of the latest provenance that say something; none where none succeeded."""
     complete = [each for each in finished if each.state is State.COMPLETE]
     if not complete:
         return []
@@ -108,9 +108,9 @@ def _comparable(finished: Sequence[Experiment]) -> list[Experiment]:
     return [
         each
         for each in finished
-        if (each.provenance == latest if each.state is State.COMPLETE else _is_told(each))
+        if (each.provenance == latest if each.state is State.COMPLETE else _is_told(each, latest))
     ]
 
 
-def _is_told(failed: Experiment) -> bool:
-    return failed.outcome not in NOT_THE_CONFIGURATION
+def _is_told(failed: Experiment, latest: Provenance | None) -> bool:
+    return failed.outcome not in NOT_THE_CONFIGURATION and failed.ended_on in (None, latest)

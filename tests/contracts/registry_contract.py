@@ -3,6 +3,7 @@
 from tests.contracts.registry_claims import ClaimsContract
 from tests.contracts.registry_confirmations import ConfirmationsContract
 from tests.contracts.registry_goals import GoalsContract
+from tests.contracts.registry_memory import MemoryContract
 from tests.contracts.registry_queries import QueriesContract
 from tests.contracts.registry_studies import StudiesContract
 
@@ -10,6 +11,6 @@ __all__ = ["RegistryContract"]
 
 
 class RegistryContract(
-    StudiesContract, ClaimsContract, QueriesContract, GoalsContract, ConfirmationsContract
+    StudiesContract, ClaimsContract, QueriesContract, GoalsContract, ConfirmationsContract, MemoryContract
 ):
     """One database, opened any number of times."""

@@ -200,6 +200,38 @@ def test_an_exhausted_space_gives_fewer(registry: Registry, method: str) -> None
 # ---- what is told
 
 
+def test_a_failure_of_a_pipeline_that_was_mended_since_is_not_held_against_it(
+    registry: Registry, spy: Spy
+) -> None:
+    """The configuration counts as new: it is proposed again, and written as a repeat."""
+    study = open_study(registry, spec(TINY))
+    propose(registry, study, "grid", 6)
+    bad, *others = registry.claim(study, 6)
+    registry.finish([(bad, Failure(Outcome.ERROR, "a bug"))], OLD, Limits(failures=1))
+    for claim in others:
+        registry.complete(claim, Evaluation(0.5), OLD)
+    assert propose(registry, study, "grid", 6, provenance=OLD) == []
+    assert Observation(bad.experiment.params, None) in spy.finished
+
+    again = propose(registry, study, "grid", 6, provenance=NEW)
+    assert spy.finished == []
+    assert [(each.repeat, config_key(each.params)) for each in again if each.params == bad.experiment.params]
+    assert len(again) == 6
+    assert {each.repeat for each in again} == {1}
+
+
+def test_a_guess_that_failed_before_the_pipeline_was_mended_is_queued_again(
+    registry: Registry, study: Study
+) -> None:
+    guess: Params = {"rate": 0.25, "depth": 2, "kind": "b"}
+    for provenance, n_written in ((OLD, 1), (NEW, 1), (NEW, 0)):
+        finish(registry, study, NEW)
+        queued = queue_guesses(registry, study, [guess])
+        assert len(queued.written) == n_written
+        for claim in registry.claim(study):
+            registry.finish([(claim, Failure(Outcome.ERROR, "a bug"))], provenance, Limits(failures=1))
+
+
 def test_what_the_configuration_is_not_to_blame_for_is_not_held_against_it(
     registry: Registry, study: Study, spy: Spy
 ) -> None:

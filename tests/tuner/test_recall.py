@@ -143,3 +143,14 @@ def test_the_space_of_the_earlier_study_may_be_another(registry: Registry, study
     (first,) = propose(registry, study, "bayesian", 1, warm_start=["old"])
     defaults = SPACE.defaults()
     assert dict(first.params) == {**defaults, "rate": 0.75}
+
+
+def test_what_failed_on_other_code_is_not_told(registry: Registry, study: Study) -> None:
+    run_earlier(registry, [0.7], NEW)
+    earlier = registry.find_study("old")
+    assert earlier is not None
+    registry.add(earlier, [a_config(0.98), a_config(0.99)])
+    for claim, provenance in zip(registry.claim(earlier, 2), (OLD, NEW), strict=True):
+        registry.finish([(claim, Failure(Outcome.ERROR, "no"))], provenance, Limits(failures=1))
+    (one,) = recall(registry, ["old"], own="study").earlier
+    assert [each.params["rate"] for each in one.observations] == [0.7, 0.99]

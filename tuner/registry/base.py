@@ -38,8 +38,10 @@ from tuner.registry.records import (
     Event,
     FailedAlike,
     HoldoutRead,
+    Lesson,
     Limits,
     ModelVersion,
+    Pattern,
     Recovered,
     Run,
     StudySpec,
@@ -54,8 +56,10 @@ __all__ = [
     "Event",
     "FailedAlike",
     "HoldoutRead",
+    "Lesson",
     "Limits",
     "ModelVersion",
+    "Pattern",
     "Recovered",
     "Registry",
     "RegistryReader",
@@ -193,6 +197,16 @@ class RegistryReader(ABC):
 
         All of one provenance (default: the latest that experiments were scored on).
         """
+
+    # ---- memory
+
+    @abstractmethod
+    def patterns(self) -> list[Pattern]:
+        """What worked on which kind of data, oldest first; forgotten ones are among them."""
+
+    @abstractmethod
+    def lessons(self) -> list[Lesson]:
+        """What became of patterns, oldest first."""
 
     # ---- model versions, ledger, looks at the holdout, events
 
@@ -356,6 +370,31 @@ class Registry(RegistryReader):
     @abstractmethod
     def recover(self) -> list[Recovered]:
         """Take back every RUNNING experiment whose owner is dead, in one transaction."""
+
+    # ---- memory
+
+    @abstractmethod
+    def add_pattern(self, experiment: str, traits: Mapping[str, Any]) -> Pattern:
+        """Remember a COMPLETE experiment as what worked best; return the pattern that stands.
+
+        Where the experiment has one already, that stands.
+
+        Args:
+            experiment: its public id.
+            traits: of model and data, JSON-ready.
+
+        Raises:
+            NotFoundError: there is no such experiment.
+            UsageError: it has no value.
+        """
+
+    @abstractmethod
+    def add_lesson(self, lesson: Lesson) -> Lesson:
+        """Append what became of a pattern; the first of one kind, pattern and study stands, and is returned.
+
+        Raises:
+            NotFoundError: there is no such pattern or study.
+        """
 
     # ---- model versions, ledger, looks at the holdout, events
 

@@ -152,13 +152,14 @@ def finish(
 ) -> list[Experiment | ClaimLostError]:
     """See `Registry.finish`. The `provenance` is needed as soon as there is an Evaluation."""
     scored_on = _current_provenances(connection, results, provenance)
+    ended_on = _EndedOn(connection, results, provenance)
     goals = _goals(connection, results)
     lock_experiments(connection, [held.experiment.id for held, _ in results])
     lost: dict[int, ClaimLostError] = {}
     for place, (held, result) in enumerate(results):
         try:
             if isinstance(result, Failure):
-                _fail(connection, held, result, limits, now)
+                _fail(connection, held, result, ended_on, limits, now)
                 continue
             study_id = held.experiment.study_id
             if study_id not in scored_on:
@@ -199,7 +200,14 @@ def _complete(
     _store_measurements(connection, held, evaluation.measurements)
 
 
-def _fail(connection: Connection, held: Claim, failure: Failure, limits: Limits, now: float) -> None:
+def _fail(
+    connection: Connection,
+    held: Claim,
+    failure: Failure,
+    ended_on: "_EndedOn",
+    limits: Limits,
+    now: float,
+) -> None:
     failures, deaths = held.experiment.failures, held.experiment.deaths
     if failure.outcome.is_worker_death:
         deaths += 1
@@ -220,6 +228,7 @@ def _fail(connection: Connection, held: Claim, failure: Failure, limits: Limits,
             "outcome": failure.outcome.value,
             "finished_at": now,
             "duration_s": failure.duration_s,
+            "ended_on_id": ended_on.id_for(connection, held),
         }
     _end(connection, held, values, ending="failed", message=message, now=now)
     # What a broken experiment reported may be broken too; recording the failure comes first.
@@ -418,12 +427,46 @@ def _current_provenances(
     return found
 
 
+class _EndedOn:
+    """What experiments ran on that end without a value. A provenance without any value has the turn -1.
+
+    Made before any row is locked: where a provenance is to be written, other writers are locked out.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        results: Sequence[tuple[Claim, Evaluation | Failure]],
+        provenance: Provenance | None,
+    ) -> None:
+        self._provenance = provenance
+        self._ids: dict[int, int] = {}
+        if provenance is None:
+            return
+        for study_id in {held.experiment.study_id for held, each in results if isinstance(each, Failure)}:
+            _, stored = _find_provenance(connection, study_id, provenance)
+            if stored is None:
+                lock_out_writers(connection)
+            else:
+                self._ids[study_id] = int(stored.id)
+
+    def id_for(self, connection: Connection, held: Claim) -> int | None:
+        """Its row id, written where it is new; None where it is not known."""
+        given, study_id = self._provenance, held.experiment.study_id
+        if given is None or study_id in self._ids:
+            return self._ids.get(study_id)
+        _check_held(connection, held)  # before a provenance is written for it
+        _, stored = _find_provenance(connection, study_id, given)
+        self._ids[study_id] = stored.id if stored else _write_provenance(connection, study_id, given, turn=-1)
+        return self._ids[study_id]
+
+
 def _find_provenance(
     connection: Connection, study_id: int, given: Provenance
 ) -> tuple[int, Row[Any, Any] | None]:
     """The newest turn of a study, and the id and turn of this provenance there."""
     named = {"of_study": study_id, "on_data": given.data, "on_code": given.code, "on_metric": given.metric}
-    newest = int(connection.execute(_NEWEST_TURN, {"of_study": study_id}).scalar() or 0)
+    newest = max(0, int(connection.execute(_NEWEST_TURN, {"of_study": study_id}).scalar() or 0))
     stored = connection.execute(_FIND_PROVENANCE, named).one_or_none()
     return newest, stored
 
@@ -432,11 +475,13 @@ def _provenance(connection: Connection, study_id: int, given: Provenance) -> int
     """The row id of a provenance, written where it is new, and now the latest of its study."""
     newest, stored = _find_provenance(connection, study_id, given)
     if stored is None:
-        values = {"data": given.data, "code": given.code, "metric": given.metric, "turn": newest + 1}
-        id_: int = connection.execute(
-            insert(provenances).values(study_id=study_id, **values).returning(provenances.c.id)
-        ).scalar_one()
-        return id_
+        return _write_provenance(connection, study_id, given, turn=newest + 1)
     if stored.turn < newest:
         connection.execute(update(provenances).where(provenances.c.id == stored.id).values(turn=newest + 1))
     return int(stored.id)
+
+
+def _write_provenance(connection: Connection, study_id: int, given: Provenance, *, turn: int) -> int:
+    values = {"data": given.data, "code": given.code, "metric": given.metric, "turn": turn}
+    written = insert(provenances).values(study_id=study_id, **values).returning(provenances.c.id)
+    return int(connection.execute(written).scalar_one())

@@ -24,7 +24,7 @@ from tuner.experiment import (
     Value,
 )
 from tuner.goals import NO_GOALS, Goals
-from tuner.registry.records import Attempt, Deployment, Event, HoldoutRead, ModelVersion, Run
+from tuner.registry.records import Attempt, Deployment, Event, HoldoutRead, Lesson, ModelVersion, Pattern, Run
 from tuner.registry.sql import Row
 from tuner.space.identity import config_key
 from tuner.space.values import brief, plain
@@ -43,8 +43,10 @@ __all__ = [
     "to_experiment",
     "to_goals",
     "to_holdout_read",
+    "to_lesson",
     "to_measurement",
     "to_model_version",
+    "to_pattern",
     "to_run",
     "to_study",
 ]
@@ -241,17 +243,16 @@ def to_experiment(row: Row) -> Experiment:
         failures=row["failures"],
         deaths=row["deaths"],
         interruptions=row["interruptions"],
-        provenance=_provenance(row),
+        provenance=None if row["provenance_id"] is None else _scored_on(row),
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         duration_s=row["duration_s"],
         feasible=bool(row["feasible"]),
+        ended_on=None if row["ended_on_id"] is None else _scored_on(row),
     )
 
 
-def _provenance(row: Row) -> Provenance | None:
-    if row["provenance_id"] is None:
-        return None
+def _scored_on(row: Row) -> Provenance:
     return Provenance(row["on_data"], row["on_code"], row["on_metric"])
 
 
@@ -274,7 +275,7 @@ def to_confirmation(row: Row) -> Confirmation:
         seed=row["seed"],
         value=row["value"],
         folds=tuple(json.loads(row["folds"])),
-        provenance=Provenance(row["on_data"], row["on_code"], row["on_metric"]),
+        provenance=_scored_on(row),
         duration_s=row["duration_s"],
     )
 
@@ -323,6 +324,25 @@ def to_holdout_read(row: Row) -> HoldoutRead:
         intervals={name: (low, high) for name, (low, high) in json.loads(row["intervals"]).items()},
         at=row["at"],
     )
+
+
+def to_pattern(row: Row) -> Pattern:
+    """A row of `patterns` with its `study`, the `public_id` of its experiment and what that was scored on."""
+    return Pattern(
+        id=row["id"],
+        study=row["study"],
+        experiment=row["public_id"],
+        traits=json.loads(row["traits"]),
+        params=json.loads(row["params"]),
+        value=row["value"],
+        provenance=_scored_on(row),
+        created_at=row["created_at"],
+    )
+
+
+def to_lesson(row: Row) -> Lesson:
+    """A row of `lessons` with the name of its `study`."""
+    return Lesson(row["pattern_id"], row["kind"], row["study"], row["weight"], row["why"], row["at"])
 
 
 def to_event(row: Row) -> Event:

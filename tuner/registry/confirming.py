@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, and_, insert, select, update
 
 from tuner.experiment import Confirmation, Provenance
 from tuner.registry import codec
@@ -51,6 +51,8 @@ def _provenance_id(connection: Connection, study_id: int, given: Provenance) -> 
         select(provenances.c.id).where(*(provenances.c[name] == value for name, value in of_study.items()))
     ).scalar_one_or_none()
     if stored is not None:
+        only_failed = and_(provenances.c.id == stored, provenances.c.turn < 0)
+        connection.execute(update(provenances).where(only_failed).values(turn=0))
         return stored
     written = insert(provenances).values(**of_study, turn=0).returning(provenances.c.id)
     return int(connection.execute(written).scalar_one())

@@ -32,6 +32,7 @@ INVARIANTS = {
     "I12": "versions change only with a line in the ledger",
     "I14": "the file is whole, ours, and keeps its rules",
     "I18": "what confirms an experiment is one finite value for each seed, of its own study",
+    "I19": "what ended without a value ran on something of its own study",
 }
 """I13 and I15 to I17 are about what happens, not about what is stored: the tests hold them."""
 
@@ -140,6 +141,11 @@ _BROKEN_ANYWHERE = {
         LEFT JOIN provenances AS v ON v.id = c.provenance_id
         WHERE e.id IS NULL OR v.id IS NULL OR e.study_id <> v.study_id OR abs(c.value) > {_LARGEST}""",  # noqa: S608
     ),
+    "I19": (
+        """SELECT e.public_id FROM experiments AS e LEFT JOIN provenances AS v ON v.id = e.ended_on_id
+        WHERE e.ended_on_id IS NOT NULL AND (v.id IS NULL OR v.study_id <> e.study_id
+            OR e.value IS NOT NULL OR e.state IN ('waiting', 'running'))""",
+    ),
 }
 
 _NEVER_DELETED = (
@@ -152,6 +158,8 @@ _NEVER_DELETED = (
     "confirmations",
     "holdout_reads",
     "deployments",
+    "patterns",
+    "lessons",
     "events",
 )
 

@@ -6,7 +6,16 @@ Functions of a `Read`, as in `queries`.
 from tuner.errors import NotFoundError
 from tuner.experiment import Study
 from tuner.registry import codec
-from tuner.registry.records import Deployment, Event, HoldoutRead, ModelVersion, Run, VersionState
+from tuner.registry.records import (
+    Deployment,
+    Event,
+    HoldoutRead,
+    Lesson,
+    ModelVersion,
+    Pattern,
+    Run,
+    VersionState,
+)
 from tuner.registry.sql import Read
 
 __all__ = [
@@ -18,7 +27,9 @@ __all__ = [
     "get_version",
     "holdout_reads_of",
     "latest_events",
+    "lessons_of",
     "list_studies",
+    "patterns_of",
     "versions_of",
 ]
 
@@ -42,6 +53,17 @@ _HOLDOUT_READS = """
            h.who, h.at, e.public_id
     FROM holdout_reads AS h
     LEFT JOIN experiments AS e ON e.id = h.experiment_id"""
+_PATTERNS = """
+    SELECT p.id, p.traits, p.params, p.value, p.created_at, e.public_id, t.name AS study,
+           v.data AS on_data, v.code AS on_code, v.metric AS on_metric
+    FROM patterns AS p
+    JOIN experiments AS e ON e.id = p.experiment_id
+    JOIN studies AS t ON t.id = e.study_id
+    JOIN provenances AS v ON v.id = e.provenance_id"""
+_LESSONS = """
+    SELECT l.pattern_id, l.kind, l.weight, l.why, l.at, t.name AS study
+    FROM lessons AS l
+    LEFT JOIN studies AS t ON t.id = l.study_id"""
 _EVENTS = "SELECT at, kind, message, salience, data FROM events"
 
 
@@ -103,6 +125,16 @@ def holdout_reads_of(read: Read, pipeline: str) -> list[HoldoutRead]:
     """See `RegistryReader.holdout_reads`."""
     rows = read(f"{_HOLDOUT_READS} WHERE h.pipeline = ? ORDER BY h.id", [pipeline])
     return [codec.read(codec.to_holdout_read, row) for row in rows]
+
+
+def patterns_of(read: Read) -> list[Pattern]:
+    """See `RegistryReader.patterns`."""
+    return [codec.read(codec.to_pattern, row) for row in read(f"{_PATTERNS} ORDER BY p.id", [])]
+
+
+def lessons_of(read: Read) -> list[Lesson]:
+    """See `RegistryReader.lessons`."""
+    return [codec.read(codec.to_lesson, row) for row in read(f"{_LESSONS} ORDER BY l.id", [])]
 
 
 def latest_events(read: Read, limit: int, kind: str | None) -> list[Event]:

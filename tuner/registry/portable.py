@@ -75,6 +75,10 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("confirmations_are_kept", "DELETE ON confirmations", "confirmations are append-only"),
     Refusal("holdout_reads_stay", "UPDATE ON holdout_reads", "looks at the holdout are append-only"),
     Refusal("holdout_reads_are_kept", "DELETE ON holdout_reads", "looks at the holdout are append-only"),
+    Refusal("patterns_stay", "UPDATE ON patterns", "patterns are append-only"),
+    Refusal("patterns_are_kept", "DELETE ON patterns", "patterns are append-only"),
+    Refusal("lessons_stay", "UPDATE ON lessons", "lessons are append-only"),
+    Refusal("lessons_are_kept", "DELETE ON lessons", "lessons are append-only"),
     Refusal("events_stay", "UPDATE ON events", "events are append-only"),
     Refusal("events_are_kept", "DELETE ON events", "events are append-only"),
     Refusal(

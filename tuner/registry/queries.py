@@ -46,13 +46,13 @@ _EXPERIMENTS = """
     SELECT e.id, e.public_id, e.study_id, e.run_id, e.method, e.params, e.repeat, e.seed, e.reason, e.state,
            e.outcome, e.value, e.std_error, e.metrics, e.provenance_id, e.error, e.traceback, e.attempt,
            e.failures, e.deaths, e.interruptions, e.created_at, e.started_at, e.finished_at, e.duration_s,
-           e.feasible, shapes.names, owners.token, parents.public_id AS parent,
+           e.feasible, e.ended_on_id, shapes.names, owners.token, parents.public_id AS parent,
            provenances.data AS on_data, provenances.code AS on_code, provenances.metric AS on_metric
     FROM experiments AS e
     JOIN shapes ON shapes.id = e.shape_id
     LEFT JOIN owners ON owners.id = e.owner_id
     LEFT JOIN experiments AS parents ON parents.id = e.parent_id
-    LEFT JOIN provenances ON provenances.id = e.provenance_id"""
+    LEFT JOIN provenances ON provenances.id = coalesce(e.provenance_id, e.ended_on_id)"""
 
 
 def _experiments(read: Read, rest: str, parameters: Sequence[Any]) -> list[Experiment]:
@@ -164,7 +164,8 @@ def provenances_of(read: Read, study: Study) -> list[tuple[Provenance, int]]:
     """See `RegistryReader.provenances`."""
     rows = read(
         "SELECT p.data, p.code, p.metric, coalesce(scored.n_complete, 0) AS n FROM provenances AS p"
-        " LEFT JOIN scored ON scored.provenance_id = p.id WHERE p.study_id = ? ORDER BY p.turn DESC",
+        " LEFT JOIN scored ON scored.provenance_id = p.id WHERE p.study_id = ?"
+        " AND p.turn >= 0 ORDER BY p.turn DESC",
         [study.id],
     )
     return [(Provenance(row["data"], row["code"], row["metric"]), row["n"]) for row in rows]

@@ -15,8 +15,10 @@ __all__ = [
     "Event",
     "FailedAlike",
     "HoldoutRead",
+    "Lesson",
     "Limits",
     "ModelVersion",
+    "Pattern",
     "Recovered",
     "Run",
     "StudySpec",
@@ -206,6 +208,52 @@ class HoldoutRead:
     version: int | None = None
     n_rows: int | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A row of `patterns`: what worked best in a study, on which kind of data.
+
+    Attributes:
+        id: integer key, from 1; rising in the order of writing.
+        study: name of the study.
+        experiment: public id of its best experiment then.
+        traits: of model and data, JSON-ready; as `tuner.patterns.Traits` writes them.
+        params, value: of that experiment.
+        provenance: what it was scored on.
+        created_at: Unix seconds.
+    """
+
+    id: int
+    study: str
+    experiment: str
+    traits: Mapping[str, Any]
+    params: Params
+    value: float
+    provenance: Provenance
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A row of the append-only `lessons`: something that became of a pattern.
+
+    Attributes:
+        pattern: id of the pattern.
+        kind: "used" (a study started from it), "judged" (whether that helped) or "forgotten".
+        study: name of the study that used it; None of one that was forgotten.
+        weight: how similar the data were (used), or the share of the study's other results that the best
+            configuration from it beat (judged), in [0, 1]; None of one that was forgotten.
+        why: for people.
+        at: Unix seconds; the registry says when.
+    """
+
+    pattern: int
+    kind: str
+    study: str | None = None
+    weight: float | None = None
+    why: str = ""
     at: float = 0.0
 
 

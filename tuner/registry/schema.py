@@ -24,6 +24,7 @@ from tuner.registry.signature import APPLICATION_ID, SCHEMA_VERSION
 __all__ = [
     "APPLICATION_ID",
     "ENDINGS",
+    "LESSONS",
     "SCHEMA_VERSION",
     "attempts",
     "confirmations",
@@ -33,6 +34,7 @@ __all__ = [
     "events",
     "experiments",
     "holdout_reads",
+    "lessons",
     "measurements",
     "metadata",
     "model_versions",
@@ -47,6 +49,9 @@ __all__ = [
 
 ENDINGS = ("complete", "pruned", "failed", "released", "lost")
 """How an attempt ends."""
+
+LESSONS = ("used", "judged", "forgotten")
+"""What becomes of a pattern: a study starts from it, whether that helped is found, it is not to be used."""
 
 # On PostgreSQL: 64 bits, as SQLite has them.
 Integer = types.Integer().with_variant(types.BigInteger(), "postgresql")
@@ -145,7 +150,8 @@ shapes = Table(
     sqlite_strict=True,
 )
 
-# What values were scored on. The highest `turn` of a study is where its latest result came from, by no clock.
+# What experiments ran on. The highest `turn` of a study is where its latest value came from, by no clock; 0
+# is of confirmations alone, -1 of what only ended without a value.
 provenances = Table(
     "provenances",
     metadata,
@@ -198,6 +204,13 @@ experiments = Table(
         CheckConstraint("feasible = 0 OR feasible = 1", name="feasible_known"),
         nullable=False,
         server_default=text("1"),
+    ),
+    # Of `provenances`: what it ran on where it ended without a value. No foreign key, which no column can be
+    # given afterwards in the same words.
+    Column(
+        "ended_on_id",
+        Integer,
+        CheckConstraint("ended_on_id IS NULL OR value IS NULL", name="ended_on_without_value"),
     ),
     UniqueConstraint("study_id", "config_hash", "repeat"),
     _one_of("state", ("waiting", "running", "complete", "pruned", "failed")),
@@ -398,7 +411,7 @@ events = Table(
     sqlite_strict=True,
 )
 
-# What worked on which kind of data: `traits` describes the data, `value` what `params` reached there.
+# What worked on which kind of data: `traits` describes model and data, `value` what `params` reached there.
 patterns = Table(
     "patterns",
     metadata,
@@ -411,5 +424,25 @@ patterns = Table(
     _json("traits"),
     _json("params"),
     _finite("value"),
+    sqlite_strict=True,
+)
+
+# What became of patterns, one line for each event. `weight`: of a use, how similar the data were; of a
+# judgement, what share of the other results its best configuration beat.
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pattern_id", Integer, ForeignKey("patterns.id"), nullable=False),
+    Column("study_id", Integer, ForeignKey("studies.id"), index=True),
+    Column("kind", Text, nullable=False),
+    Column("weight", REAL),
+    Column("why", Text, nullable=False),
+    Column("at", REAL, nullable=False),
+    UniqueConstraint("pattern_id", "study_id", "kind"),
+    _one_of("kind", LESSONS),
+    CheckConstraint("weight BETWEEN 0 AND 1", name="weight_range"),
+    CheckConstraint("(kind = 'forgotten') = (study_id IS NULL)", name="forgotten_of_no_study"),
+    CheckConstraint("(kind = 'forgotten') = (weight IS NULL)", name="forgotten_without_weight"),
     sqlite_strict=True,
 )

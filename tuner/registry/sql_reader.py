@@ -15,7 +15,9 @@ from tuner.registry.records import (
     Event,
     FailedAlike,
     HoldoutRead,
+    Lesson,
     ModelVersion,
+    Pattern,
     Run,
 )
 from tuner.registry.sql import Read
@@ -120,6 +122,16 @@ class SqlReader(RegistryReader):
     def confirmations(self, study: Study, provenance: Provenance | None = None) -> list[Confirmation]:
         with self.reading() as read:
             return queries.confirmations_of(read, study, provenance)
+
+    # ---- memory
+
+    def patterns(self) -> list[Pattern]:
+        with self.reading() as read:
+            return lookups.patterns_of(read)
+
+    def lessons(self) -> list[Lesson]:
+        with self.reading() as read:
+            return lookups.lessons_of(read)
 
     # ---- model versions, ledger, looks at the holdout, events
 

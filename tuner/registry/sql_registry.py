@@ -19,13 +19,15 @@ from tuner.experiment import (
     Study,
     Suggestion,
 )
-from tuner.registry import cancelling, claims, confirming, proposals, studies, versions
+from tuner.registry import cancelling, claims, confirming, proposals, remembering, studies, versions
 from tuner.registry.base import (
     Claim,
     Deployment,
     HoldoutRead,
+    Lesson,
     Limits,
     ModelVersion,
+    Pattern,
     Recovered,
     Registry,
     RegistryReader,
@@ -168,6 +170,16 @@ class SqlRegistry(SqlReader, Registry):
         with self.database.read() as connection:
             self._lifeline.sweep(connection)
         return taken
+
+    # ---- memory
+
+    def add_pattern(self, experiment: str, traits: Mapping[str, Any]) -> Pattern:
+        with self.database.write() as connection:
+            return remembering.add_pattern(connection, experiment, traits, self._clock())
+
+    def add_lesson(self, lesson: Lesson) -> Lesson:
+        with self.database.write() as connection:
+            return remembering.add_lesson(connection, lesson, self._clock())
 
     # ---- model versions, ledger, looks at the holdout, events
 

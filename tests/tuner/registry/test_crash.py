@@ -34,7 +34,8 @@ READING = {
         "experiments",
         "find_active",
     ),
-    *("find_scored", "find_study", "get_experiment", "measurements", "provenances", "studies", "versions"),
+    *("find_scored", "find_study", "get_experiment", "lessons", "measurements", "patterns", "provenances"),
+    *("studies", "versions"),
 }
 
 RUNS = [

@@ -265,7 +265,8 @@ for name in ("claim", "finish", "recover"):
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM experiments").fetchone()
     for n in itertools.count():
-        size = max(file.stat().st_size for file in path.parent.glob(f"{name}.db*") if file.is_file())
+        log = Path(f"{path}-wal")
+        size = (log if log.exists() else path).stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096 * n, resource.RLIM_INFINITY))
         try:
             WRITES[name](scene)

@@ -10,7 +10,7 @@ import pytest
 from tests.contracts.registry_cases import ON, Connect, some
 from tests.tuner.registry.test_schema import populate
 from tuner.experiment import Confirmation, Evaluation, Failure, Outcome, Provenance
-from tuner.registry import HoldoutRead, invariants, open_registry
+from tuner.registry import HoldoutRead, Lesson, invariants, open_registry
 from tuner.registry.engine import connect as raw_connect
 from tuner.registry.invariants import INVARIANTS, Held, check_invariants
 from tuner.registry.rules import TRIGGERS
@@ -65,6 +65,9 @@ DAMAGES = [
     ("I18", "UPDATE confirmations SET experiment_id = 77 WHERE id = 1"),
     ("I18", "UPDATE confirmations SET provenance_id = 77 WHERE id = 1"),
     ("I18", "UPDATE experiments SET study_id = 77 WHERE id = 1"),
+    ("I19", "UPDATE experiments SET ended_on_id = 77 WHERE id = 3"),
+    ("I19", "UPDATE experiments SET ended_on_id = 1 WHERE id = 4"),
+    ("I4", "DELETE FROM lessons WHERE id = 1"),
 ]
 
 
@@ -92,6 +95,7 @@ def busy(connect: Connect, path: Path) -> Path:
     for seed in (1, 2):
         registry.add_confirmation(Confirmation(registry.best(study)[0].public_id, seed, 0.8, (0.8,), ON))
         registry.add_holdout_read(HoldoutRead("credit", {}, {"test_auc": 0.5}, ON, "retrain", ""))
+    registry.add_lesson(Lesson(1, "judged", study.name, 0.5))
     return path
 
 

@@ -24,7 +24,7 @@ from tuner.experiment import (
     Study,
     Suggestion,
 )
-from tuner.registry import HoldoutRead, Registry, StudySpec, open_registry
+from tuner.registry import HoldoutRead, Lesson, Registry, StudySpec, open_registry
 from tuner.registry.engine import Database
 from tuner.registry.engine import connect as raw_connect
 from tuner.registry.migrate import upgrade
@@ -48,6 +48,8 @@ def populate(registry: Registry) -> Study:
     [best] = registry.best(study)
     registry.add_confirmation(Confirmation(best.public_id, 1, 0.5, (0.25, 0.75), ON, 1.5))
     registry.add_holdout_read(HoldoutRead("credit", {}, {"test_auc": 0.5}, ON, "retrain", ""))
+    pattern = registry.add_pattern(best.public_id, {"model": "xgboost"})
+    registry.add_lesson(Lesson(pattern.id, "used", study.name, 0.5))
     return study
 
 
@@ -155,6 +157,19 @@ REFUSED = [
     (LOOKED.format(metrics="[]", n_rows=1), "metrics_object"),
     (LOOKED.format(metrics="{{", n_rows=1), "malformed JSON"),
     (LOOKED.format(metrics="{}", n_rows=-1), "n_rows_positive"),
+    # what failed, and memory
+    (finish("state='complete', provenance_id=1, value=0.5, ended_on_id=1"), "ended_on_without_value"),
+    ("UPDATE patterns SET value=0.9", "append-only"),
+    ("DELETE FROM patterns", "append-only"),
+    ("REPLACE INTO patterns SELECT * FROM patterns", "append-only"),
+    ("UPDATE lessons SET weight=0.9", "append-only"),
+    ("DELETE FROM lessons", "append-only"),
+    ("INSERT INTO lessons VALUES (9, 1, 1, 'used', 0.5, '', 1)", "UNIQUE"),
+    ("INSERT INTO lessons VALUES (9, 1, 1, 'praised', 0.5, '', 1)", "kind_known"),
+    ("INSERT INTO lessons VALUES (9, 1, 1, 'judged', 1.5, '', 1)", "weight_range"),
+    ("INSERT INTO lessons VALUES (9, 1, NULL, 'judged', 0.5, '', 1)", "forgotten_of_no_study"),
+    ("INSERT INTO lessons VALUES (9, 1, NULL, 'forgotten', 0.5, '', 1)", "forgotten_without_weight"),
+    ("INSERT INTO lessons VALUES (9, 99, 1, 'judged', 0.5, '', 1)", "FOREIGN KEY"),
 ]
 
 

@@ -45,6 +45,8 @@ _KEPT = (
     "holdout_reads",
     "deployments",
     "events",
+    "patterns",
+    "lessons",
     "model_versions",
 )
 
@@ -65,7 +67,7 @@ _BEST = """CREATE VIEW v_best AS
     FROM provenances AS v
     JOIN studies AS t ON t.id = v.study_id
     CROSS JOIN LATERAL (
-        SELECT c.* FROM experiments AS c
+        SELECT c.public_id, c.method, c.value, c.std_error, c.params, c.shape_id FROM experiments AS c
         WHERE c.study_id = v.study_id AND c.provenance_id = v.id AND c.value IS NOT NULL AND c.feasible = 1
         ORDER BY CASE t.direction WHEN 'minimize' THEN c.value ELSE -c.value END, c.id LIMIT 1) AS e
     JOIN shapes AS s ON s.id = e.shape_id"""

@@ -9,7 +9,7 @@ from tests.contracts.registry_cases import ON, SPEC, START, some
 from tests.tuner.registry.golden.make import FOLDER
 from tests.tuner.registry.reading import database_of
 from tuner.experiment import Confirmation, Evaluation, Failure, Measurement, Outcome, Provenance, Study
-from tuner.registry import Claim, HoldoutRead, Registry, Run, StudySpec, open_registry
+from tuner.registry import Claim, HoldoutRead, Lesson, Registry, Run, StudySpec, open_registry
 from tuner.registry.backup import backup
 from tuner.registry.schema import SCHEMA_VERSION
 
@@ -95,6 +95,11 @@ def _confirm(registry: Registry, study: Study, _: list[Claim]) -> object:
     return registry.add_confirmation(Confirmation(best.public_id, 1, 0.5, (0.25, 0.75), Provenance("new")))
 
 
+def _forget(registry: Registry, study: Study, _: list[Claim]) -> object:
+    pattern = registry.add_pattern(registry.best(study)[0].public_id, {})
+    return registry.add_lesson(Lesson(pattern.id, "forgotten", why="by ann"))
+
+
 def _start_run(registry: Registry, study: Study, method: str) -> Run:
     return registry.start_run(study, method=method, n_wanted=8, seed=0, info={})
 
@@ -137,6 +142,8 @@ OPERATIONS: dict[str, Operation] = {
     "read the holdout": Operation(
         lambda r, _, __: r.add_holdout_read(HoldoutRead("credit", {}, {"test_auc": 0.5}, ON, "retrain", ""))
     ),
+    "remember": Operation(lambda r, study, _: r.add_pattern(r.best(study)[0].public_id, {})),
+    "forget": Operation(_forget, n_commits=2),
     "log": Operation(lambda r, _, __: r.log("note", "x")),
     "backup": Operation(_backup, must=("VACUUM INTO", "fsync", "replace"), n_commits=0, leaves=("copy.db",)),
     "close": Operation(lambda r, _, __: r.close(), 2, must=("unlink", "rmdir"), n_commits=0),

@@ -27,7 +27,7 @@ from tuner.experiment import (
     Suggestion,
 )
 from tuner.goals import Goals, Limit, Objective
-from tuner.registry import HoldoutRead, Registry, StudySpec, open_registry, owners
+from tuner.registry import HoldoutRead, Lesson, Registry, StudySpec, open_registry, owners
 from tuner.registry.engine import connect
 from tuner.registry.schema import SCHEMA_VERSION
 
@@ -50,14 +50,12 @@ ODD = [
 ]
 STEPS = (Measurement(0, "auc", 0.5), Measurement(1, "auc", 0.625), Measurement(0, "f1", 1e-300))
 
-# No version has a pruner or learns patterns yet, but the tables have room for what they will write.
+# No version has a pruner yet, but the tables have room for what it will write.
 _BY_HAND = (
     """UPDATE experiments SET state = 'pruned', owner_id = NULL, finished_at = started_at + 1
         WHERE id = {pruned}""",
     """UPDATE attempts SET ended_at = started_at + 1, ending = 'pruned', message = 'rung 1 of 3'
         WHERE experiment_id = {pruned} AND ended_at IS NULL""",
-    """INSERT INTO patterns (experiment_id, traits, params, value, created_at)
-        VALUES ({best}, '{{"rows":569}}', '{{"depth":1}}', 0.875, 1700000000.5)""",
 )
 
 
@@ -71,6 +69,7 @@ def make(path: Path) -> None:
     ids = _experiments(first, second)
     _deployments(first, ids["best"])
     _confirmations(first, ids["best"])
+    _lessons(first, ids["best"])
     first.log("note", "all is well", salience=0.0)
     first.log("deployed", "v2 is worse on the holdout", salience=1.0, before=0.9, after=0.8)
     first.close()
@@ -108,7 +107,7 @@ def _experiments(first: Registry, second: Registry) -> dict[str, int]:
         elif again.experiment.id == poison.experiment.id:
             first.fail(again, Failure(Outcome.OUT_OF_MEMORY, "worker died (SIGKILL), out of memory"))
             [again] = first.claim(study)
-            first.fail(again, Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)"))
+            first.finish([(again, Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)"))], ON)
         else:
             first.measure(again, STEPS)  # runs on, like `held`
     second.heartbeat()
@@ -173,6 +172,16 @@ def _confirmations(registry: Registry, experiment: int) -> None:
         )
     )
     registry.add_holdout_read(HoldoutRead("credit", {}, {}, Provenance(), "retrain", "", version=1))
+
+
+def _lessons(registry: Registry, experiment: int) -> None:
+    """A pattern that another study used, found to help, and that was forgotten."""
+    public_id = next(one.public_id for one in registry.experiments() if one.id == experiment)
+    traits = {"model": "xgboost", "kind": "classification", "features": {"n_rows": 569.0}}
+    pattern = registry.add_pattern(public_id, traits)
+    registry.add_lesson(Lesson(pattern.id, "used", "films", 0.875, "similar"))
+    registry.add_lesson(Lesson(pattern.id, "judged", "films", 1.0))
+    registry.add_lesson(Lesson(pattern.id, "forgotten", why="the sensors were replaced"))
 
 
 def _ticks() -> Iterator[float]:

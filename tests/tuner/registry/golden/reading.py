@@ -29,6 +29,8 @@ def read_all(path: Path) -> dict[str, Any]:
             "deployments": {name: registry.deployments(name) for name in _PIPELINES},
             "holdout_reads": {name: registry.holdout_reads(name) for name in _PIPELINES},
             "active": {name: registry.find_active(name) for name in _PIPELINES},
+            "patterns": registry.patterns(),
+            "lessons": registry.lessons(),
             "events": registry.events(),
             "of_study": {
                 study.name: {

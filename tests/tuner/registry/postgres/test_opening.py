@@ -68,8 +68,8 @@ def test_tables_of_others_may_lie_in_another_schema(postgres_server: PostgresSer
 def test_a_newer_or_incomplete_registry_is_refused(postgres_server: PostgresServer) -> None:
     url = postgres_server.make_database("odd")
     open_registry(url, create=True).close()
-    postgres_server.execute("DROP TABLE patterns", "odd")
-    assert "damaged (without its table patterns)" in refused(url, NotARegistryError)
+    postgres_server.execute("DROP TABLE lessons", "odd")
+    assert "damaged (without its table lessons)" in refused(url, NotARegistryError)
     postgres_server.execute(f"UPDATE alembic_version SET version_num = '{SCHEMA_VERSION + 1:04d}'", "odd")
     assert f"schema {SCHEMA_VERSION + 1}, made by a newer version" in refused(url, NotARegistryError)
 
@@ -193,13 +193,15 @@ def test_errors_are_typed_by_what_to_do_next(error: type[psycopg.Error], kind: t
 
 ABOUT_NEW_TABLES = (
     """SELECT table_name, column_name, data_type, is_nullable, collation_name, column_default
-    FROM information_schema.columns WHERE table_name IN ('confirmations', 'holdout_reads')
+    FROM information_schema.columns WHERE table_name IN ('confirmations', 'holdout_reads', 'lessons')
     ORDER BY table_name, ordinal_position""",
     """SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
-    WHERE conrelid IN ('confirmations'::regclass, 'holdout_reads'::regclass) ORDER BY conname""",
+    WHERE conrelid IN ('confirmations'::regclass, 'holdout_reads'::regclass, 'lessons'::regclass,
+        'experiments'::regclass) ORDER BY conname""",
     """SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
-    AND tgrelid IN ('confirmations'::regclass, 'holdout_reads'::regclass) ORDER BY tgname""",
-    """SELECT indexdef FROM pg_indexes WHERE tablename IN ('confirmations', 'holdout_reads')
+    AND tgrelid IN ('confirmations'::regclass, 'holdout_reads'::regclass, 'lessons'::regclass,
+        'patterns'::regclass) ORDER BY tgname""",
+    """SELECT indexdef FROM pg_indexes WHERE tablename IN ('confirmations', 'holdout_reads', 'lessons')
     ORDER BY indexdef""",
 )
 
@@ -213,8 +215,10 @@ def test_schema_2_is_brought_up_to_date(postgres_server: PostgresServer) -> None
     for view in views:
         postgres_server.execute(f"DROP VIEW {view}; CREATE VIEW {view} AS SELECT 1 AS x", "second")
     postgres_server.execute("ALTER TABLE studies DROP COLUMN goals", "second")
-    postgres_server.execute("ALTER TABLE experiments DROP COLUMN feasible", "second")
-    postgres_server.execute("DROP TABLE confirmations, holdout_reads", "second")
+    postgres_server.execute("ALTER TABLE experiments DROP COLUMN feasible, DROP COLUMN ended_on_id", "second")
+    postgres_server.execute("DROP TABLE confirmations, holdout_reads, lessons", "second")
+    for trigger in ("patterns_stay", "patterns_are_kept", "patterns_are_not_emptied"):
+        postgres_server.execute(f"DROP TRIGGER {trigger} ON patterns", "second")
     postgres_server.execute("UPDATE alembic_version SET version_num = '0002'", "second")
     with open_registry(url, create=False) as registry:
         [study] = registry.studies()
