@@ -5,6 +5,7 @@ Nothing is decided here. A command parses, calls one function and prints what it
 
 import sys
 
+from orchestrator.cli.comparing import compare
 from orchestrator.cli.confirming import confirm, revalidate
 from orchestrator.cli.experiments import cli
 from orchestrator.cli.keeping import backup, cancel
@@ -14,7 +15,7 @@ from retrain.cli import run_command
 
 __all__ = ["cli", "main"]
 
-for _command in (confirm, revalidate, ls, show, plot, replay, diff, cancel, backup):
+for _command in (compare, confirm, revalidate, ls, show, plot, replay, diff, cancel, backup):
     cli.add_command(_command)
 
 

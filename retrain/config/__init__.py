@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from retrain.config.load import load_config
     from retrain.config.pipeline import PipelineConfig
     from retrain.config.schema import (
+        CompareConfig,
         Config,
         DeployConfig,
         LimitConfig,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CompareConfig",
     "Config",
     "DeployConfig",
     "GateConfig",

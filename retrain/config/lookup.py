@@ -33,6 +33,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "limit",
             "gate",
             "study",
+            "compare",
         }
     ),
     "pipeline": frozenset(

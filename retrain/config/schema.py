@@ -13,6 +13,7 @@ from retrain.config.pipeline import PipelineConfig
 from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space, names_of
 from retrain.metrics import COSTS, METRICS, direction_of
+from retrain.models import MODELS
 from tuner.direction import Direction
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Value
@@ -20,6 +21,7 @@ from tuner.goals import Goals, Limit, Objective
 from tuner.space import SearchSpace
 
 __all__ = [
+    "CompareConfig",
     "Config",
     "DeployConfig",
     "GateConfig",
@@ -193,6 +195,37 @@ class StudyConfig(Section):
         return [names] if isinstance(names, str) else names
 
 
+class CompareConfig(Section):
+    """What `orchestrator compare` compares.
+
+    Attributes:
+        site: the column whose values are the sites; that of splits.group where it is left out.
+        train_on: what models are trained on: "all" sites, the "others" than the one that they are tested on,
+            or a site's "own" rows.
+        metrics: further ones to score the test rows by.
+        spaces: the search space of a model, by its name, instead of its default preset.
+    """
+
+    site: str | None = None
+    train_on: Annotated[tuple[Literal["all", "others", "own"], ...], Field(strict=False, min_length=1)] = (
+        "all",
+        "others",
+    )
+    metrics: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    spaces: dict[str, PhaseConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        faults = [
+            ("metrics", unknown(each, METRICS, "metric")) for each in self.metrics if each not in METRICS
+        ]
+        faults += [
+            (f"spaces.{each}", unknown(each, MODELS, "model")) for each in self.spaces if each not in MODELS
+        ]
+        FaultsError.raise_if(faults)
+        return self
+
+
 class Config(Section):
     """The whole configuration.
 
@@ -215,6 +248,7 @@ class Config(Section):
     limit: Annotated[tuple[LimitConfig, ...], Field(strict=False)] = ()
     gate: Annotated[tuple[GateConfig, ...], Field(strict=False)] = ()
     study: StudyConfig = StudyConfig()
+    compare: CompareConfig = CompareConfig()
     root: Path = Field(Path(), exclude=True)
     source: Path = Field(Path("retrain.toml"), exclude=True)
     _phase: str | None = PrivateAttr(None)
