@@ -157,10 +157,10 @@ def _program() -> str:
 
 def _what_to_tune(config: Config) -> tuple[str, dict[str, str]]:
     """The study, and what to set for it: the narrow preset of the model, unless the space is one's own."""
-    model, space = config.pipeline.model, config.space
-    if model is None or space.params or space.constraints:
+    space = config.space
+    if not config.pipeline.models or space.params or space.constraints:
         return config.study_name, {}
-    return f"{config.study_name}-conservative", {"RETRAIN_SPACE_PRESET": f"{model}/conservative"}
+    return f"{config.study_name}-conservative", {"RETRAIN_SPACE_PRESET": "conservative"}
 
 
 def _start(command: Sequence[str], variables: Mapping[str, str]) -> int:

@@ -28,10 +28,13 @@ def checked_name(name: str) -> str:
 
 
 def default_name(pipeline: Mapping[str, Any]) -> str:
-    """`<model>-<data>`, or what the program or Python object is called; always a valid name."""
+    """`<model>-<data>` (`models-<data>` of several), or the name of the program or object; always valid."""
     kind = str(pipeline.get("kind", "tabular"))
     if kind in OF_TABLES:
-        name = f"{pipeline.get('model')}-{Path(str(pipeline.get('data'))).stem}"
+        model = pipeline.get("model")
+        several = isinstance(model, list | tuple) and len(model) > 1
+        one = model[0] if isinstance(model, list | tuple) and len(model) == 1 else model
+        name = f"{'models' if several else one}-{Path(str(pipeline.get('data'))).stem}"
     elif kind == "command":
         command = pipeline.get("command") or "command"
         words = command.split() if isinstance(command, str) else [str(word) for word in command]

@@ -12,7 +12,7 @@ from retrain.config.section import Section, Texts, unknown
 from retrain.metrics import METRICS, REGRESSION, get_metric
 from retrain.models import MODELS, check_metric
 from tuner.errors import ConfigError, did_you_mean
-from tuner.experiment import Direction, Params
+from tuner.experiment import Direction
 
 __all__ = ["BUILT_IN_DATA", "PARAMS_PLACEHOLDER", "PipelineConfig"]
 
@@ -48,7 +48,7 @@ class PipelineConfig(Section):
     """
 
     kind: str = "tabular"
-    model: str | None = None
+    model: str | Texts | None = None
     data: str | None = None
     target: str | None = None
     metric: str | None = None
@@ -74,10 +74,16 @@ class PipelineConfig(Section):
 
     @field_validator("model")
     @classmethod
-    def _is_model(cls, model: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("kind") in OF_TABLES and model is not None and model not in MODELS:
-            raise ValueError(unknown(model, MODELS, "model"))
-        return model
+    def _is_model(cls, model: str | Texts | None, info: ValidationInfo) -> str | Texts | None:
+        names = [model] if isinstance(model, str) else list(model or ())
+        if model is not None and not names:
+            raise ValueError("must name a model, but the list is empty.")
+        for name in names if info.data.get("kind") in OF_TABLES else ():
+            if name not in MODELS:
+                raise ValueError(unknown(name, MODELS, "model"))
+            if names.count(name) > 1:
+                raise ValueError(f"names {name!r} twice.")
+        return names[0] if len(names) == 1 else model
 
     @field_validator("metric")
     @classmethod
@@ -101,12 +107,13 @@ class PipelineConfig(Section):
         if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
             yield "target", "is needed: the column of the data to predict."
         yield from self._meaningless("command", "params_as", "text")
-        if self.early_stopping_rounds is not None and self.model is not None:
+        if self.early_stopping_rounds is not None and self.models:
             able = [name for name, family in MODELS.items() if family.default_rounds is not None]
-            if self.model not in able:
+            if not set(able) & set(self.models):
+                named = ", ".join(map(repr, self.models))
                 yield (
                     "early_stopping_rounds",
-                    f"has no meaning for model = {self.model!r}: only for {', '.join(able)}.",
+                    f"has no meaning for model = {named}: only for {', '.join(able)}.",
                 )
         yield from self._metric_faults()
 
@@ -125,9 +132,9 @@ class PipelineConfig(Section):
                 yield key, f"is needed for kind = {self.kind!r}."
 
     def _metric_faults(self) -> Iterable[tuple[str, str]]:
-        if self.model is not None and self.metric is not None:
+        for model in self.models if self.metric is not None else ():
             try:
-                check_metric(MODELS[self.model], self.metric)
+                check_metric(MODELS[model], str(self.metric))
             except ConfigError as error:
                 yield "metric", f"cannot be had: {error} {error.remedy}"
         if self.metric is not None and self.direction not in (None, get_metric(self.metric).direction):
@@ -168,12 +175,16 @@ class PipelineConfig(Section):
                 yield key, f"has no meaning for kind = {self.kind!r}."
 
     @property
-    def regression_defaults(self) -> Params:
-        """Defaults of the model's library that hold for a regression; none for anything else."""
-        if self.kind not in OF_TABLES or self.model is None or self.metric is None:
-            return {}
-        regresses = get_metric(self.metric).tasks == (REGRESSION,)
-        return MODELS[self.model].regression_defaults if regresses else {}
+    def models(self) -> tuple[str, ...]:
+        """The model families of the factory, the default one first; none for another kind of pipeline."""
+        if self.kind not in OF_TABLES or self.model is None:
+            return ()
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    @property
+    def regresses(self) -> bool:
+        """Whether the metric is one of numbers, so that the models learn these and not classes."""
+        return self.metric in METRICS and METRICS[self.metric or ""].tasks == (REGRESSION,)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from retrain.config.declared import Declaring
 from retrain.config.faults import FaultsError
 from retrain.config.gate import GateConfig, named
 from retrain.config.naming import OF_TABLES, checked_name, default_name
@@ -65,7 +66,10 @@ class SplitsConfig(Section):
 
 
 class PhaseConfig(Section):
-    """A search space: a preset, own parameters (which win), or both; and constraints."""
+    """A search space: a preset, own parameters (which win), or both; and constraints.
+
+    A preset may go without its model: "default" is that of the pipeline's model, or of each of several.
+    """
 
     preset: str | None = None
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -85,10 +89,10 @@ class PhaseConfig(Section):
     @field_validator("preset")
     @classmethod
     def _is_preset(cls, preset: str | None) -> str | None:
-        from tuner.presets import PRESETS
+        from tuner.presets import APPETITES, PRESETS
 
-        if preset is not None and preset not in PRESETS:
-            raise ValueError(unknown(preset, PRESETS, "preset"))
+        if preset is not None and preset not in (*APPETITES, *PRESETS):
+            raise ValueError(unknown(preset, (*APPETITES, *PRESETS), "preset"))
         return preset
 
 
@@ -397,18 +401,15 @@ class Config(Section):
 
     def names_in(self, phase: str | None) -> tuple[str, ...]:
         """The same of any phase; None for `[space]` itself."""
-        return names_of(self._section(phase), self._fixed, self._default_preset, self._features)
+        return names_of(self._section(phase), self._fixed, self._declaring)
 
     def _section(self, phase: str | None) -> PhaseConfig:
         return self.space if phase is None else self.space.phases[phase]
 
     @property
-    def _default_preset(self) -> str | None:
-        return f"{self.pipeline.model}/default" if self.pipeline.kind in OF_TABLES else None
-
-    @property
-    def _features(self) -> str | None:
-        return "text" if self.pipeline.kind == "text" else None
+    def _declaring(self) -> Declaring:
+        features = "text" if self.pipeline.kind == "text" else None
+        return Declaring(self.pipeline.models, self.pipeline.regresses, features)
 
     def search_space(self) -> SearchSpace:
         """Build the search space of its phase. Fixed parameters are taken out of it.
@@ -417,13 +418,8 @@ class Config(Section):
             ConfigError: nothing to search.
             SpaceError: parameters or constraints that contradict each other.
         """
-        return build_space(
-            [self._section(phase) for phase in (*self._joined, self.phase)],
-            fixed=self.pipeline.fixed,
-            default_preset=self._default_preset,
-            features=self._features,
-            preset_defaults=self.pipeline.regression_defaults,
-        )
+        sections = [self._section(phase) for phase in (*self._joined, self.phase)]
+        return build_space(sections, self.pipeline.fixed, self._declaring)
 
 
 def _fault_of_goal(metric: str, own: str | None, before: Sequence[str], kind: str) -> str:

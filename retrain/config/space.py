@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from retrain.config.declared import Declaring, declared, with_model
 from tuner.errors import ConfigError
 from tuner.experiment import Value
 from tuner.space import SearchSpace
@@ -13,24 +14,17 @@ if TYPE_CHECKING:
 __all__ = ["build_space", "names_of", "settle"]
 
 
-def build_space(
-    sections: "Sequence[PhaseConfig]",
-    fixed: Mapping[str, Value],
-    default_preset: str | None,
-    preset_defaults: Mapping[str, Value],
-    features: str | None = None,
-) -> SearchSpace:
+def build_space(sections: "Sequence[PhaseConfig]", fixed: Mapping[str, Value], of: Declaring) -> SearchSpace:
     """Build the space of one section, or of several joined: of a parameter that two have, the later counts.
 
     Args:
         sections: preset, parameters and constraints of each.
         fixed: parameters given to every experiment; they leave the space.
-        default_preset: what stands in for a section that names neither preset nor parameters.
-        preset_defaults: other defaults than a preset has, where it searches these parameters.
-        features: folder of presets of how features are made: that of the same appetite joins a preset.
+        of: the models that presets are those of.
 
     Raises:
-        ConfigError: nothing is left to search, or a parameter is both searched and fixed.
+        ConfigError: nothing is left to search, a parameter is both searched and fixed, a fixed one is of
+            another type than its preset declares, or the preset does not suit the models.
         SpaceError: parameters or constraints contradict each other.
     """
     params: dict[str, Any] = {}
@@ -42,9 +36,11 @@ def build_space(
                 f"A parameter is searched or fixed, not both: {', '.join(both)}.",
                 "Take it out of [space.params] or of pipeline.fixed.",
             )
-        own, also = _declared(section, default_preset, preset_defaults, features)
+        own, also = declared(section, of)
         params |= own
         constraints += [each for each in also if each not in constraints]
+    params = with_model(params, of)
+    _check_types(fixed, params)
     params, constraints = settle(params, constraints, fixed)
     if not params:
         raise ConfigError(
@@ -54,43 +50,33 @@ def build_space(
     return SearchSpace.from_dict({"params": params, "constraints": constraints})
 
 
-def names_of(
-    section: "PhaseConfig", fixed: Mapping[str, Value], default_preset: str | None, features: str | None
-) -> tuple[str, ...]:
+def names_of(section: "PhaseConfig", fixed: Mapping[str, Value], of: Declaring) -> tuple[str, ...]:
     """The parameters of one section by name, less what is fixed; arguments as of `build_space`."""
-    return tuple(name for name in _declared(section, default_preset, {}, features)[0] if name not in fixed)
+    return tuple(name for name in declared(section, of)[0] if name not in fixed)
 
 
-def _declared(
-    section: "PhaseConfig",
-    default_preset: str | None,
-    preset_defaults: Mapping[str, Value],
-    features: str | None,
-) -> tuple[dict[str, Any], list[Any]]:
-    """The parameters of one section by name, with those of its preset, and the constraints."""
-    from tuner.presets import load_preset
+def _check_types(fixed: Mapping[str, Value], params: Mapping[str, Any]) -> None:
+    """Refuse a fixed value of another type than its parameter has. Bounds are for the search alone.
 
-    preset = section.preset or (default_preset if not section.params else None)
-    params: dict[str, Any] = {}
-    constraints: list[Any] = []
-    if preset is not None:
-        loaded = load_preset(preset)
-        params = _tables(loaded)
-        params |= {
-            name: params[name] | {"default": preset_defaults[name]}
-            for name in params.keys() & preset_defaults
-        }
-        constraints += loaded.to_dict()["constraints"]
-        if features is not None:
-            appetite = preset.rpartition("/")[2]
-            params |= _tables(load_preset(f"{features}/{appetite}"))
-    return params | section.params, [*constraints, *section.constraints]
+    Raises:
+        ConfigError: names them.
+    """
+    kinds = {"float": "a number", "int": "a whole number"}
+    wrong = [
+        f"{name!r} must be {kinds[kind]}, but is {value!r}"
+        for name, value in fixed.items()
+        if (kind := params.get(name, {}).get("type")) in kinds and not _is_of(kind, value)
+    ]
+    if wrong:
+        raise ConfigError(
+            f"A fixed parameter is of another type: {'; '.join(wrong)}.", "Mend pipeline.fixed."
+        )
 
 
-def _tables(space: SearchSpace) -> dict[str, Any]:
-    """The parameters of a space as the tables of a configuration."""
-    specs = space.to_dict()["params"]
-    return {spec["name"]: {key: entry for key, entry in spec.items() if key != "name"} for spec in specs}
+def _is_of(kind: str, value: Value) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return kind == "float" or float(value).is_integer()
 
 
 def settle(

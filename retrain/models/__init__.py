@@ -1,17 +1,20 @@
 """The model families, one file each, behind one factory. The table is data: reading it imports no library."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType, ModuleType
 
 from retrain.metrics import BINARY, METRICS, MULTICLASS, REGRESSION
 from retrain.models.base import Model, ModelFamily, check_installed, check_params
+from retrain.models.choice import MODEL, Choice
 from retrain.models.rules import Facts, faults_of
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Params
 
 __all__ = [
+    "MODEL",
     "MODELS",
+    "Choice",
     "Facts",
     "Model",
     "ModelFamily",
@@ -19,6 +22,7 @@ __all__ = [
     "check_metric",
     "check_params",
     "check_task",
+    "choice_of",
     "family_module",
     "faults_of",
     "get_family",
@@ -130,6 +134,15 @@ def family_module(name: str) -> ModuleType:
     family = get_family(name)
     check_installed(family)
     return import_module(f"retrain.models.{family.name}")
+
+
+def choice_of(names: Iterable[str]) -> Choice:
+    """Return the families of these names, the first of which is the default.
+
+    Raises:
+        ConfigError: one is unknown.
+    """
+    return Choice(tuple(map(get_family, names)))
 
 
 def check_task(family: ModelFamily, task: str) -> None:

@@ -60,6 +60,11 @@ class ModelFamily:
     default_rounds: int | None = None
     regression_defaults: Params = field(default_factory=dict)
 
+    @property
+    def preparation(self) -> tuple[bool, bool, bool]:
+        """What decides how features are prepared: families that agree in it can share them."""
+        return self.takes_missing, self.needs_scaling, self.needs_shares
+
 
 def check_params(family: ModelFamily, names: Iterable[str]) -> None:
     """Refuse hyperparameters that the family does not take.

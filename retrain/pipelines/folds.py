@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retrain.models import get_family
 from retrain.pipelines.artifact import make_preprocessing
 from retrain.pipelines.stopping import stopping_split
 from retrain.splits import Rows, Split, make_folds
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Fold", "Folds", "LoadedTable", "rows_of"]
 
 MAX_CACHE_BYTES = 256 * 2**20
-"""Folds are prepared once per worker, not once per experiment, while all of them fit into this."""
+"""Folds are prepared once per worker, not once per experiment, as far as they fit into this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,18 @@ class Folds:
 
     Args:
         data: the table.
-        family: the model family that the features are prepared for.
         splits: how many folds and repeats.
         seed: all that decides who is in which.
     """
 
-    def __init__(self, data: LoadedTable, family: str, splits: "SplitsConfig", seed: int) -> None:
+    def __init__(self, data: LoadedTable, splits: "SplitsConfig", seed: int) -> None:
         rows = rows_of(data.table).take(data.train)
         folds = make_folds(rows, splits.folds, splits.repeats, seed)
         self.seed = seed
         self.splits: list[Split] = [(data.train[train], data.train[valid]) for train, valid in folds]
-        self._table, self._family = data.table, family
-        self._kept: dict[int, Fold] = {}
+        self._table = data.table
+        self._kept: dict[tuple[int, tuple[bool, ...]], Fold] = {}
+        self._kept_bytes = 0
         self._parted: dict[int, Split] = {}
 
     def __len__(self) -> int:
@@ -74,17 +75,25 @@ class Folds:
             self._parted[step] = stopping_split(rows, self.seed, step)
         return self._parted[step]
 
-    def prepare(self, step: int) -> Fold:
-        """Prepare the features of one fold from its training rows alone, whatever the hyperparameters."""
-        if step in self._kept:
-            return self._kept[step]
+    def prepare(self, step: int, family: str) -> Fold:
+        """Prepare the features of one fold from its training rows alone, whatever the hyperparameters.
+
+        Args:
+            step: number of the fold.
+            family: the model family that they are prepared for.
+        """
+        key = step, get_family(family).preparation
+        if key in self._kept:
+            return self._kept[key]
         table = self._table
         train, valid = self.splits[step]
-        preprocess = make_preprocessing(self._family, table.columns)
+        preprocess = make_preprocessing(family, table.columns)
         x_train = preprocess.fit_transform(table.features[train])
         fold = Fold(x_train, table.y[train], preprocess.transform(table.features[valid]), table.y[valid])
-        if (fold.x_train.nbytes + fold.x_valid.nbytes) * len(self) <= MAX_CACHE_BYTES:
-            self._kept[step] = fold
+        size = fold.x_train.nbytes + fold.x_valid.nbytes
+        if self._kept_bytes + size <= MAX_CACHE_BYTES:
+            self._kept[key] = fold
+            self._kept_bytes += size
         return fold
 
 

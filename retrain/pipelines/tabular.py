@@ -12,7 +12,7 @@ import numpy as np
 
 from retrain.comparable import given_besides
 from retrain.metrics import COSTS, METRICS, Predictions, get_metric
-from retrain.models import check_params, check_task, get_family, make_model
+from retrain.models import Facts, ModelFamily, check_installed, check_task, choice_of, make_model
 from retrain.pipeline import REFIT, Detail, Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
     TabularModel,
@@ -26,6 +26,7 @@ from retrain.pipelines.artifact import (
 )
 from retrain.pipelines.blocks import deal_blocks, scores_without_blocks
 from retrain.pipelines.by_group import group_scores
+from retrain.pipelines.checking import check_rules
 from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.scoring import means, score_all
@@ -64,9 +65,11 @@ class TabularPipeline(Pipeline):
         self.metric = settings.metric
         self.direction = Direction(get_metric(settings.metric).direction)
         self._config = config
-        self._model = settings.model
+        self._choice = choice_of(settings.models)
         self._fixed = settings.fixed
-        check_params(get_family(self._model), self._of_the_model([*self.space.names, *self._fixed]))
+        for family in self._choice.families:
+            check_installed(family)
+        self._choice.check(self._of_the_model([*self.space.names, *self._fixed]))
         self._data: LoadedTable | None = None
         self._folds: Folds | None = None
         self._stopped: dict[tuple[str, int], Stopped] = {}
@@ -95,7 +98,8 @@ class TabularPipeline(Pipeline):
         splits = self._config.splits
         frame = read_table(str(self._config.pipeline.data), self._config.root)
         table = self._table(frame)
-        check_task(get_family(self._model), table.task)
+        for family in self._choice.families:
+            check_task(family, table.task)
         for name in self._scored[1:]:
             if table.task not in get_metric(name).tasks:
                 raise DataError(
@@ -106,9 +110,34 @@ class TabularPipeline(Pipeline):
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
         folds = self._checked_folds(rows_of(table).take(train), table)
         in_table = [(train[learned], train[scored]) for learned, scored in folds]
+        self._check_rules(table, in_table)
         leaks = self._leaks(frame, table, [(train, holdout), *in_table])
         suspicions = tuple(f"possible leakage: {leak.what}" for leak in leaks)
         return LoadedTable(table, train, holdout, suspicions), leaks
+
+    def _check_rules(self, table: "Table", folds: list[Split]) -> None:
+        """Refuse, before anything runs, a space of which some models cannot be fitted."""
+        facts = Facts(
+            table.task,
+            min(len(learned) for learned, _ in folds),
+            stops_early=self._config.pipeline.early_stopping_rounds is not None,
+        )
+        counted: dict[tuple[bool, ...], int | None] = {}
+
+        def n_features(family: ModelFamily) -> int | None:
+            if family.preparation not in counted:
+                counted[family.preparation] = self._n_features(family, table, folds)
+            return counted[family.preparation]
+
+        check_rules(self._choice, self.space, self._of_the_models, facts, n_features)
+
+    def _n_features(self, family: ModelFamily, table: "Table", folds: list[Split]) -> int | None:
+        """The fewest features that a fold has once they are prepared; None where that is not known before."""
+        prepared = (
+            make_preprocessing(family.name, table.columns).fit(table.features[learned])
+            for learned, _ in folds
+        )
+        return min(int(each.transform(table.features[:1]).shape[1]) for each in prepared)
 
     def _table(self, frame: "pd.DataFrame") -> "Table":
         """Features, target, groups and times of the raw rows."""
@@ -172,7 +201,7 @@ class TabularPipeline(Pipeline):
     def provenance(self) -> Provenance:
         """Fingerprint of the table; versions of what scores it; metric, folds and holdout."""
         settings, splits = self._config.pipeline, self._config.splits
-        libraries = sorted({"scikit-learn", get_family(self._model).library})
+        libraries = sorted({"scikit-learn", *(family.library for family in self._choice.families)})
         code = ", ".join(f"{name} {_version(name)}" for name in ("retrain", *libraries))
         fixed = given_besides(self._fixed)
         patience = settings.early_stopping_rounds
@@ -184,7 +213,7 @@ class TabularPipeline(Pipeline):
         )
         return Provenance(
             data=self.data.table.fingerprint,
-            code=f"{settings.model}{fixed}{stopping}; {code}",
+            code=f"{' or '.join(self._choice.names)}{fixed}{stopping}; {code}",
             metric=f"{self.metric}, {self.direction.value}; {design}",
         )
 
@@ -209,15 +238,16 @@ class TabularPipeline(Pipeline):
         """The same with every metric fold by fold, and told apart by columns."""
         start = time.perf_counter()
         table, folds = self.data.table, self._folds_of(seed)
+        family, given = self._given(params)
         scores: list[dict[str, float]] = []
         said: list[tuple[np.ndarray, Predictions]] = []
         fit_seconds, n_not_converged = 0.0, 0
         stopped: list[tuple[int, int]] = []
         for step in range(len(folds)):
             fold = self._prepare(folds, step, params)
-            estimator = make_model(self._model, self._given(params), table.task, seed)
+            estimator = make_model(family.name, given, table.task, seed)
             fit_start = time.perf_counter()
-            present, best = self._fit(estimator, fold, folds, step)
+            present, best = self._fit(family, estimator, fold, folds, step)
             fit_seconds += time.perf_counter() - fit_start
             n_not_converged += not converged(estimator)
             predictions = predict(estimator, fold.x_valid, present, table.n_classes)
@@ -264,30 +294,37 @@ class TabularPipeline(Pipeline):
         """The metrics that count: the pipeline's own, and those of further objectives and of limits."""
         return [self.metric, *(name for name in self.goals.metrics if name in METRICS)]
 
-    def _given(self, params: Params) -> dict[str, Value]:
-        """The hyperparameters of the model itself, fixed ones included."""
+    def _given(self, params: Params) -> tuple[ModelFamily, dict[str, Value]]:
+        """The model that a configuration stands for, and its own hyperparameters, fixed ones included."""
+        return self._choice.chosen(self._of_the_models(params))
+
+    def _of_the_models(self, params: Params) -> dict[str, Value]:
         given = {**params, **self._fixed}
         return {name: given[name] for name in self._of_the_model(given)}
+
+    def _patience(self, family: ModelFamily) -> int | None:
+        """How long it learns on in vain, where it stops early."""
+        return None if family.default_rounds is None else self._config.pipeline.early_stopping_rounds
 
     def _of_the_model(self, names: Iterable[str]) -> list[str]:
         """Which of these hyperparameters are the model's: all but those that prepare its features."""
         return list(names)
 
-    def _prepare(self, folds: Folds, step: int, params: Params) -> Fold:  # noqa: ARG002 - others need them
+    def _prepare(self, folds: Folds, step: int, params: Params) -> Fold:
         """One fold with its features prepared."""
-        return folds.prepare(step)
+        return folds.prepare(step, self._given(params)[0].name)
 
     def _folds_of(self, seed: int) -> Folds:
         """The folds of a seed; those of the last one are kept."""
         if self._folds is None or self._folds.seed != seed:
-            self._folds = Folds(self.data, self._model, self._config.splits, seed)
+            self._folds = Folds(self.data, self._config.splits, seed)
         return self._folds
 
     def _fit(
-        self, estimator: Any, fold: Fold, folds: Folds, step: int
+        self, family: ModelFamily, estimator: Any, fold: Fold, folds: Folds, step: int
     ) -> tuple[np.ndarray | None, int | None]:
         """Fit on a fold: the classes that occur, and the best round where it stops early."""
-        table, patience = self.data.table, self._config.pipeline.early_stopping_rounds
+        table, patience = self.data.table, self._patience(family)
         x, y = fold.x_train, fold.y_train
         learn, stop = (slice(None), slice(0)) if patience is None else folds.parted(step)
         if table.n_classes and (y[learn] == y[learn][0]).all():
@@ -298,7 +335,7 @@ class TabularPipeline(Pipeline):
         if patience is None:
             return fit_estimator(estimator, x, y, table.n_classes), None
         return fit_stopping(
-            self._model, estimator, (x[learn], y[learn]), (x[stop], y[stop]), table.n_classes, patience
+            family.name, estimator, (x[learn], y[learn]), (x[stop], y[stop]), table.n_classes, patience
         )
 
     # ---- the final model
@@ -310,23 +347,23 @@ class TabularPipeline(Pipeline):
 
     def fit(self, params: Params, seed: int) -> Any:
         """Fit a TabularModel on all rows but the holdout; stopping early, for as long as the folds say."""
-        data, given = self.data, self._given(params)
+        data, (family, given) = self.data, self._given(params)
         rule: dict[str, Any] = {"rule": REFIT, "n_rows": len(data.train)}
-        patience = self._config.pipeline.early_stopping_rounds
+        patience = self._patience(family)
         if patience is not None:
-            most = int(str(given.get("n_estimators", get_family(self._model).default_rounds)))
+            most = int(str(given.get("n_estimators", family.default_rounds)))
             stopped = self._stopped_folds(params, seed)
             n_rounds = final_rounds(stopped, len(data.train), most)
             given["n_estimators"] = n_rounds
             rule |= fitted_so(stopped, patience, n_rounds, most)
         table, features, y = data.table, data.table.features[data.train], data.table.y[data.train]
-        preprocess = make_preprocessing(self._model, table.columns)
-        estimator = make_model(self._model, given, table.task, seed)
+        preprocess = make_preprocessing(family.name, table.columns)
+        estimator = make_model(family.name, given, table.task, seed)
         present = fit_estimator(estimator, preprocess.fit_transform(features), y, table.n_classes)
         columns = fitted_columns(table.columns, preprocess)
         rule |= {"params": given, "columns": list(columns.names)}
         return TabularModel(
-            self._model, table.task, columns, table.classes, preprocess, estimator, present, rule
+            family.name, table.task, columns, table.classes, preprocess, estimator, present, rule
         )
 
     def _stopped_folds(self, params: Params, seed: int) -> Stopped:
@@ -375,7 +412,7 @@ class TabularPipeline(Pipeline):
         return costs(list(names), model, self.data.table.features[self.data.holdout], model.predictions)
 
     def save(self, model: Any, folder: Path) -> Sequence[Path]:
-        """Write schema, preparation and model: UBJSON for XGBoost, the format of skops for the rest."""
+        """Write schema, preparation and model, each library's in a format that holds no code."""
         return save_model(model, folder)
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrain.metrics import get_metric
-from retrain.models import make_model
+from retrain.models import ModelFamily, make_model
 from retrain.pipeline import REFIT
 from retrain.pipelines.artifact import fit_estimator
 from retrain.pipelines.folds import Fold, Folds, LoadedTable
@@ -80,6 +80,10 @@ class TextPipeline(TabularPipeline):
 
     # ---- features
 
+    def _n_features(self, family: ModelFamily, table: "Table", folds: list[Split]) -> int | None:  # noqa: ARG002
+        """None: it hangs on the parameters that begin with `tfidf_`."""
+        return None
+
     def _of_the_model(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if not name.startswith(PREFIX)]
 
@@ -104,9 +108,9 @@ class TextPipeline(TabularPipeline):
 
     def fit(self, params: Params, seed: int) -> Any:
         """Fit a `TextModel` on all rows but the holdout."""
-        table, train, given = self.data.table, self.data.train, self._given(params)
+        table, train, (family, given) = self.data.table, self.data.train, self._given(params)
         features = learn({**params, **self._fixed}, self._counts, train)
-        estimator = make_model(self._model, given, table.task, seed)
+        estimator = make_model(family.name, given, table.task, seed)
         present = fit_estimator(
             estimator, self._counts.weighed(features, train), table.y[train], table.n_classes
         )
@@ -117,7 +121,7 @@ class TextPipeline(TabularPipeline):
             "columns": [self._text],
         }
         return TextModel(
-            self._model, table.task, self._text, table.classes, features, estimator, present, rule
+            family.name, table.task, self._text, table.classes, features, estimator, present, rule
         )
 
     def save(self, model: Any, folder: Path) -> Sequence[Path]:

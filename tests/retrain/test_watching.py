@@ -131,7 +131,7 @@ def test_below_its_floor_a_conservative_tuning_starts_once_for_each_entry(config
         *("--db", "x.db", "--study", "xgboost-breast_cancer-conservative"),
         *("--method", "bayesian", "--configs", "5", "--timeout", "10m"),
     ]
-    assert variables == {"RETRAIN_SPACE_PRESET": "xgboost/conservative"}
+    assert variables == {"RETRAIN_SPACE_PRESET": "conservative"}
     assert "not at least 0.9: tuned" in watched_text(watched)
     assert "--summary --study xgboost-breast_cancer-conservative" in watched_text(watched)
     with open_registry(config.db, create=False) as registry:
@@ -193,7 +193,7 @@ def test_the_command_gets_the_variables_and_keeps_stdout_clean(
     out, err = capfd.readouterr()
     document = json.loads(out)
     assert (document["met"], document["exit_code"], document["value"]) == (False, 5, 0.5)
-    assert "child xgboost/conservative --study" in err
+    assert "child conservative --study" in err
 
 
 @pytest.mark.parametrize(

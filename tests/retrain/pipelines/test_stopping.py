@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from retrain.deploy import apply
-from retrain.models import make_model
+from retrain.models import get_family, make_model
 from retrain.pipeline import REFIT
 from retrain.pipelines.folds import Folds, LoadedTable
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping
@@ -64,7 +64,7 @@ def test_it_stops_on_training_rows_of_the_fold_alone(tmp_path: Path) -> None:
     pipeline = stopping(tmp_path)
     data = pipeline.data
     before = evaluate(pipeline)[1]
-    folds = Folds(data, "xgboost", pipeline._config.splits, 0)
+    folds = Folds(data, pipeline._config.splits, 0)
     for step, (learned, scored) in enumerate(folds.splits):
         learn, stop = folds.parted(step)
         assert sorted([*learn, *stop]) == list(range(len(learned)))
@@ -76,9 +76,9 @@ def test_it_stops_on_training_rows_of_the_fold_alone(tmp_path: Path) -> None:
         for name, value in vars(folds).items():
             setattr(kept, name, value)
         kept._table, kept._kept = turned, {}
-        fold = kept.prepare(step)
+        fold = kept.prepare(step, "xgboost")
         estimator = make_model("xgboost", {**pipeline.space.defaults(), **QUICK}, "binary", 0)
-        _, best = pipeline._fit(estimator, fold, kept, step)
+        _, best = pipeline._fit(get_family("xgboost"), estimator, fold, kept, step)
         assert best == before[step][1]["best_iteration"]
 
 
@@ -104,7 +104,7 @@ def test_groups_and_times_hold_within_the_rows_that_are_set_aside(tmp_path: Path
         folder.mkdir()
         keys: dict[str, Any] = {"drop": []} if column == "times" else {}
         pipeline = stopping(folder, rest=rest, **keys)
-        folds = Folds(pipeline.data, "xgboost", pipeline._config.splits, 0)
+        folds = Folds(pipeline.data, pipeline._config.splits, 0)
         marks = getattr(pipeline.data.table, column)
         for step, (learned, _) in enumerate(folds.splits):
             learn, stop = (marks[learned[part]] for part in folds.parted(step))

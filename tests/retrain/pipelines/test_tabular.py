@@ -146,7 +146,7 @@ def test_no_experiment_sees_the_holdout(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_fold_is_prepared_from_its_training_rows_alone(tmp_path: Path) -> None:
     pipeline = bound(tmp_path, model="logistic_regression")
-    fold = pipeline._folds_of(0).prepare(0)
+    fold = pipeline._folds_of(0).prepare(0, "logistic_regression")
     np.testing.assert_allclose(fold.x_train[:, :2].mean(axis=0), 0, atol=1e-9)
     train, valid = pipeline._folds_of(0).splits[0]
     again = make_preprocessing("logistic_regression", pipeline.data.table.columns)
@@ -159,11 +159,15 @@ def test_folds_that_are_kept_and_folds_that_are_not_score_alike(
 ) -> None:
     pipeline = bound(tmp_path)
     kept = evaluate(pipeline)[0]
-    assert pipeline._folds_of(0).prepare(2) is pipeline._folds_of(0).prepare(2)
+    assert pipeline._folds_of(0).prepare(2, "random_forest") is pipeline._folds_of(0).prepare(
+        2, "random_forest"
+    )
     monkeypatch.setattr(folds_module, "MAX_CACHE_BYTES", 100)
     pipeline.use(pipeline.data)
     assert evaluate(pipeline)[0].value == kept.value
-    assert pipeline._folds_of(0).prepare(2) is not pipeline._folds_of(0).prepare(2)
+    assert pipeline._folds_of(0).prepare(2, "random_forest") is not pipeline._folds_of(0).prepare(
+        2, "random_forest"
+    )
 
 
 def test_a_pipeline_travels_without_its_data(tmp_path: Path) -> None:
