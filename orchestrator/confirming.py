@@ -157,7 +157,7 @@ def confirm_best(
     if pool is not None:
         if deadline is None and request.timeout_s is not None:
             deadline = started_at + request.timeout_s
-        limits = RepeatLimits(deadline, request.experiment_timeout_s, request.grace_s)
+        limits = RepeatLimits(deadline, request.experiment_timeout_s, request.grace_s, request.overrun_s)
         repeats = _repeats(registry, study, pool, plan, limits, display, stop)
         reason = repeats.run()
         display.close()

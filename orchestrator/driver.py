@@ -140,6 +140,7 @@ class Driver:
                 self._tell_of_stop(snapshot)
                 for command in plan(snapshot, self._limits):
                     if isinstance(command, Stop):
+                        self._tell_of_early_stop(command.reason, snapshot)
                         with suppress(PoolError):
                             self._take_in(self._pool.wait(0.0))
                         return command.reason
@@ -411,6 +412,14 @@ class Driver:
         self._display.note(
             f"finishing {n} running experiment{'s' if n > 1 else ''} (up to {grace}); Ctrl-C again stops now"
         )
+
+    def _tell_of_early_stop(self, reason: StopReason, snapshot: Snapshot) -> None:
+        deadline = self._limits.deadline
+        if reason is StopReason.TIMEOUT and deadline is not None and snapshot.now < deadline:
+            left_s, each_s = deadline - snapshot.now, snapshot.typical_s or 0.0
+            self._display.note(
+                f"{seconds(left_s)} are left, and an experiment takes about {seconds(each_s)}: none is begun"
+            )
 
     def _tell_fenced(self, error: ClaimLostError) -> None:
         self._display.note(f"fenced: {error}")

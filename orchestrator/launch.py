@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.confirming import confirm_best
 from orchestrator.driver import Driver, recovery_lines
+from orchestrator.estimate import Estimate
 from orchestrator.ground import is_outdated, renew_references
 from orchestrator.heartbeat import Heartbeat
 from orchestrator.plan import RunLimits, StopReason
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["conduct", "deployed_in_space", "launch", "start_pool"]
 
+_STOCK_S = 5.0
 _NAMES = {"ray": "Ray", "local": "local"}
 
 
@@ -52,6 +54,7 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
     from retrain.pipelines import load_pipeline
     from retrain.tuning import check_method, open_configured_study
 
+    started_at = time.monotonic()
     request = request.settled()
     config = searching(config)
     n_open = _n_open(config, request)
@@ -90,6 +93,7 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
             display=display,
             stop=stop,
             spill=spill,
+            started_at=started_at,
         )
 
 
@@ -105,18 +109,21 @@ def conduct(
     display: Display,
     stop: StopRequest,
     spill: Spill | None = None,
+    started_at: float | None = None,
 ) -> RunResult:
     """Run a study with a pipeline whose data are in use, on a pool that may still be starting.
 
     The caller opened registry and pool, and closes them; the request is settled. `deployed` is what is in
     production now, where it is in the space: it is scored again where its result cannot be compared. `folds`
     is of one cross-validation, where they are the configured ones: a confirmation needs it. `spill` is where
-    results are kept that the registry would not take.
+    results are kept that the registry would not take. The request's time began at `started_at`, on the
+    monotonic clock; by default it begins now.
 
     Raises:
         PoolError: the workers cannot be started, or were lost.
         StorageError: the registry cannot be used.
     """
+    started_at = time.monotonic() if started_at is None else started_at
     if spill is not None:
         spill.bring_in(registry, display.note)
     for line in recovery_lines(registry.recover()):
@@ -129,7 +136,8 @@ def conduct(
         display.note(_to_run(study, n_waiting, n_left))
     tally = Tally(study, provenance, _earlier(registry, study, provenance))
     n_failed_before = _n_failed(registry, study, run)
-    started_at = time.monotonic()
+    if (n_waiting or n_left) and (line := _estimate_line(n_waiting, n_left, pool, tally, request)):
+        display.note(line)
     stop.defer()
     driver = Driver(
         registry,
@@ -145,6 +153,7 @@ def conduct(
             deadline=None if request.timeout_s is None else started_at + request.timeout_s,
             experiment_timeout_s=request.experiment_timeout_s,
             grace_s=request.grace_s,
+            overrun_s=request.overrun_s,
             same_error=request.same_error,
         ),
         propose=_proposer(registry, study, run, provenance, request),
@@ -179,7 +188,7 @@ def conduct(
         reason = confirmation.reason
     if reason is StopReason.DONE:
         registry.end_run(run)
-    if tally.n_complete and reason is not StopReason.INTERRUPTED:
+    if tally.n_complete and _has_time(reason, request):
         take_stock(registry, study, provenance)
     n_failed = n_failed_before + tally.n_failed
     return RunResult(
@@ -201,6 +210,24 @@ def conduct(
         confirmation=confirmation,
         exit_code=_exit_code(reason, n_failed > request.max_failed, best, stop),
     )
+
+
+def _estimate_line(
+    n_waiting: int, n_new: int | None, pool: WorkerPool, tally: Tally, request: Request
+) -> str:
+    """How long it takes and what it costs, as far as that is known."""
+    n = None if n_new is None else n_waiting + n_new
+    found = Estimate(n, pool.n_workers, tally.typical_s, request.timeout_s, request.cost_per_hour)
+    if tally.typical_s is None and not found.cost_text:
+        return ""
+    return f"time: {found.time_text}" + (f"; cost: {found.cost_text}" if found.cost_text else "")
+
+
+def _has_time(reason: StopReason, request: Request) -> bool:
+    """Whether to learn what mattered, which takes a few seconds."""
+    if reason is StopReason.TIMEOUT:
+        return request.overrun_s >= _STOCK_S
+    return reason is not StopReason.INTERRUPTED
 
 
 def start_pool(request: Request, pipeline: Pipeline, data: object, n_workers: int) -> WorkerPool:

@@ -13,6 +13,7 @@ from enum import StrEnum
 __all__ = [
     "AHEAD_S",
     "MOST_AHEAD",
+    "OVERRUN",
     "REGION_FACTOR",
     "TICK_S",
     "Cancel",
@@ -39,6 +40,9 @@ AHEAD_S = 0.1
 
 MOST_AHEAD = 64
 """Experiments claimed ahead, per worker: passing one to a worker and back takes about a millisecond."""
+
+OVERRUN = 0.03
+"""So much longer than its time may a run take: with the end of its workers that stays below 5 %."""
 
 RECOVER_EVERY_S = 3.0
 """So that what a dead orchestrator left on this host can be claimed again within five seconds."""
@@ -91,6 +95,7 @@ class RunLimits:
         deadline: when to stop claiming, or None.
         experiment_timeout_s: longest time of one experiment; None derives it from the finished ones.
         grace_s: how long running experiments may go on after a stop.
+        overrun_s: how long at most after the deadline.
         same_error: so many experiments that fail in a row with the same error stop the run; 0 for never.
     """
 
@@ -100,6 +105,7 @@ class RunLimits:
     deadline: float | None = None
     experiment_timeout_s: float | None = None
     grace_s: float = 30.0
+    overrun_s: float = math.inf
     same_error: int = 3
 
 
@@ -209,29 +215,37 @@ def plan(snapshot: Snapshot, limits: RunLimits) -> list[Command]:
     commands = _overdue(snapshot, limit)
     stop = _stopping(snapshot, limits)
     if stop is not None:
-        reason, since = stop
-        if not snapshot.running or snapshot.now >= since + limits.grace_s:
+        reason, until = stop
+        if not snapshot.running or snapshot.now >= until:
             return [*commands, Stop(reason)]
-        return [*commands, _wait(snapshot, limit, since + limits.grace_s)]
+        return [*commands, _wait(snapshot, limit, until)]
     if snapshot.now - snapshot.recovered_at >= RECOVER_EVERY_S:
         commands.append(Recover())
     return [*commands, *_work(snapshot, limits), _wait(snapshot, limit, limits.deadline)]
 
 
 def _stopping(snapshot: Snapshot, limits: RunLimits) -> tuple[StopReason, float] | None:
-    """Why and since when the run is coming to its end; whatever came first."""
+    """Why the run is coming to its end, whatever came first; and until when what runs may go on."""
     reasons = []
+    ends = []
     if snapshot.stop_at is not None:
         reasons.append((snapshot.stop_at, StopReason.INTERRUPTED))
-    if limits.deadline is not None and snapshot.now >= limits.deadline:
-        reasons.append((limits.deadline, StopReason.TIMEOUT))
+    if limits.deadline is not None:
+        last = limits.deadline + min(limits.grace_s, limits.overrun_s)
+        ends.append(last)
+        # Nothing is begun that would not come to its end.
+        begun_by = min(limits.deadline, last - (snapshot.typical_s or 0.0))
+        if snapshot.now >= begun_by:
+            reasons.append((begun_by, StopReason.TIMEOUT))
     enough = limits.same_error * (REGION_FACTOR if snapshot.is_regional else 1)
     if 0 < enough <= len(snapshot.failed_alike_at):
         reasons.append((snapshot.failed_alike_at[enough - 1], StopReason.SAME_ERROR))
     if not reasons:
         return None
     since, reason = min(reasons)
-    return reason, since
+    if reason is not StopReason.TIMEOUT:
+        ends.append(since + limits.grace_s)
+    return reason, min(ends)
 
 
 def _overdue(snapshot: Snapshot, limit: float | None) -> list[Command]:

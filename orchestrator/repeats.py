@@ -4,6 +4,7 @@ What is run next is decided by the race anew after each end, from what is stored
 was killed goes on where it stopped, and two at once take in what the other has stored.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +36,7 @@ class RepeatLimits:
     deadline: float | None = None
     experiment_timeout_s: float | None = None
     grace_s: float = 30.0
+    overrun_s: float = math.inf
 
 
 @dataclass(slots=True)
@@ -109,11 +111,11 @@ class Repeats:
                 return StopReason.DONE
             if self._stop.stop_now:
                 return StopReason.INTERRUPTED
-            since = self._stopping()
-            if since is None:
+            stop = self._stopping()
+            if stop is None:
                 self._submit(wanted)
-            elif not self._running or self._clock() >= since[0] + self._limits.grace_s:
-                return since[1]
+            elif not self._running or self._clock() >= stop[0]:
+                return stop[1]
             self._cancel_overdue()
             self._take_in(self._pool.wait(TICK_S))
 
@@ -133,13 +135,15 @@ class Repeats:
         return wanted
 
     def _stopping(self) -> tuple[float, StopReason] | None:
-        """Since when, and why, no more is begun."""
-        reasons = []
-        if self._stop.stop_at is not None:
-            reasons.append((self._stop.stop_at, StopReason.INTERRUPTED))
-        if self._limits.deadline is not None and self._clock() >= self._limits.deadline:
-            reasons.append((self._limits.deadline, StopReason.TIMEOUT))
-        return min(reasons, default=None)
+        """Until when what runs may go on, and why, where no more is begun."""
+        limits, asked = self._limits, self._stop.stop_at
+        ends = []
+        if asked is not None:
+            ends.append((asked, asked + limits.grace_s, StopReason.INTERRUPTED))
+        if limits.deadline is not None and self._clock() >= limits.deadline:
+            last = limits.deadline + min(limits.grace_s, limits.overrun_s)
+            ends.append((limits.deadline, last, StopReason.TIMEOUT))
+        return (min(end for _, end, _ in ends), min(ends)[2]) if ends else None
 
     def _submit(self, wanted: Iterable[Job]) -> None:
         busy = {each.job for each in self._running.values()}

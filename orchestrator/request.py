@@ -1,10 +1,12 @@
 """What one invocation is asked to do, checked before anything heavy starts."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from orchestrator.plan import OVERRUN
 from retrain.tuning import DEFAULT_CONFIGS, DEFAULT_METHOD
 from tuner.errors import UsageError, did_you_mean
 from tuner.generators import METHODS
@@ -36,7 +38,9 @@ class Request:
         n_workers: size of the pool; None for one per core, and no more than there is to run.
         pool: one of `POOLS`.
         address: of a Ray cluster; None for this machine.
-        timeout_s: how long to go on claiming, the start of the workers included; None for no end.
+        timeout_s: how long the whole may take, the start of the workers included; None for no end. What
+            would not come to its end is not begun, and what runs then is given back.
+        cost_per_hour: of one worker, in whatever unit, to say what a run may cost; None where nobody said.
         experiment_timeout_s: longest time of one experiment; None derives it from those that finished.
         grace_s: how long running experiments may go on after a stop.
         seed: of the study, if it is new; None for the configured one.
@@ -57,6 +61,7 @@ class Request:
     pool: str = "ray"
     address: str | None = None
     timeout_s: float | None = None
+    cost_per_hour: float | None = None
     experiment_timeout_s: float | None = None
     grace_s: float = 30.0
     seed: int | None = None
@@ -67,6 +72,11 @@ class Request:
     repeats: int = N_REPEATS
     command: Sequence[str] = ()
     flags: str = ""
+
+    @property
+    def overrun_s(self) -> float:
+        """How long at most running experiments may go on after the time is up."""
+        return math.inf if self.timeout_s is None else OVERRUN * self.timeout_s
 
     @property
     def learns(self) -> bool:

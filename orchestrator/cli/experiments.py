@@ -6,7 +6,7 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.cli.options import AT_LEAST_ONE, AT_LEAST_ZERO, flags_of, pool_options, study_option
-from orchestrator.cli.running import on_workers
+from orchestrator.cli.running import on_workers, request_of
 from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, pass_common
 from retrain.console import say, say_labelled
 
@@ -27,6 +27,7 @@ __all__ = ["cli"]
 @click.option(
     "--confirm", metavar="K", type=AT_LEAST_ZERO, default=0, help="At the end, confirm the best K: 0."
 )
+@click.option("--preview", is_flag=True, help="Only say how many, how long, at what cost; run nothing.")
 @click.option("--summary", is_flag=True, help="Report: best, baseline, improvement, cost, failures.")
 @click.option("--top", metavar="N", type=AT_LEAST_ONE, help="How many of the best to report; 5.")
 @common_options
@@ -68,6 +69,13 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         "confirm": options["confirm"],
         "seed": options["seed"],
     }
+
+    if options["preview"]:
+        from orchestrator.preview import preview, preview_text
+
+        found = preview(config, request_of(common, config, flags, options, asked))
+        emit(preview_text(found, common.output))
+        return 0
 
     def show(result: Any) -> None:
         emit(result_text(result, common.output))

@@ -38,7 +38,7 @@ def pool_options(command: Any) -> Any:
             ),
             click.option("--address", metavar="ADDR", help="Ray cluster to use: host:port or auto."),
             click.option(
-                "--timeout", metavar="T", type=Duration(), help="Begin none after it: 90, 90s, 10m, 1h."
+                "--timeout", metavar="T", type=Duration(), help="End the whole after it: 90, 90s, 10m, 1h."
             ),
             click.option(
                 "--experiment-timeout", metavar="T", type=Duration(), help="End an experiment after it."

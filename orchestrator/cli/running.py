@@ -6,7 +6,28 @@ from typing import Any
 
 from retrain.cli import Common, note
 
-__all__ = ["on_workers"]
+__all__ = ["on_workers", "request_of"]
+
+
+def request_of(
+    common: Common, config: Any, flags: str, options: Mapping[str, Any], asked: Mapping[str, Any]
+) -> Any:
+    """What the options of `pool_options` and what else was asked come to."""
+    from orchestrator.request import Request
+
+    return Request(
+        n_workers=options["workers"],
+        pool=options["pool"],
+        address=options["address"],
+        timeout_s=options["timeout"],
+        cost_per_hour=config.budget.cost_per_hour,
+        experiment_timeout_s=options["experiment_timeout"],
+        grace_s=options["grace"],
+        echo=common.verbosity > 0,
+        command=("orchestrator", *sys.argv[1:]),
+        flags=flags,
+        **asked,
+    )
 
 
 def on_workers(
@@ -20,21 +41,9 @@ def on_workers(
 ) -> int:
     """Run with the options of `pool_options` and what else was asked, and show what came of it."""
     from orchestrator.progress import open_display
-    from orchestrator.request import Request
     from orchestrator.signals import Interrupted, StopSignals
 
-    request = Request(
-        n_workers=options["workers"],
-        pool=options["pool"],
-        address=options["address"],
-        timeout_s=options["timeout"],
-        experiment_timeout_s=options["experiment_timeout"],
-        grace_s=options["grace"],
-        echo=common.verbosity > 0,
-        command=("orchestrator", *sys.argv[1:]),
-        flags=flags,
-        **asked,
-    )
+    request = request_of(common, config, flags, options, asked)
     try:
         with StopSignals() as stop, open_display(progress=common.progress, quiet=common.quiet) as display:
             result = run(config, request, display=display, stop=stop)

@@ -34,6 +34,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "gate",
             "study",
             "compare",
+            "budget",
         }
     ),
     "pipeline": frozenset(

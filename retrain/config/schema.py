@@ -22,6 +22,7 @@ from tuner.goals import Goals, Limit, Objective
 from tuner.space import SearchSpace
 
 __all__ = [
+    "BudgetConfig",
     "CompareConfig",
     "Config",
     "DeployConfig",
@@ -230,6 +231,16 @@ class CompareConfig(Section):
         return self
 
 
+class BudgetConfig(Section):
+    """What running costs.
+
+    Attributes:
+        cost_per_hour: of one worker, in whatever unit: a run says before it begins what it may cost.
+    """
+
+    cost_per_hour: Finite | None = Field(None, gt=0)
+
+
 class Config(Section):
     """The whole configuration.
 
@@ -253,6 +264,7 @@ class Config(Section):
     gate: Annotated[tuple[GateConfig, ...], Field(strict=False)] = ()
     study: StudyConfig = StudyConfig()
     compare: CompareConfig = CompareConfig()
+    budget: BudgetConfig = BudgetConfig()
     root: Path = Field(Path(), exclude=True)
     source: Path = Field(Path("retrain.toml"), exclude=True)
     _phase: str | None = PrivateAttr(None)

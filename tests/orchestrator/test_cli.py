@@ -387,3 +387,40 @@ def test_a_warm_start_that_cannot_be_is_refused(run: Run, arguments: str, messag
     given, _, err = run(*arguments.split())
     assert given == code
     assert f"error: {message}" in err
+
+
+class TestPreview:
+    def test_nothing_is_run_or_written(self, run: Run, project: Path) -> None:
+        before = sorted(project.rglob("*"))
+        code, out, err = run("--method", "random", "--configs", "6", "--workers", "2", "--preview")
+        assert (code, err) == (0, "")
+        assert "experiments  7: 1 waiting, 6 new" in out
+        assert "time         unknown before the first have ended" in out
+        assert "cost" not in out
+        assert [each for each in sorted(project.rglob("*")) if "__pycache__" not in each.parts] == before
+
+    def test_earlier_ones_say_how_long_and_what_it_costs(self, run: Run, project: Path) -> None:
+        with (project / "retrain.toml").open("a") as file:
+            file.write("[budget]\ncost_per_hour = 3.6\n")
+        assert run("--method", "random", "--configs", "5", "--workers", "2")[0] == 0
+        code, out, _ = run("--configs", "8", "--workers", "2", "--timeout", "1h", "--preview")
+        assert code == 0
+        assert "experiments  8: 0 waiting, 8 new" in out
+        assert "time         about 4 s, 1 s each by earlier ones" in out
+        assert "cost         about 0.008, at 3.6 an hour and worker" in out
+        found = json.loads(run("--configs", "8", "--workers", "2", "--preview", "--format", "json")[1])
+        assert (found["n_new"], found["typical_s"], found["wall_s"], found["cost"]) == (8, 1.0, 4.0, 0.008)
+
+    def test_a_run_says_so_before_it_starts(self, run: Run) -> None:
+        run("--method", "random", "--configs", "5", "--workers", "2")
+        err = run("--method", "random", "--configs", "8", "--workers", "2")[2]
+        assert "time: about 4 s, 1 s each by earlier ones\n" in err
+
+    def test_nothing_to_run_is_exit_code_6(self, run: Run) -> None:
+        assert run("--preview")[0] == 6
+
+    @pytest.mark.parametrize("bad", [["--method", "bayesan"], ["--pool", "raw"]])
+    def test_a_bad_request_is_refused(self, run: Run, bad: list[str]) -> None:
+        code, _, err = run("--configs", "8", "--preview", *bad)
+        assert code == 2
+        assert "Did you mean" in err or "There are" in err

@@ -711,6 +711,25 @@ def test_the_budget_ends_the_run(bench: Bench) -> None:
     assert bench.clock.now == pytest.approx(1020.0, abs=0.5)
 
 
+def test_what_does_not_end_in_time_is_given_back_and_did_not_fail(bench: Bench) -> None:
+    """A timeout of 100 s: never more than 5 % over it."""
+    bench.add(9)
+    limits: dict[str, Any] = {"deadline": 1100.0, "overrun_s": 3.0}
+    assert bench.run(lambda task: Act(Evaluation(0.0), HANG), **limits) is StopReason.TIMEOUT
+    assert bench.states() == {State.WAITING: 9}
+    assert bench.clock.now <= 1105.0
+    assert [each.interruptions for each in bench.experiments()] == [1, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert not any(each.failures or each.deaths for each in bench.experiments())
+
+
+def test_what_would_not_end_in_time_is_not_begun(bench: Bench) -> None:
+    bench.add(20)
+    assert bench.run(lambda task: scored(0.0, 20.0), deadline=1090.0, overrun_s=3.0) is StopReason.TIMEOUT
+    assert bench.states() == {State.COMPLETE: 8, State.WAITING: 12}
+    assert bench.clock.now == pytest.approx(1080.0, abs=0.5)
+    assert bench.display.notes[-1] == "10 s are left, and an experiment takes about 20 s: none is begun"
+
+
 @pytest.mark.parametrize(
     "error", [PoolError("The cluster is gone."), KeyboardInterrupt(), RuntimeError("a bug")]
 )

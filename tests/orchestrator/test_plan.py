@@ -158,6 +158,29 @@ def test_deadline_stops_claiming_and_grants_the_grace() -> None:
     assert plan(at(100.0, n_waiting=4, n_free=2), limits) == [Stop(StopReason.TIMEOUT)]
 
 
+def test_the_whole_is_over_shortly_after_the_deadline_however_long_the_grace() -> None:
+    limits = replace(AT_ONCE, deadline=100.0, grace_s=30.0, overrun_s=3.0)
+    busy: dict[str, Any] = {"running": (task(started_at=99.0),), "n_waiting": 4, "n_free": 1}
+    assert plan(at(102.75, **busy), limits) == [Wait(0.25)]
+    assert plan(at(103.0, **busy), limits) == [Stop(StopReason.TIMEOUT)]
+
+
+def test_nothing_is_begun_that_would_not_end_in_time() -> None:
+    limits = replace(AT_ONCE, deadline=100.0, overrun_s=3.0)
+    busy: dict[str, Any] = {"running": (task(started_at=60.0),), "n_waiting": 4, "n_free": 1}
+    assert plan(at(82.5, **busy, typical_s=20.0), limits)[0] == Claim(1)
+    assert plan(at(83.0, **busy, typical_s=20.0), limits) == [TICK]  # what runs may still end
+    assert plan(at(83.0, n_waiting=4, n_free=2, typical_s=20.0), limits) == [Stop(StopReason.TIMEOUT)]
+    assert plan(at(83.0, **busy), limits)[0] == Claim(1)  # nobody knows how long it takes
+
+
+def test_a_signal_shortly_before_the_deadline_does_not_outlast_it() -> None:
+    limits = replace(AT_ONCE, deadline=100.0, grace_s=30.0, overrun_s=3.0)
+    busy: dict[str, Any] = {"running": (task(started_at=80.0),), "stop_at": 95.0}
+    assert plan(at(102.75, **busy), limits) == [Wait(0.25)]
+    assert plan(at(103.0, **busy), limits) == [Stop(StopReason.INTERRUPTED)]
+
+
 def test_the_wait_ends_with_the_deadline() -> None:
     limits = replace(AT_ONCE, deadline=100.0)
     assert plan(at(99.75, running=(task(started_at=99.0),)), limits) == [Wait(0.25)]
