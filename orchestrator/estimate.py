@@ -54,7 +54,7 @@ class Estimate:
         """How long it takes, in words."""
         if self.typical_s is None:
             return "unknown before the first have ended" + self._end(" at most {}")
-        each = f"{seconds(self.typical_s)} each by earlier ones"
+        each = f"{seconds(self.typical_s)} each so far"
         if self.wall_s is None or self.needed_s is None:
             return each + self._end("at most {}, ")
         if self.wall_s < self.needed_s:

@@ -9,7 +9,7 @@ def test_rounds_of_workers_times_the_typical_one() -> None:
     found = Estimate(21, 2, 30.0, cost_per_hour=3.6)
     assert found.wall_s == 330.0
     assert found.cost == pytest.approx(0.66)
-    assert found.time_text == "about 5 min 30 s, 30 s each by earlier ones"
+    assert found.time_text == "about 5 min 30 s, 30 s each so far"
     assert found.cost_text == "about 0.66, at 3.6 an hour and worker"
 
 
@@ -17,7 +17,7 @@ def test_the_limit_is_the_most() -> None:
     found = Estimate(21, 2, 30.0, timeout_s=60.0, cost_per_hour=3.6)
     assert found.wall_s == 60.0
     assert found.cost == pytest.approx(0.12)
-    assert found.time_text == "1 min, the limit; all would take about 5 min 30 s, 30 s each by earlier ones"
+    assert found.time_text == "1 min, the limit; all would take about 5 min 30 s, 30 s each so far"
 
 
 def test_what_is_unknown_is_said() -> None:
@@ -33,7 +33,7 @@ def test_a_limit_bounds_what_is_unknown() -> None:
     assert found.time_text == "unknown before the first have ended; at most 30 min"
     assert found.cost_text == "at most 2, at 2 an hour and worker"
     design = Estimate(None, 2, 30.0, timeout_s=1800.0)
-    assert design.time_text == "30 s each by earlier ones; at most 30 min"
+    assert design.time_text == "30 s each so far; at most 30 min"
 
 
 def test_workers_that_have_nothing_to_do_cost_nothing() -> None:
