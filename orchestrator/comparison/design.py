@@ -15,6 +15,7 @@ from orchestrator.comparison.rows import deal
 from retrain.data import Roles, find_leaks, known_rows, make_table, read_table
 from retrain.metrics import Metric, get_metric
 from retrain.models import check_task, get_family, make_model
+from retrain.params import best_params
 from retrain.pipelines.folds import rows_of
 from retrain.splits import make_folds
 from tuner.errors import ConfigError, DataError, UsageError, did_you_mean
@@ -108,8 +109,8 @@ def design(config: "Config", asked: Asked) -> Design:
     sites, frame = _sites(config, asked.sites, metric)
     for model in models:
         check_task(get_family(model), sites.table.task)
-        space = configs[model].search_space()
-        make_model(model, {**space.defaults(), **configs[model].pipeline.fixed}, sites.table.task, 0)
+        space, fixed = configs[model].search_space(), configs[model].pipeline.fixed
+        make_model(model, best_params(space, {}, fixed), sites.table.task, 0)
     for name in metrics[1:]:
         _check_defined(name, sites)
     trainings = _trainings(sites.names, asked.train_on or config.compare.train_on, bool(asked.train_on))

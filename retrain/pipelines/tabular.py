@@ -13,6 +13,7 @@ import numpy as np
 from retrain.comparable import given_besides
 from retrain.metrics import COSTS, METRICS, Predictions, get_metric
 from retrain.models import Facts, ModelFamily, check_installed, check_task, choice_of, make_model
+from retrain.params import best_params
 from retrain.pipeline import REFIT, Detail, Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
     TabularModel,
@@ -299,7 +300,7 @@ class TabularPipeline(Pipeline):
         return self._choice.chosen(self._of_the_models(params))
 
     def _of_the_models(self, params: Params) -> dict[str, Value]:
-        given = {**params, **self._fixed}
+        given = best_params(self.space, params, self._fixed, strict=False)
         return {name: given[name] for name in self._of_the_model(given)}
 
     def _patience(self, family: ModelFamily) -> int | None:
