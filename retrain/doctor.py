@@ -100,6 +100,7 @@ def doctor(
     looks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
         ("data", partial(_data, config)),
         ("leakage", partial(_leakage, config, pipeline)),
+        ("ratings", partial(_ratings, config, pipeline)),
         ("deploy target", partial(_target, config, pipeline)),
         ("registry", partial(check, config.db, partial(_versions, config, pipeline))),
     )
@@ -234,6 +235,16 @@ def _leakage(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
     if not leaks:
         rows = f"{len(loaded.train)} rows to train on and {len(loaded.holdout)} held out"
         yield Finding("leakage", Verdict.OK, f"none seen between {rows}")
+
+
+def _ratings(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
+    """Whether ratings and items go together, and how many there are to rank."""
+    from retrain.pipelines.ranking import RankingPipeline
+
+    if isinstance(pipeline, RankingPipeline) and _is_there(config):
+        loaded = pipeline.load()
+        rows = f"{len(loaded.train)} ratings to train on, {len(loaded.asked)} held out to be ranked"
+        yield Finding("ratings", Verdict.OK, rows)
 
 
 def _is_there(config: Config) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrain.config.naming import OF_TABLES
+from retrain.config.naming import WITH_FOLDS
 from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
 from tuner.errors import NotFoundError, ParamsError, SpaceError, did_you_mean
@@ -138,7 +138,7 @@ def scores_of_folds(measurements: Iterable[Measurement], metric: str, value: flo
 
 def folds_of(config: "Config") -> int | None:
     """Folds of one repeat, where the pipeline's folds are the configured ones; None where it has its own."""
-    return config.splits.folds if config.pipeline.kind in OF_TABLES else None
+    return config.splits.folds if config.pipeline.kind in WITH_FOLDS else None
 
 
 def find_configuration(

@@ -20,6 +20,7 @@ __all__ = [
     "COSTS",
     "METRICS",
     "MULTICLASS",
+    "RANKING_METRICS",
     "REGRESSION",
     "USUAL_METRICS",
     "Metric",
@@ -199,17 +200,23 @@ COSTS: Mapping[str, str] = MappingProxyType(
 """What a model costs, by name: the less the better. None of it can be the study's own metric."""
 
 
+RANKING_METRICS: Mapping[str, Direction] = MappingProxyType(
+    {"pairwise_accuracy": Direction.MAXIMIZE, "pooled_pairwise_accuracy": Direction.MAXIMIZE}
+)
+"""Of a ranking, by name: the share of pairs that are ranked rightly, as a mean over users or over pairs."""
+
+
 def direction_of(name: str) -> Direction | None:
     """Whether less or more of a metric or cost is better; None for one that is not known here."""
     if name in COSTS:
         return Direction.MINIMIZE
-    return METRICS[name].direction if name in METRICS else None
+    return METRICS[name].direction if name in METRICS else RANKING_METRICS.get(name)
 
 
 def is_share(name: str) -> bool:
     """Whether a metric, with or without `test_`, is known to lie between 0 and 1, the best."""
     metric = METRICS.get(name.removeprefix("test_"))
-    return (
+    return name.removeprefix("test_") in RANKING_METRICS or (
         metric is not None
         and metric.direction is Direction.MAXIMIZE
         and metric.sign == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain.config.files import PREFIX, absolute_url, find_config, read_document
-from retrain.config.naming import OF_TABLES, checked_name, default_name
+from retrain.config.naming import WITH_FOLDS, checked_name, default_name
 
 if TYPE_CHECKING:
     from retrain.config.schema import Config
@@ -52,6 +52,12 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "fixed",
             "command",
             "params_as",
+            "items",
+            "scorer",
+            "user",
+            "item",
+            "held_out",
+            "known",
         }
     ),
     "splits": frozenset({"folds", "repeats", "holdout", "group", "time", "seed"}),
@@ -72,7 +78,7 @@ class Lookup:
         study_name: of the study.
         db: URL of the registry, a relative SQLite path made absolute.
         allow_network_fs: whether it may be written on a network file system.
-        is_tabular: whether the pipeline is one over a table, with folds and a holdout of the configuration.
+        is_tabular: whether the pipeline has the folds and the holdout of the configuration.
         folds: of one repeat of cross-validation; None for a pipeline that has its own.
         has_phases: whether there are later phases, which are deployed together with what was before.
         source: the file.
@@ -90,7 +96,7 @@ class Lookup:
     @staticmethod
     def of(config: "Config") -> "Lookup":
         """The same of a configuration that was loaded whole."""
-        is_tabular = config.pipeline.kind in OF_TABLES
+        is_tabular = config.pipeline.kind in WITH_FOLDS
         folds = config.splits.folds if is_tabular else None
         return Lookup(
             name=config.name,
@@ -146,7 +152,7 @@ def _look_up(path: Path | None, overrides: Mapping[str, Any], environ: Mapping[s
     allow_network_fs = document.get("allow_network_fs", False)
     _insist(type(db) is str and "\0" not in db and type(allow_network_fs) is bool)
     _insist(_is_kind(kind) and type(folds) is int and 2 <= folds <= 1000)
-    is_tabular = kind in OF_TABLES
+    is_tabular = kind in WITH_FOLDS
     return Lookup(
         name=_name(name),
         study_name=_name(name if study is None else study),
@@ -191,7 +197,7 @@ def _is_kind(kind: Any) -> bool:
     if not isinstance(kind, str):
         return False
     module, _, attribute = kind.rpartition(":")
-    return kind in (*OF_TABLES, "command") or bool(module and attribute.isidentifier())
+    return kind in (*WITH_FOLDS, "command") or bool(module and attribute.isidentifier())
 
 
 def _name(name: Any) -> str:

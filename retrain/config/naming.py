@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OF_TABLES", "checked_name", "default_name"]
+__all__ = ["OF_TABLES", "WITH_FOLDS", "checked_name", "default_name"]
 
 OF_TABLES = ("tabular", "text")
 """The kinds of pipeline that read a table, with the folds and the holdout of `[splits]`."""
+
+WITH_FOLDS = (*OF_TABLES, "ranking")
+"""The kinds of pipeline whose folds and holdout are those of `[splits]`."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -35,6 +38,9 @@ def default_name(pipeline: Mapping[str, Any]) -> str:
         several = isinstance(model, list | tuple) and len(model) > 1
         one = model[0] if isinstance(model, list | tuple) and len(model) == 1 else model
         name = f"{'models' if several else one}-{Path(str(pipeline.get('data'))).stem}"
+    elif kind == "ranking":
+        scorer = str(pipeline.get("scorer")).rpartition(":")[2]
+        name = f"{scorer}-{Path(str(pipeline.get('data'))).stem}"
     elif kind == "command":
         command = pipeline.get("command") or "command"
         words = command.split() if isinstance(command, str) else [str(word) for word in command]

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
-from retrain.config.naming import OF_TABLES
+from retrain.config.naming import OF_TABLES, WITH_FOLDS
 from retrain.config.section import Section, Texts, unknown
-from retrain.metrics import METRICS, REGRESSION, get_metric
+from retrain.metrics import METRICS, RANKING_METRICS, REGRESSION, get_metric
 from retrain.models import MODELS, check_metric
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Direction
@@ -22,7 +22,7 @@ BUILT_IN_DATA = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 PARAMS_PLACEHOLDER = "{params}"
 """Stands for the parameters, or the file that holds them, in a command."""
 
-KINDS = (*OF_TABLES, "command")
+KINDS = (*WITH_FOLDS, "command")
 
 
 class PipelineConfig(Section):
@@ -45,6 +45,12 @@ class PipelineConfig(Section):
         fixed: hyperparameters that are given to every experiment and not searched.
         command: the program and its arguments (command).
         params_as: how the program is given its parameters: as flags, as JSON on stdin, or as a JSON file.
+        scorer: the function or class that scores items, as "model.py:Recommender" (ranking); `data` are the
+            ratings, and `target` is their column of the rating, "rating" by default.
+        items: the table of the items (ranking).
+        user, item: the columns of the ratings that say whose and of what; items have `item`, too (ranking).
+        held_out: whole users, or ratings of every user (ranking).
+        known: share of a held-out user's ratings that the scorer knows, in [0, 1) (ranking, held-out users).
     """
 
     kind: str = "tabular"
@@ -60,6 +66,12 @@ class PipelineConfig(Section):
     fixed: dict[str, float | int | str | bool] = Field(default_factory=dict)
     command: str | Texts | None = None
     params_as: Literal["flags", "json", "file"] = "flags"
+    scorer: str | None = None
+    items: str | None = None
+    user: str = "user"
+    item: str = "item"
+    held_out: Literal["users", "ratings"] = "users"
+    known: float = Field(0.5, ge=0, lt=1)
 
     @field_validator("kind")
     @classmethod
@@ -68,8 +80,8 @@ class PipelineConfig(Section):
         if kind in KINDS or (module and attribute.isidentifier()):
             return kind
         raise ValueError(
-            f"must be 'tabular', 'text', 'command', 'package.module:attr' or 'path/to/file.py:attr', "
-            f"but got {kind!r}." + did_you_mean(kind, KINDS)
+            "must be 'tabular', 'text', 'ranking', 'command', 'package.module:attr' or"
+            f" 'path/to/file.py:attr', but got {kind!r}." + did_you_mean(kind, KINDS)
         )
 
     @field_validator("model")
@@ -90,6 +102,8 @@ class PipelineConfig(Section):
     def _is_metric(cls, metric: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("kind") in OF_TABLES and metric is not None and metric not in METRICS:
             raise ValueError(unknown(metric, METRICS, "metric"))
+        if info.data.get("kind") == "ranking" and metric is not None and metric not in RANKING_METRICS:
+            raise ValueError(unknown(metric, RANKING_METRICS, "metric of a ranking"))
         return metric
 
     @model_validator(mode="after")
@@ -97,9 +111,13 @@ class PipelineConfig(Section):
         faults = {
             "tabular": self._tabular_faults,
             "text": self._text_faults,
+            "ranking": self._ranking_faults,
             "command": self._command_faults,
         }.get(self.kind, self._python_faults)
-        FaultsError.raise_if(list(faults()))
+        found = list(faults())
+        if self.kind != "ranking":
+            found += self._meaningless("scorer", "items", "user", "item", "held_out", "known")
+        FaultsError.raise_if(found)
         return self
 
     def _tabular_faults(self) -> Iterable[tuple[str, str]]:
@@ -125,6 +143,28 @@ class PipelineConfig(Section):
             yield "text", f"must be another column than the target, {self.target!r}."
         yield from self._meaningless("command", "params_as", "drop", "early_stopping_rounds")
         yield from self._metric_faults()
+
+    def _ranking_faults(self) -> Iterable[tuple[str, str]]:
+        yield from self._missing("scorer", "data", "items", "metric")
+        module, _, attribute = (self.scorer or "m:a").rpartition(":")
+        if not module or not attribute.isidentifier():
+            yield "scorer", f"must be 'model.py:attr' or 'package.module:attr', but got {self.scorer!r}."
+        for key in ("data", "items"):
+            if getattr(self, key) in BUILT_IN_DATA:
+                yield key, f"must be a file for kind = 'ranking', but got {getattr(self, key)!r}."
+        names = (self.user, self.item, self.target or "rating")
+        if len(set(names)) < len(names):
+            yield "user", f"and item and target must be three columns, but got {', '.join(names)}."
+        if self.held_out == "ratings":
+            yield from self._meaningless("known", where="with held_out = 'ratings'")
+        yield from self._meaningless(
+            "command", "params_as", "model", "drop", "trusted", "text", "early_stopping_rounds"
+        )
+        if self.metric is not None and self.direction not in (None, RANKING_METRICS[self.metric]):
+            yield (
+                "direction",
+                f"must be {RANKING_METRICS[self.metric].value!r} (or left out) for {self.metric}.",
+            )
 
     def _missing(self, *keys: str) -> Iterable[tuple[str, str]]:
         for key in keys:
@@ -169,10 +209,10 @@ class PipelineConfig(Section):
         if self.direction is None and self.metric not in METRICS:
             yield "direction", "must be 'minimize' or 'maximize': the metric is none of the known ones."
 
-    def _meaningless(self, *keys: str) -> Iterable[tuple[str, str]]:
+    def _meaningless(self, *keys: str, where: str | None = None) -> Iterable[tuple[str, str]]:
         for key in keys:
             if getattr(self, key) != type(self).model_fields[key].default:
-                yield key, f"has no meaning for kind = {self.kind!r}."
+                yield key, f"has no meaning {where or f'for kind = {self.kind!r}'}."
 
     @property
     def models(self) -> tuple[str, ...]:

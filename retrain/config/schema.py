@@ -13,7 +13,7 @@ from retrain.config.naming import OF_TABLES, checked_name, default_name
 from retrain.config.pipeline import PipelineConfig
 from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space, names_of
-from retrain.metrics import COSTS, METRICS, direction_of
+from retrain.metrics import COSTS, METRICS, RANKING_METRICS, direction_of
 from retrain.models import MODELS
 from tuner.direction import Direction
 from tuner.errors import ConfigError, did_you_mean
@@ -313,11 +313,24 @@ class Config(Section):
             scored = gate.metric.removeprefix("test_")
             if gate.by and self.pipeline.kind in OF_TABLES and scored not in METRICS:
                 faults.append((f"gate[{i}].metric", unknown(scored, METRICS, "metric")))
+            if gate.by and self.pipeline.kind == "ranking":
+                faults.append((f"gate[{i}].by", "has no meaning for kind = 'ranking'."))
             if gate.repeats and self.splits.time is not None:
                 faults.append(
                     (f"gate[{i}].repeats", "must be 0 with splits.time: there is one order of time.")
                 )
         FaultsError.raise_if(faults)
+        return self
+
+    @model_validator(mode="after")
+    def _splits_suit_the_pipeline(self) -> Self:
+        if self.pipeline.kind == "ranking":
+            faults = []
+            if self.splits.group is not None:
+                faults.append(("splits.group", "has no meaning for kind = 'ranking': users stay together."))
+            if self.splits.time is not None and self.pipeline.held_out == "ratings":
+                faults.append(("splits.time", "needs held_out = 'users': of whom the earliest are known."))
+            FaultsError.raise_if(faults)
         return self
 
     @property
@@ -442,6 +455,8 @@ def _fault_of_goal(metric: str, own: str | None, before: Sequence[str], kind: st
         return f"is there twice: {metric!r}."
     if kind in OF_TABLES and metric not in METRICS and metric not in COSTS:
         return unknown(metric, [*COSTS, *METRICS], "metric")
+    if kind == "ranking" and metric not in RANKING_METRICS:
+        return unknown(metric, RANKING_METRICS, "metric of a ranking")
     tasks = [set(METRICS[name].tasks) for name in (metric, own) if name is not None and name in METRICS]
     if kind in OF_TABLES and tasks and not set.intersection(*tasks):
         return f"is not defined where {own} is: {metric!r}."

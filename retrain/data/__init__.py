@@ -2,6 +2,7 @@
 
 from retrain.data.columns import Columns
 from retrain.data.leakage import Leak, Roles, find_leaks
+from retrain.data.ratings import Ratings, make_ratings
 from retrain.data.read import column_names, read_table
 from retrain.data.table import Table, check_columns, known_rows, make_table
 from retrain.data.texts import copied_texts, make_texts
@@ -9,6 +10,7 @@ from retrain.data.texts import copied_texts, make_texts
 __all__ = [
     "Columns",
     "Leak",
+    "Ratings",
     "Roles",
     "Table",
     "check_columns",
@@ -16,6 +18,7 @@ __all__ = [
     "copied_texts",
     "find_leaks",
     "known_rows",
+    "make_ratings",
     "make_table",
     "make_texts",
     "read_table",

@@ -11,7 +11,7 @@ from retrain.config import Config
 from retrain.deploy.files import storage_errors
 from retrain.deploy.gate import Figures, Needs
 from retrain.deploy.golden import golden_document
-from retrain.metrics import METRICS
+from retrain.metrics import METRICS, RANKING_METRICS
 from retrain.pipeline import Detail, GroupScore, Pipeline, Scores, evaluate_in_detail
 from retrain.results import ResultError, check_report, check_result, failure_of
 from tuner.errors import RetrainError
@@ -205,5 +205,5 @@ def _guarded(doing: str, params: Params, call: Callable[[], Result]) -> Result:
 
 def direction_of(metric: str) -> Direction | None:
     """Whether less or more of a metric is better, with or without `test_`; None for an unknown one."""
-    known = METRICS.get(metric.removeprefix("test_"))
-    return known.direction if known is not None else None
+    name = metric.removeprefix("test_")
+    return METRICS[name].direction if name in METRICS else RANKING_METRICS.get(name)

@@ -33,6 +33,10 @@ def _build(config: "Config") -> Pipeline:
         from retrain.pipelines.text import TextPipeline
 
         return TextPipeline(config)
+    if kind == "ranking":
+        from retrain.pipelines.ranking import RankingPipeline
+
+        return RankingPipeline(config)
     if kind == "command":
         from retrain.pipelines.command import CommandPipeline
 

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import CodeType
@@ -36,6 +36,7 @@ class ObjectivePipeline(Pipeline):
         fixed: parameters given to every call besides the searched ones.
         root: the project, whose files count as code where the function imports them; by default the folder
             of the file that defines it.
+        contents: what counts as the content of some of these files, by path.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ObjectivePipeline(Pipeline):
         name: str | None = None,
         fixed: dict[str, Value] | None = None,
         root: Path | None = None,
+        contents: Mapping[Path, bytes] | None = None,
     ) -> None:
         if not callable(objective):
             raise TypeError(f"`objective` must be callable, but got {type(objective).__name__}")
@@ -57,7 +59,7 @@ class ObjectivePipeline(Pipeline):
         self.direction = Direction(direction)
         self.name = name or str(getattr(objective, "__name__", type(objective).__name__)).strip("<>")
         self.fixed = dict(fixed or {})
-        self._code = code_version(objective, root)
+        self._code = code_version(objective, root, contents)
         self._reports = takes_report(objective)
         self._seeded = takes_seed(objective)
 
@@ -114,12 +116,13 @@ def _arguments(objective: Objective) -> list[inspect.Parameter]:
         return []
 
 
-def code_version(code: Any, root: Path | None = None) -> str:
+def code_version(code: Any, root: Path | None = None, contents: Mapping[Path, bytes] | None = None) -> str:
     """A short hash of the file that defines a function or class, and of what it imports from the project.
 
     Args:
         code: a function, a class or an instance; hashed by its own code where it has no file.
         root: folder of the project; by default that of the file.
+        contents: what counts as the content of some files, by their resolved paths.
     """
     inner = inspect.unwrap(code) if callable(code) else code
     while hasattr(inner, "func"):  # functools.partial
@@ -128,7 +131,7 @@ def code_version(code: Any, root: Path | None = None) -> str:
     try:
         path = inspect.getsourcefile(subject)
         if path and Path(path).is_file():
-            digest = sources_digest(Path(path), root or Path(path).parent)
+            digest = sources_digest(Path(path), root or Path(path).parent, contents)
         else:
             digest = hashlib.sha256(inspect.getsource(subject).encode()).hexdigest()
     except (OSError, TypeError):

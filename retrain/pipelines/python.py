@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.comparable import given_besides
 from retrain.metrics import METRICS
 from retrain.pipeline import Detail, Pipeline, Report, Scores, evaluate_in_detail
+from retrain.pipelines.constants import without_constants
 from retrain.pipelines.objective import ObjectivePipeline
 from retrain.pipelines.user_code import stdout_to_stderr, strict_report
 from tuner.errors import ConfigError, RetrainError, did_you_mean
@@ -28,7 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ImportedObjective", "ImportedPipeline", "Reference", "load_python"]
 
-_OF_TABLES = ("model", "data", "target", "drop", "trusted", "text", "early_stopping_rounds")
+_OF_TABLES = (
+    "model",
+    "data",
+    "target",
+    "drop",
+    "trusted",
+    "text",
+    "early_stopping_rounds",
+    "items",
+    "scorer",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,16 @@ class Reference:
                 f"{self.module!r} has no {self.attribute!r}.{did_you_mean(self.attribute, names)}",
                 f"It defines: {', '.join(names) or 'nothing'}.",
             ) from None
+
+    @property
+    def file(self) -> Path | None:
+        """Where its module lies; None where it cannot be told without importing it."""
+        if self._is_path:
+            return (self.root / self.module).resolve()
+        place = self.root.joinpath(*self.module.split("."))
+        return next(
+            (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None
+        )
 
     @property
     def _is_path(self) -> bool:
@@ -290,14 +311,16 @@ def load_python(config: "Config") -> Pipeline:
             f"pipeline.direction must be given: the metric {metric!r} is none of the known ones.",
             'Add direction = "minimize" or direction = "maximize" to [pipeline].',
         )
+    space = config.search_space()
     return ObjectivePipeline(
         ImportedObjective(reference),
-        config.search_space(),
+        space,
         metric,
         direction,
         name=config.name,
         fixed=dict(settings.fixed),
         root=config.root,
+        contents=without_constants(config, [*space.names, *settings.fixed]),
     )
 
 

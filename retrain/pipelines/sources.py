@@ -6,7 +6,7 @@ finds the same ones, whatever it has imported so far.
 
 import ast
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 __all__ = ["imported_files", "sources_digest"]
@@ -15,15 +15,25 @@ _OURS = ("retrain", "tuner", "orchestrator")
 _INSTALLED = ("site-packages", "dist-packages")
 
 
-def sources_digest(file: Path, root: Path) -> str:
+def sources_digest(file: Path, root: Path, contents: Mapping[Path, bytes] | None = None) -> str:
     """Return a hash (hex) of a file and of the files under `root` that it imports.
+
+    Args:
+        file: read and parsed, never run.
+        root: folder of the project.
+        contents: what counts as the content of some files, by their resolved paths.
 
     Raises:
         OSError: the file itself cannot be read.
     """
-    digest = hashlib.sha256(file.read_bytes())
+    known = contents or {}
+
+    def content(path: Path) -> bytes:
+        return known[path] if path in known else path.read_bytes()
+
+    digest = hashlib.sha256(content(file.resolve()))
     for path in imported_files(file, root):
-        digest.update(f"\0{path.relative_to(root.resolve())}\0".encode() + path.read_bytes())
+        digest.update(f"\0{path.relative_to(root.resolve())}\0".encode() + content(path))
     return digest.hexdigest()
 
 
