@@ -1,6 +1,7 @@
 """A weighted recommender: five components of a film's fit to a user, weighted, added up and ranked by.
 
-The constants are what is in production; `retrain --apply-hp` rewrites them. Whoever ranks is given them as `params`.
+The constants are what is in production; `retrain --apply-hp` rewrites them. While it tunes, `score` is given
+other values for them as `params`.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ FRANCHISE_WEIGHT = 0.05
 RATING_WEIGHT = 0.30
 POPULARITY_WEIGHT = 0.10
 
-# Genres: a film's likeness to what the user has seen counts for more or less by thresholds, which are in order.
+# Genres: a film's likeness to what the user has seen counts for more or less by thresholds in order.
 GENRE_BOOST_HIGH = 0.15
 GENRE_BOOST_MEDIUM = 0.10
 GENRE_BOOST_LOW = -0.20
@@ -51,7 +52,7 @@ def is_accurate(comparison):
     """The gate: the share of rightly ranked pairs of held-out users."""
     accuracy = comparison.challenger.metrics["test_pairwise_accuracy"]
     if accuracy < ACCURACY_THRESHOLD:
-        return f"{accuracy:.4f} of the pairs of held-out users are ranked rightly, not {ACCURACY_THRESHOLD}"
+        return f"{accuracy:.4f} of the pairs of held-out users are ranked rightly, less than {ACCURACY_THRESHOLD}"
     return True
 
 
@@ -59,7 +60,7 @@ class Recommender:
     """What is learned from ratings is the same for all hyperparameters; only how it is weighed differs."""
 
     def fit(self, ratings, items):
-        """Learn from the ratings to train on: of these alone come a film's mean, its count, what a user likes."""
+        """Learn from the ratings to train on: means, counts and what a user likes come of these alone."""
         self.films = films = _Films(items)
         user, film = ratings["user_id"].to_numpy(), films.codes(ratings["movie_id"])
         rating = ratings["rating"].to_numpy(float)
@@ -89,7 +90,7 @@ class Recommender:
         return score + given["user_preference_weight"] * known.preference / SCALE
 
     def _ratings(self, given):
-        """The rating to expect of each film: its mean, drawn towards that of all films or of films like it."""
+        """The rating to expect of each film: its mean, drawn to that of all films or of films like it."""
         prior = self.content if given["rating_model"] == "content" else self.mean
         return (self.sum + given["rating_prior"] * prior) / (self.count + given["rating_prior"])
 

@@ -39,12 +39,9 @@ class Pairs:
             DataError: there are more than MAX_PAIRS.
         """
         order = np.argsort(users, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(users[order]) != 0]) if len(users) else np.zeros(0, int)
-        ends = np.r_[starts[1:], len(users)]
         better, worse, owner = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
         n_users = n_pairs = 0
-        for start, end in zip(starts, ends, strict=True):
-            rows = order[start:end]
+        for rows in np.split(order, np.flatnonzero(np.diff(users[order])) + 1):
             above, below = np.nonzero(ratings[rows][:, None] > ratings[rows])
             if not len(above):
                 continue

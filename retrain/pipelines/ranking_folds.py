@@ -75,7 +75,7 @@ def split_ratings(ratings: Ratings, held_out: str, known: float, share: float, s
         is_known = mine & _first(ratings, rows, known, rng)
         loaded = LoadedRatings(ratings, rows[~mine], rows[is_known], rows[mine & ~is_known])
     else:
-        kept = _first(ratings, rows, 1 - share, rng)
+        kept = _first(ratings, rows, 1 - share, rng, more=True)  # nobody is left without any
         loaded = LoadedRatings(ratings, rows[kept], rows[:0], rows[~kept])
     _check(Pairs.of(ratings.users[loaded.asked], ratings.y[loaded.asked]), "the holdout")
     return loaded
@@ -123,8 +123,13 @@ def _fold(ratings: Ratings, train: np.ndarray, mine: np.ndarray, is_known: np.nd
     )
 
 
-def _first(ratings: Ratings, rows: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Which of the rows are among the first share of their user's: by time, else at random."""
+def _first(
+    ratings: Ratings, rows: np.ndarray, share: float, rng: np.random.Generator, *, more: bool = False
+) -> np.ndarray:
+    """Which of the rows are among the first share of their user's: by time, else at random.
+
+    What is left of a row is none of them, unless there may be `more`.
+    """
     users = ratings.users[rows]
     chance = rng.permutation(len(rows))
     keys: Sequence[np.ndarray] = (chance, users)
@@ -134,7 +139,8 @@ def _first(ratings: Ratings, rows: np.ndarray, share: float, rng: np.random.Gene
     counts = np.bincount(users)
     place = np.empty(len(rows), int)
     place[order] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(place < np.floor(share * counts[users] + 1e-9))
+    n_first = share * counts[users]
+    return np.asarray(place < (np.ceil(n_first - 1e-9) if more else np.floor(n_first + 1e-9)))
 
 
 def _check(pairs: Pairs, where: str) -> None:
