@@ -4,7 +4,11 @@ The constants are what is in production; `retrain --apply-hp` rewrites them. Whi
 other values for them as `params`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 # Components, which sum to 1.
 GENRE_WEIGHT = 0.40
@@ -47,19 +51,22 @@ RATING_MODEL = "mean"
 SCALE = 10.0  # of ratings
 N_CAST = 20  # places that are looked at
 
+Array = np.ndarray
+Params = Mapping[str, Any]
 
-def is_accurate(comparison):
+
+def is_accurate(comparison: Any) -> bool | str:
     """The gate: the share of rightly ranked pairs of held-out users."""
     accuracy = comparison.challenger.metrics["test_pairwise_accuracy"]
     if accuracy < ACCURACY_THRESHOLD:
-        return f"{accuracy:.4f} of the pairs of held-out users are ranked rightly, less than {ACCURACY_THRESHOLD}"
+        return f"of the pairs of held-out users {accuracy:.4f} are ranked rightly, not {ACCURACY_THRESHOLD}"
     return True
 
 
 class Recommender:
     """What is learned from ratings is the same for all hyperparameters; only how it is weighed differs."""
 
-    def fit(self, ratings, items):
+    def fit(self, ratings: pd.DataFrame, items: pd.DataFrame) -> None:
         """Learn from the ratings to train on: means, counts and what a user likes come of these alone."""
         self.films = films = _Films(items)
         user, film = ratings["user_id"].to_numpy(), films.codes(ratings["movie_id"])
@@ -69,9 +76,9 @@ class Recommender:
         self.mean = rating.mean()
         self.content = _from_content(films.about, self.count, self.sum, self.mean)
         self.seen = user, film, rating
-        self.asked = None
+        self.asked: pd.DataFrame | None = None
 
-    def score(self, asked, params):
+    def score(self, asked: pd.DataFrame, params: Params) -> Array:
         """How well each film that is asked fits its user; only the order within a user counts."""
         if self.asked is not asked:
             self.asked, self.features = asked, _Features(self, asked)
@@ -80,19 +87,21 @@ class Recommender:
         popularity = given["popularity_count_share"] * known.count + given[
             "popularity_recent_share"
         ] * 0.5 ** (known.age / given["recent_half_life"])
-        score = (
+        score: Array = (
             given["genre_weight"] * _boosted(known.likeness, given)
             + given["cast_weight"] * _by_place(known.places, given)
             + given["franchise_weight"] * _by_depth(known.depth, given["franchise_depth_scaling"])
             + given["rating_weight"] * self._ratings(given)[known.film] / SCALE
             + given["popularity_weight"] * popularity
         )
-        return score + given["user_preference_weight"] * known.preference / SCALE
+        score += given["user_preference_weight"] * known.preference / SCALE
+        return score
 
-    def _ratings(self, given):
+    def _ratings(self, given: Params) -> Array:
         """The rating to expect of each film: its mean, drawn to that of all films or of films like it."""
         prior = self.content if given["rating_model"] == "content" else self.mean
-        return (self.sum + given["rating_prior"] * prior) / (self.count + given["rating_prior"])
+        drawn: Array = (self.sum + given["rating_prior"] * prior) / (self.count + given["rating_prior"])
+        return drawn
 
 
 PHASE_2 = {
@@ -102,7 +111,7 @@ PHASE_2 = {
 }
 
 
-def _boosted(likeness, given):
+def _boosted(likeness: Array, given: Params) -> Array:
     steps = (
         (likeness >= given["genre_threshold_high"], given["genre_boost_high"]),
         (likeness >= given["genre_threshold_medium"], given["genre_boost_medium"]),
@@ -112,7 +121,7 @@ def _boosted(likeness, given):
     return np.minimum(likeness * (1 + boost), 1)
 
 
-def _by_place(places, given):
+def _by_place(places: Array, given: Params) -> Array:
     place = np.arange(N_CAST)
     weights = np.select(
         [place < given["cast_lead_until"], place < given["cast_support_until"]],
@@ -122,7 +131,7 @@ def _by_place(places, given):
     return np.minimum(places @ weights, 1)
 
 
-def _by_depth(depth, scaling):
+def _by_depth(depth: Array, scaling: float) -> Array:
     """1 for a film whose franchise the user has liked before, and more the more of it they have seen."""
     return np.where(depth > 0, 1 + scaling * np.maximum(depth - 1, 0), 0)
 
@@ -130,12 +139,12 @@ def _by_depth(depth, scaling):
 class _Films:
     """What is known of the films themselves, as arrays with a row for each."""
 
-    def __init__(self, items):
+    def __init__(self, items: pd.DataFrame) -> None:
         self.place_of = {film: i for i, film in enumerate(items["movie_id"])}
         genres = items["wiki_genres"].fillna("").str.get_dummies("|").to_numpy(float)
         self.genres = genres / np.maximum(np.linalg.norm(genres, axis=1, keepdims=True), 1)
         self.year = items["year"].to_numpy(float)
-        names = {}
+        names: dict[str, int] = {}
         self.cast = np.full((len(items), N_CAST), -1)
         for row, cast in zip(self.cast, items["cast"].fillna(""), strict=True):
             actors = [name for name in cast.split("|") if name][:N_CAST]
@@ -143,17 +152,17 @@ class _Films:
         self.franchise = items["franchise"].astype("category").cat.codes.to_numpy()
         self.about = np.column_stack([genres, (self.year - self.year.mean()) / 20, self.franchise >= 0])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.year)
 
-    def codes(self, ids):
-        return ids.map(self.place_of).to_numpy()
+    def codes(self, ids: "pd.Series[Any]") -> Array:
+        return np.asarray(ids.map(self.place_of))
 
 
 class _Features:
     """What is known of each film that is asked and of its user, whatever the hyperparameters."""
 
-    def __init__(self, learned, asked):
+    def __init__(self, learned: Recommender, asked: pd.DataFrame) -> None:
         films = learned.films
         self.film = film = films.codes(asked["movie_id"])
         users, user = np.unique(asked["user_id"].to_numpy(), return_inverse=True)
@@ -170,47 +179,59 @@ class _Features:
         self.preference = _preference(films.genres > 0, whose, seen, rating - usual[seen], user, film)
 
 
-def _means(codes, values, n):
-    return np.bincount(codes, values, n) / np.maximum(np.bincount(codes, minlength=n), 1)
+def _means(codes: Array, values: Array, n: int) -> Array:
+    means: Array = np.bincount(codes, values, n) / np.maximum(np.bincount(codes, minlength=n), 1)
+    return means
 
 
-def _likeness(genres, seen, asked, n_users):
+def _likeness(
+    genres: Array, seen: tuple[Array, Array, Array], asked: tuple[Array, Array], n_users: int
+) -> Array:
     """Cosine of a film's genres with those that the user has rated, the better the more."""
     profile = np.zeros((n_users, genres.shape[1]))
     np.add.at(profile, seen[0], genres[seen[1]] * (seen[2] / SCALE)[:, None])
     profile /= np.maximum(np.linalg.norm(profile, axis=1, keepdims=True), 1e-12)
-    return (profile[asked[0]] * genres[asked[1]]).sum(axis=1)
+    return np.asarray((profile[asked[0]] * genres[asked[1]]).sum(axis=1))
 
 
-def _is_known(cast, liked, asked):
+def _is_known(cast: Array, liked: tuple[Array, Array], asked: tuple[Array, Array]) -> Array:
     """(n, N_CAST): whether the user has liked a film with the actor in that place."""
     n = cast.max() + 2
     known = (liked[0][:, None] * n + cast[liked[1]] + 1)[cast[liked[1]] >= 0]
     wanted = asked[0][:, None] * n + cast[asked[1]] + 1
-    return (np.isin(wanted, known) & (cast[asked[1]] >= 0)).astype(float)
+    return np.asarray(np.isin(wanted, known) & (cast[asked[1]] >= 0), float)
 
 
-def _depth(franchise, liked, asked, n_users):
+def _depth(franchise: Array, liked: tuple[Array, Array], asked: tuple[Array, Array], n_users: int) -> Array:
     """How many films of its franchise the user has liked."""
     n = franchise.max() + 2
     counts = np.zeros((n_users, n))
     np.add.at(counts, (liked[0], franchise[liked[1]] + 1), 1)
     counts[:, 0] = 0  # of no franchise
-    return counts[asked[0], franchise[asked[1]] + 1]
+    return np.asarray(counts[asked[0], franchise[asked[1]] + 1])
 
 
-def _preference(genres, whose, seen, surprise, user, film, prior=5.0):
+def _preference(
+    genres: Array,
+    whose: Array,
+    seen: Array,
+    surprise: Array,
+    user: Array,
+    film: Array,
+    prior: float = 5.0,
+) -> Array:
     """By how much more the user likes the film's genres than others do, on the scale of ratings."""
     n_users = max(whose.max(initial=-1), user.max(initial=-1)) + 1
     total, count = np.zeros((n_users, genres.shape[1])), np.zeros((n_users, genres.shape[1]))
     np.add.at(total, whose, genres[seen] * surprise[:, None])
     np.add.at(count, whose, genres[seen])
     liking = total / (count + prior)
-    return (liking[user] * genres[film]).sum(axis=1) / np.maximum(genres[film].sum(axis=1), 1)
+    return np.asarray((liking[user] * genres[film]).sum(axis=1) / np.maximum(genres[film].sum(axis=1), 1))
 
 
-def _from_content(about, count, total, mean, penalty=20.0):
+def _from_content(about: Array, count: Array, total: Array, mean: float, penalty: float = 20.0) -> Array:
     """The rating to expect of a film by its genres, year and franchise: ridge regression on those rated."""
     weighted = about * count[:, None]
     left = about.T @ weighted + penalty * np.eye(about.shape[1])
-    return mean + about @ np.linalg.solve(left, about.T @ (total - mean * count))
+    expected: Array = mean + about @ np.linalg.solve(left, about.T @ (total - mean * count))
+    return expected
