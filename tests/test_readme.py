@@ -61,7 +61,7 @@ FUNCTION = (
 
 def test_the_snippets_of_configuration_are_accepted(tmp_path: Path) -> None:
     snippets = toml_snippets()
-    assert len(snippets) == 11
+    assert len(snippets) > 7, "they are found at all"
     for number, text in enumerate(snippets):
         document: dict[str, Any] = tomllib.loads(text)
         path = tmp_path / f"{number}.toml"

@@ -118,7 +118,7 @@ def _boosted(likeness: Array, given: Params) -> Array:
         (likeness >= given["genre_threshold_low"], 0.0),
     )
     boost = np.select([where for where, _ in steps], [boost for _, boost in steps], given["genre_boost_low"])
-    return np.minimum(likeness * (1 + boost), 1)
+    return np.asarray(np.minimum(likeness * (1 + boost), 1))
 
 
 def _by_place(places: Array, given: Params) -> Array:
@@ -128,7 +128,7 @@ def _by_place(places: Array, given: Params) -> Array:
         [given["cast_lead_weight"], given["cast_support_weight"]],
         given["cast_background_weight"],
     )
-    return np.minimum(places @ weights, 1)
+    return np.asarray(np.minimum(places @ weights, 1))
 
 
 def _by_depth(depth: Array, scaling: float) -> Array:
