@@ -27,7 +27,19 @@ from retrain.pipeline import Pipeline
 from tuner.errors import PoolError, UsageError
 from tuner.experiment import Failure, Outcome
 
-__all__ = ["Ahead", "Cancel", "Connected", "Ended", "HostOrder", "RayPool", "Work", "news_of"]
+__all__ = [
+    "Ahead",
+    "Cancel",
+    "Connected",
+    "Ended",
+    "HostOrder",
+    "RayPool",
+    "Work",
+    "address_of",
+    "new_folder",
+    "news_of",
+    "settings_of_ray",
+]
 
 _News = tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]
 """Reports, and lines printed."""
@@ -128,12 +140,12 @@ class RayPool(EventPool):
     ) -> None:
         super().__init__(n_workers)
         self._echo = echo
-        self._address = _checked(address or os.environ.get("RAY_ADDRESS") or "local")
+        self._address = address_of(address)
         self._n_free = 0
         self._running: set[str] = set()
         self._connected = self._ready = self._told_of_waiting = False
         self._started_at = time.monotonic()
-        self._folder = _new_folder() if self._address == "local" else None
+        self._folder = new_folder() if self._address == "local" else None
         try:
             self._host = self._start(pipeline, data)
         except BaseException:
@@ -189,23 +201,9 @@ class RayPool(EventPool):
             order = HostOrder(
                 self.n_workers, self._address, self._folder, surroundings, LOST_AFTER_S, self._echo
             )
-            return Child("orchestrator.ray_host", order, payload, surroundings.cwd, self._environment())
-
-    def _environment(self) -> dict[str, str | None]:
-        """What Ray reads when it is imported. A cluster that is joined has settings of its own."""
-        quiet: dict[str, str | None] = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_COLOR_PREFIX": "0"}
-        if self._folder is None:
-            return quiet
-        token = Path(self._folder, "token")
-        token.touch(mode=0o600)
-        token.write_text(secrets.token_hex(32))
-        return quiet | {
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": None,
-            "RAY_AUTH_TOKEN_PATH": str(token),
-            "RAY_ADDRESS": None,
-            "RAY_USAGE_STATS_ENABLED": "0",
-        }
+            return Child(
+                "orchestrator.ray_host", order, payload, surroundings.cwd, settings_of_ray(self._folder)
+            )
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
@@ -288,7 +286,33 @@ def news_of(key: str, news: _News) -> list[Progress | Printed]:
     return [*(Progress(key, step, metrics) for step, metrics in reports), *printed]
 
 
-def _checked(address: str) -> str:
+def settings_of_ray(folder: str | None) -> dict[str, str | None]:
+    """What Ray reads when it is imported; `folder` is that of a private cluster.
+
+    A cluster that is joined has settings of its own.
+    """
+    quiet: dict[str, str | None] = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_COLOR_PREFIX": "0"}
+    if folder is None:
+        return quiet
+    token = Path(folder, "token")
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    return quiet | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": None,
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_ADDRESS": None,
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def address_of(given: str | None) -> str:
+    """The cluster to join, or "local" for a private one.
+
+    Raises:
+        UsageError: it is of another kind.
+    """
+    address = given or os.environ.get("RAY_ADDRESS") or "local"
     if address not in ("auto", "local") and not re.fullmatch(r"[^/]+:\d{1,5}", address):
         raise UsageError(
             f"The address of a Ray cluster must be HOST:PORT or auto, but got {address!r}.",
@@ -297,8 +321,12 @@ def _checked(address: str) -> str:
     return address
 
 
-def _new_folder() -> str:
-    """A folder for us alone, with a short name: the token and the logs of a private cluster."""
+def new_folder() -> str:
+    """A folder for us alone, with a short name: the token and the logs of a private cluster.
+
+    Raises:
+        PoolError: none can be made.
+    """
     base = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     try:
         # The only short one there is; mkdtemp keeps others out of the new folder.

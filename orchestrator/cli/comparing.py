@@ -33,7 +33,7 @@ _ASKED = ("sites", "models", "train_on")
     "method",
     metavar="M",
     default="bayesian",
-    help="bayesian (default), random, grid or optuna.",
+    help="bayesian (default), random, grid, optuna or ray_tune.",
 )
 @click.option(
     "--tuning-trials", "trials", metavar="N", type=AT_LEAST_ONE, default=20, help="Of each tuning; 20."

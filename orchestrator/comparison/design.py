@@ -21,18 +21,21 @@ from retrain.splits import make_folds
 from tuner.errors import ConfigError, DataError, UsageError, did_you_mean
 from tuner.experiment import Params
 from tuner.generators import make_generator
+from tuner.space.share import check_share
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from retrain.config import Config
 
-__all__ = ["METHODS", "Asked", "Design", "design"]
+__all__ = ["METHODS", "RAY_TUNE", "Asked", "Design", "design"]
 
 _log = logging.getLogger(__name__)
 
+RAY_TUNE = "ray_tune"
+
 METHODS: Mapping[str, str] = MappingProxyType(
-    {"bayesian": "bayesian", "random": "random", "grid": "grid", "optuna": "tpe"}
+    {"bayesian": "bayesian", "random": "random", "grid": "grid", "optuna": "tpe", RAY_TUNE: RAY_TUNE}
 )
 """How users call a method of tuning, and what it is called in the registry."""
 
@@ -82,6 +85,10 @@ class Design:
     jobs: tuple[Job, ...]
     metrics: tuple[str, ...]
     asked: Asked
+
+    def n_folds(self, job: Job) -> int:
+        """Of one cross-validation of a job."""
+        return loaded_for(self.configs[job.model], self.sites, job)[1].folds
 
     def defaults(self, model: str) -> Params:
         """The configuration that tuning is measured against."""
@@ -196,7 +203,13 @@ def _check_space(config: "Config", asked: Asked) -> None:
     space = config.search_space()
     if not asked.tune:
         return
-    make_generator(METHODS[asked.method], space)
+    if asked.method == RAY_TUNE:
+        from orchestrator.ray_tuning import check_ray_tune
+
+        check_share(space)
+        check_ray_tune(space)
+    else:
+        make_generator(METHODS[asked.method], space)
 
 
 # ---- the data

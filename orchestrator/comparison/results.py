@@ -38,6 +38,7 @@ class Row:
         gain: of tuned over default, positive where it is better.
         tuning: what the tuning came to; None where nothing was tuned.
         why: why a score is missing.
+        kept: the tuning found nothing better than the defaults.
     """
 
     job: Job
@@ -51,6 +52,7 @@ class Row:
     gain: Figure | None
     tuning: Tuned | None
     why: str = ""
+    kept: bool = False
 
 
 def rows_of_results(
@@ -102,6 +104,7 @@ def rows_of_results(
                         gain,
                         tuning,
                         why or undefined,
+                        kept,
                     )
                 )
     return rows + means_of(rows)
@@ -142,6 +145,7 @@ def means_of(rows: Sequence[Row]) -> list[Row]:
                 _mean(row.gain for row in each),
                 None,
                 next((row.why for row in each if row.why), ""),
+                all(row.kept for row in each),
             )
         )
     return found

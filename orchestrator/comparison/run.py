@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from orchestrator.comparison.design import METHODS, Asked, Design, design
+from orchestrator.comparison.design import METHODS, RAY_TUNE, Asked, Design, design
 from orchestrator.comparison.fits import Fit, Fits, find_fits
 from orchestrator.comparison.job import Job, JobPool, Jobs, pipeline_of
 from orchestrator.comparison.results import Row, rows_of_results
@@ -25,6 +25,7 @@ from tuner.registry.base import Registry, StudySpec
 from tuner.space import config_key
 
 if TYPE_CHECKING:
+    from orchestrator.ray_tuning import RayTuning
     from retrain.config import Config
 
 __all__ = ["Compared", "compare"]
@@ -93,9 +94,8 @@ def compare(
     deadline = None if request.timeout_s is None else started_at + request.timeout_s
     with (
         open_registry(config.db, create=True, allow_network_fs=config.allow_network_fs) as registry,
-        ExitStack() as stack,
+        _Workers(found, request, display) as workers,
     ):
-        workers = _Workers(stack, found, request, display)
         state = _State(
             pipelines := {job: pipeline_of(found.configs, found.sites, job) for job in found.jobs},
             {job: each.provenance() for job, each in pipelines.items()},
@@ -160,22 +160,54 @@ def _make(folder: Path) -> None:
 class _Workers:
     """Started when they are first needed: a comparison of which all is known starts none."""
 
-    def __init__(self, stack: ExitStack, found: Design, request: Request, display: Display) -> None:
-        self._stack, self._design, self._request, self._display = stack, found, request, display
+    def __init__(self, found: Design, request: Request, display: Display) -> None:
+        self._design, self._request, self._display = found, request, display
         self._pool: WorkerPool | None = None
+        self._ray_tuning: RayTuning | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_ray_tuning()
+        if self._pool is not None:
+            self._pool.close()
 
     def pool(self) -> WorkerPool:
+        """The workers that evaluate, fit and test."""
         if self._pool is None:
             from orchestrator import launch
             from orchestrator.confirming import starting
 
-            found = self._design
-            n_workers = self._request.n_workers_for(len(found.jobs) * max(1, found.asked.trials))
-            self._display.note(starting(n_workers, self._request))
-            jobs = Jobs(found.configs, found.jobs, found.metrics)
-            pool = launch.start_pool(self._request, jobs, found.sites, n_workers)
-            self._pool = self._stack.enter_context(pool)
+            self.end_ray_tuning()
+            self._display.note(starting(self._n_workers, self._request))
+            self._pool = launch.start_pool(self._request, self._jobs(), self._design.sites, self._n_workers)
         return self._pool
+
+    def ray_tuning(self) -> "RayTuning":
+        """Ray Tune, which has workers of its own."""
+        if self._ray_tuning is None:
+            from orchestrator.ray_tuning import RayTuning
+
+            self._display.note(f"starting Ray Tune with {self._n_workers} trials at a time ...")
+            address = self._request.address
+            self._ray_tuning = RayTuning(self._jobs(), self._design.sites, self._n_workers, address)
+        return self._ray_tuning
+
+    def end_ray_tuning(self) -> None:
+        """Give its machine back to the other workers."""
+        if self._ray_tuning is not None:
+            self._ray_tuning.close()
+            self._ray_tuning = None
+
+    @property
+    def _n_workers(self) -> int:
+        return self._request.n_workers_for(len(self._design.jobs) * max(1, self._design.asked.trials))
+
+    def _jobs(self) -> Jobs:
+        return Jobs(self._design.configs, self._design.jobs, self._design.metrics)
 
 
 def _tune_all(
@@ -227,6 +259,16 @@ def _tune(
     from orchestrator.launch import conduct
 
     study = study_of(registry, spec)
+    if found.asked.method == RAY_TUNE:
+        from orchestrator.comparison.ray_tuned import tune_by_ray
+
+        tuning, pipeline = workers.ray_tuning(), state.pipelines[job]
+        return tune_by_ray(
+            *(registry, found, job, study, pipeline, tuning, request),
+            limit_s=limit_s,
+            display=display,
+            stop=stop,
+        )
     asked = replace(
         request, method=METHODS[found.asked.method], n_configs=found.asked.trials, timeout_s=limit_s
     ).without_confirming()

@@ -97,12 +97,9 @@ def compared_text(
         return render(row_documents(compared), COLUMNS, output)
     lines = [_title(compared)]
     for kind, title in _KINDS.items():
-        tests = (
-            [ALL, MEAN]
-            if any(row.test == ALL for row in compared.rows)
-            else [MEAN, *compared.design.sites.names]
-        )
-        tests += [name for name in compared.design.sites.names if verbose and name not in tests]
+        own = [row.test for row in compared.rows if row.job.training.kind == kind]
+        sites = compared.design.sites.names
+        tests = [ALL, MEAN, *sites] if verbose or MEAN not in own else [ALL, MEAN]
         for test in tests:
             rows = [row for row in compared.rows if row.job.training.kind == kind and row.test == test]
             rows = [row for row in rows if row.metric == compared.design.metrics[0]]
@@ -149,6 +146,8 @@ def _cells(row: Row, *, tuned: bool) -> dict[str, Any]:
     if shown is not None and shown.low is not None and shown.high is not None:
         sign = "+" if tuned else ""
         interval = f"[{shown.low:{sign}.4f}, {shown.high:{sign}.4f}]"
+    if tuned and row.kept:
+        interval = "defaults kept"
     return {
         "model": row.job.model,
         "size": f"{row.job.size:g}",
