@@ -16,6 +16,7 @@ from orchestrator.heartbeat import Heartbeat
 from orchestrator.plan import RunLimits, StopReason
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
+from orchestrator.remembering import keep_in_memory, start_from_memory
 from orchestrator.request import Request
 from orchestrator.result import RunResult
 from orchestrator.run_info import run_info
@@ -26,6 +27,7 @@ from retrain.pipeline import Pipeline
 from tuner.errors import NotFoundError, PoolError, UsageError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.propose import propose, take_stock
+from tuner.recollect import Recollected
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, Run
 
@@ -134,6 +136,9 @@ def conduct(
     n_waiting = registry.counts(study)[State.WAITING]
     if n_waiting or n_left != 0:
         display.note(_to_run(study, n_waiting, n_left))
+    memory = None
+    if n_left != 0:
+        memory = start_from_memory(registry, study, pipeline, request, provenance, display)
     tally = Tally(study, provenance, _earlier(registry, study, provenance))
     n_failed_before = _n_failed(registry, study, run)
     if (n_waiting or n_left) and (line := _estimate_line(n_waiting, n_left, pool, tally, request)):
@@ -156,7 +161,7 @@ def conduct(
             overrun_s=request.overrun_s,
             same_error=request.same_error,
         ),
-        propose=_proposer(registry, study, run, provenance, request),
+        propose=_proposer(registry, study, run, provenance, request, memory),
         n_to_propose=n_left,
         display=display,
         stop=stop,
@@ -190,6 +195,7 @@ def conduct(
         registry.end_run(run)
     if tally.n_complete and _has_time(reason, request):
         take_stock(registry, study, provenance)
+        keep_in_memory(registry, study, pipeline, provenance)
     n_failed = n_failed_before + tally.n_failed
     return RunResult(
         study=study,
@@ -332,7 +338,12 @@ def _earlier(registry: Registry, study: Study, provenance: Provenance) -> list[E
 
 
 def _proposer(
-    registry: Registry, study: Study, run: Run, provenance: Provenance, request: Request
+    registry: Registry,
+    study: Study,
+    run: Run,
+    provenance: Provenance,
+    request: Request,
+    memory: Recollected | None,
 ) -> Callable[[int | None], Sequence[Experiment]] | None:
     method = request.method
     if method is None:
@@ -345,6 +356,7 @@ def _proposer(
         run=run,
         provenance=provenance,
         warm_start=request.warm_start,
+        memory=memory,
         **request.options,
     )
 

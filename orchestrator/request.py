@@ -34,6 +34,8 @@ class Request:
         method: a generator's name, or None to run what waits.
         n_configs: new candidates; None for the method's own number.
         warm_start: names of earlier studies that the generator learns from.
+        memory: how similar studies must be to be learned from unnamed, in (0, 1]; None for not at all.
+        hints_at_memory: where there are such and `memory` is None, it is said how to use it.
         options: further options of the generator.
         n_workers: size of the pool; None for one per core, and no more than there is to run.
         pool: one of `POOLS`.
@@ -56,6 +58,8 @@ class Request:
     method: str | None = None
     n_configs: int | None = None
     warm_start: Sequence[str] = ()
+    memory: float | None = None
+    hints_at_memory: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     n_workers: int | None = None
     pool: str = "ray"

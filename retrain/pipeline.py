@@ -13,6 +13,7 @@ from typing import Any
 
 from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.goals import NO_GOALS, Goals
+from tuner.patterns import Traits
 from tuner.space import SearchSpace
 
 __all__ = ["REFIT", "Detail", "GroupScore", "Pipeline", "Report", "Scores", "evaluate_in_detail"]
@@ -103,6 +104,13 @@ class Pipeline(ABC):
         The splits depend on `seed` alone, so that two configurations of one study are compared fold by fold.
         Whatever the user's code raises passes through; the worker turns it into a Failure.
         """
+
+    def traits(self) -> Traits:
+        """By what the memory finds studies like this one: model, kind of problem, data. Call after `use`.
+
+        By default those of a pipeline of this name.
+        """
+        return Traits(self.name)
 
     @property
     def splits_follow_seed(self) -> bool:

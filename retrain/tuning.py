@@ -1,4 +1,7 @@
-"""`retrain --tune`: write candidates for the orchestrator to run. Neither data nor models are loaded."""
+"""`retrain --tune`: write candidates for the orchestrator to run.
+
+Models are not loaded, and data only where the memory is asked for studies on similar ones.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +15,10 @@ from retrain.pipeline import Pipeline
 from retrain.tables import render, to_json
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Experiment, Params, State, Study
-from tuner.generators import METHODS, make_generator
+from tuner.generators import METHODS, learns_from_earlier, make_generator
 from tuner.propose import Queued, complete_guesses, open_study, propose, queue_guesses
 from tuner.recall import recall
+from tuner.recollect import Recollected, adopt
 from tuner.registry.base import Registry, StudySpec
 from tuner.space.share import check_share
 
@@ -43,6 +47,7 @@ class Written:
         n_waiting: all that waits in the study, its reference rows included.
         guesses: what became of the user's own.
         held: what is deployed of other phases and held, in words; None where nothing is.
+        memory: what similar studies taught, in words; None where the memory is off, "" where there is none.
     """
 
     study: Study
@@ -52,6 +57,7 @@ class Written:
     n_waiting: int
     guesses: Queued
     held: str | None = None
+    memory: str | None = None
 
 
 def open_configured_study(
@@ -144,17 +150,39 @@ def write_candidates(
         base = deployed.params if pipeline.space.contains(deployed.params) else {}
         complete_guesses(pipeline.space, guesses, known.baseline if known is not None else base)
 
+    uses_memory = method is not None and config.study.similarity is not None
+    if uses_memory:
+        pipeline.use(pipeline.load())  # whether a study is similar is a question of the data
     with open_or_make(config, lambda: check(found_in_place(config, pipeline.space))) as registry:
         check(find_deployed(config, registry, pipeline.space), registry.find_study(config.study_name))
         study = open_configured_study(config, registry, pipeline)
         queued = queue_guesses(registry, study, guesses)
+        found = _from_memory(config, registry, study, pipeline, method) if uses_memory else None
         candidates = (
             []
             if method is None
-            else propose(registry, study, method, n_wanted, warm_start=config.study.warm_start)
+            else propose(registry, study, method, n_wanted, warm_start=config.study.warm_start, memory=found)
         )
         n_waiting = registry.counts(study)[State.WAITING]
-        return Written(study, method, tuple(candidates), n_wanted, n_waiting, queued, phase_line(config))
+        return Written(
+            study,
+            method,
+            tuple(candidates),
+            n_wanted,
+            n_waiting,
+            queued,
+            phase_line(config),
+            None if found is None else str(found) if found.patterns else "",
+        )
+
+
+def _from_memory(
+    config: Config, registry: Registry, study: Study, pipeline: Pipeline, method: str | None
+) -> Recollected | None:
+    """What similar studies taught; None for a method that would not learn from it."""
+    if method is None or config.study.similarity is None or not learns_from_earlier(method, pipeline.goals):
+        return None
+    return adopt(registry, study, pipeline.provenance(), pipeline.traits(), threshold=config.study.similarity)
 
 
 def written_text(written: Written, output: str = "table", *, flags: str = "") -> str:
@@ -193,6 +221,10 @@ def written_text(written: Written, output: str = "table", *, flags: str = "") ->
     used = {name for each in written.candidates for name in each.reason.get("earlier", {})}
     if used:
         lines.append(f"warm start: {', '.join(sorted(used))}.")
+    if written.memory is not None:
+        lines.append(
+            f"starts from what {written.memory}." if written.memory else "no similar study is remembered."
+        )
     if written.held is not None:
         lines.append(f"{written.held}.")
     if written.n_wanted is not None and n < written.n_wanted:

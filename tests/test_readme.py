@@ -21,7 +21,9 @@ INDENTED = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
 
 def options(command: click.Command) -> set[str]:
     """Every option of a command and of its subcommands."""
-    found = {name for p in command.params if isinstance(p, click.Option) for name in p.opts}
+    found = {
+        name for p in command.params if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)
+    }
     if isinstance(command, click.Group):
         found |= {name for child in command.commands.values() for name in options(child)}
     return found

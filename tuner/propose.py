@@ -21,6 +21,7 @@ from tuner.experiment import (
 from tuner.generators import make_generator
 from tuner.insight import FURTHER, INSIGHT, Insight
 from tuner.recall import NOT_THE_CONFIGURATION, recall
+from tuner.recollect import Recollected
 from tuner.registry.base import Registry, Run, StudySpec
 from tuner.space import Forbid, SearchSpace, config_key
 
@@ -60,6 +61,7 @@ def propose(
     run: Run | None = None,
     provenance: Provenance | None = None,
     warm_start: Sequence[str] = (),
+    memory: Recollected | None = None,
     **options: Any,
 ) -> list[Experiment]:
     """Let a generator learn from the study, and write up to `n` new candidates as WAITING rows.
@@ -76,6 +78,7 @@ def propose(
         provenance: only results and failures of this are learned from; by default, the latest of the study.
         warm_start: names of earlier studies of this registry to learn from, each as it was when this study
             first used it.
+        memory: what the memory found for this study, to learn from likewise.
         options: further options of the generator.
 
     Returns:
@@ -91,8 +94,12 @@ def propose(
     for _ in range(_N_ROUNDS):
         rows = registry.experiments(study)
         recalled = recall(registry, warm_start, own=study.name, rows=rows)
-        if recalled.earlier:
-            options = {**options, "earlier": recalled.earlier}
+        earlier, stamp = list(recalled.earlier), recalled.stamp
+        if memory is not None and memory.earlier:
+            earlier += [each for each in memory.earlier if each.name not in recalled.n_finished]
+            stamp = {**stamp, **memory.stamp}
+        if earlier:
+            options = {**options, "earlier": earlier}
         history = _history(rows, provenance or _latest(registry, study))
         generator = make_generator(
             method,
@@ -107,7 +114,7 @@ def propose(
         generator.tell(history.finished, history.held)
         wanted = generator.default_n() if n is None else n - len(written)
         suggestions = generator.ask(wanted) if wanted else []
-        suggestions = [replace(one, reason={**one.reason, **recalled.stamp}) for one in suggestions]
+        suggestions = [replace(one, reason={**one.reason, **stamp}) for one in suggestions]
         new = _write(registry, study, suggestions, history.outdated, run)
         written += new
         if len(new) == len(suggestions):

@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from orchestrator.cli.options import AT_LEAST_ONE, AT_LEAST_ZERO, flags_of, pool_options, study_option
 from orchestrator.cli.running import on_workers, request_of
-from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, pass_common
+from retrain.cli import CONTEXT_SETTINGS, Common, common_options, emit, memory_option, pass_common
 from retrain.console import say, say_labelled
 
 __all__ = ["cli"]
@@ -17,6 +17,7 @@ __all__ = ["cli"]
 @click.option("--method", metavar="M", help="Propose candidates: bayesian, random, grid, sobol, lhs ...")
 @click.option("--configs", metavar="N", type=AT_LEAST_ONE, help="How many: 20; for grid, its whole design.")
 @click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
+@memory_option
 @pool_options
 @click.option("--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
 @click.option(
@@ -52,7 +53,13 @@ def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **
         raise click.UsageError("--top goes with --summary.")
     if options["warm_start"] and options["method"] is None and options["configs"] is None:
         raise click.UsageError("--warm-start goes with --method or --configs.")
-    overrides = {"study.name": study, "study.warm_start": list(options["warm_start"]) or None}
+    if options["memory"] and options["method"] is None and options["configs"] is None:
+        raise click.UsageError("--memory goes with --method or --configs.")
+    overrides = {
+        "study.name": study,
+        "study.warm_start": list(options["warm_start"]) or None,
+        "study.memory": options["memory"],
+    }
     return _run(common, common.load_config(overrides), flags, options)
 
 
@@ -64,6 +71,8 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         "method": options["method"],
         "n_configs": options["configs"],
         "warm_start": config.study.warm_start,
+        "memory": config.study.similarity,
+        "hints_at_memory": config.study.memory is False and options["memory"] is None,
         "max_failed": options["max_failed"],
         "same_error": options["same_error"],
         "confirm": options["confirm"],

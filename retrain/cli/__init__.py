@@ -1,7 +1,15 @@
 """The command `retrain`, and what both commands share: common options, error printing, exit codes."""
 
 from retrain.cli.commands import cli, main
-from retrain.cli.common import CONTEXT_SETTINGS, Common, common_options, note, pass_common, phase_options
+from retrain.cli.common import (
+    CONTEXT_SETTINGS,
+    Common,
+    common_options,
+    memory_option,
+    note,
+    pass_common,
+    phase_options,
+)
 from retrain.cli.running import run_command
 from retrain.console import emit, may_ask
 
@@ -13,6 +21,7 @@ __all__ = [
     "emit",
     "main",
     "may_ask",
+    "memory_option",
     "note",
     "pass_common",
     "phase_options",

@@ -17,6 +17,7 @@ from retrain.cli.common import (
     CONTEXT_SETTINGS,
     Common,
     common_options,
+    memory_option,
     note,
     pass_common,
     phase_options,
@@ -37,6 +38,7 @@ __all__ = ["cli", "main"]
 )
 @click.option("--tune-guess", metavar="HP", multiple=True, help="Queue your own: JSON, @FILE, -; repeatable.")
 @click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
+@memory_option
 @click.option("--tune-report", is_flag=True, help="Show how the tuning goes.")
 @click.option("--apply-hp", metavar="HP", help="Retrain with it, gate, deploy: JSON, @FILE, -, ID, best.")
 @click.option("--dry-run", is_flag=True, help="Go the whole way and show it, changing nothing.")
@@ -77,7 +79,12 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
         refuse_before_subcommand(context)
         return None
     warm_start = list(options["warm_start"]) or None
-    overrides = {"study.name": study, "study.seed": seed, "study.warm_start": warm_start}
+    overrides = {
+        "study.name": study,
+        "study.seed": seed,
+        "study.warm_start": warm_start,
+        "study.memory": options["memory"],
+    }
     flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
     if mode == "tune_report":
         actions.tune_report(common, overrides, flags)

@@ -16,7 +16,15 @@ from retrain.tables import FORMATS
 if TYPE_CHECKING:
     from retrain.config import Config, Lookup
 
-__all__ = ["CONTEXT_SETTINGS", "Common", "common_options", "note", "pass_common", "phase_options"]
+__all__ = [
+    "CONTEXT_SETTINGS",
+    "Common",
+    "common_options",
+    "memory_option",
+    "note",
+    "pass_common",
+    "phase_options",
+]
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -162,6 +170,14 @@ def common_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def memory_option(function: Function) -> Function:
+    """Add the option of whatever proposes candidates and may learn from similar studies."""
+    option = click.option(
+        "--memory/--no-memory", default=None, help="Start from what similar studies taught, or not (default)."
+    )
+    return option(function)
 
 
 def phase_options(function: Function) -> Function:

@@ -14,6 +14,7 @@ _ONLY_WITH = {  # option -> the modes it belongs to; "" is a plain `retrain`
     "tune_configs": ("tune",),
     "tune_guess": ("tune",),
     "warm_start": ("tune",),
+    "memory": ("tune",),
     "phase": ("tune", "tune_report", "apply_hp"),
     "phase2": ("tune", "tune_report", "apply_hp"),
     "dry_run": ("", "apply_hp", "rollback"),
@@ -49,6 +50,11 @@ def mode_of(options: Mapping[str, Any], phase: str | None = None) -> str:
 
 def _refuse_warm_start_of_guesses(options: Mapping[str, Any]) -> None:
     of_a_method = options["tune_method"] is not None or options["tune_configs"] is not None
+    if options["memory"] and options["tune_guess"] and not of_a_method:
+        raise click.UsageError(
+            "--memory informs a method, but --tune-guess alone writes no candidates of one: "
+            "add --tune-configs N."
+        )
     if options["warm_start"] and options["tune_guess"] and not of_a_method:
         raise click.UsageError(
             "--warm-start informs a method, but --tune-guess alone writes no candidates of one: "

@@ -61,7 +61,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
         }
     ),
     "splits": frozenset({"folds", "repeats", "holdout", "group", "time", "seed"}),
-    "study": frozenset({"name", "seed", "warm_start"}),
+    "study": frozenset({"name", "seed", "warm_start", "memory"}),
 }
 """The keys of the tables that are looked at, as the schema has them; "" is the file itself."""
 

@@ -19,6 +19,7 @@ from tuner.direction import Direction
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Value
 from tuner.goals import Goals, Limit, Objective
+from tuner.patterns import THRESHOLD
 from tuner.space import SearchSpace
 
 __all__ = [
@@ -183,16 +184,26 @@ class StudyConfig(Section):
         name: in the registry; the pipeline's name by default.
         seed: of a new study.
         warm_start: names of earlier studies of the same registry, which inform the search.
+        memory: whether similar studies of the same registry inform it unnamed; or how similar they must be,
+            in (0, 1].
     """
 
     name: str | None = None
     seed: int = Field(0, ge=0, lt=2**63)
     warm_start: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    memory: bool | Annotated[float, Field(gt=0, le=1)] = False
 
     @field_validator("name")
     @classmethod
     def _is_name(cls, name: str | None) -> str | None:
         return name if name is None else checked_name(name)
+
+    @property
+    def similarity(self) -> float | None:
+        """How similar a study must be to be learned from unnamed; None for not at all."""
+        if isinstance(self.memory, bool):
+            return THRESHOLD if self.memory else None
+        return self.memory
 
     @field_validator("warm_start", mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """From a file, or a data set that scikit-learn carries, to arrays that travel to workers without a copy."""
 
 from retrain.data.columns import Columns
+from retrain.data.features import meta_features
 from retrain.data.leakage import Leak, Roles, find_leaks
 from retrain.data.ratings import Ratings, make_ratings
 from retrain.data.read import column_names, read_table
@@ -21,5 +22,6 @@ __all__ = [
     "make_ratings",
     "make_table",
     "make_texts",
+    "meta_features",
     "read_table",
 ]

@@ -36,6 +36,7 @@ from retrain.results import ResultError
 from retrain.splits import Rows, Split, make_folds, split_holdout, standard_error, why_not_stratified
 from tuner.errors import DataError
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
+from tuner.patterns import Traits
 from tuner.space import config_key
 
 if TYPE_CHECKING:
@@ -217,6 +218,13 @@ class TabularPipeline(Pipeline):
             code=f"{' or '.join(self._choice.names)}{fixed}{stopping}; {code}",
             metric=f"{self.metric}, {self.direction.value}; {design}",
         )
+
+    def traits(self) -> Traits:
+        """The model family, the task, and what the rows to train on are like."""
+        from retrain.data import meta_features
+
+        table = self.data.table
+        return Traits(str(self._model), table.task, meta_features(table, self.data.train))
 
     # ---- scoring
 

@@ -11,7 +11,7 @@ from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 from tuner.space.share import check_share
 
-__all__ = ["METHODS", "Generator", "make_generator"]
+__all__ = ["METHODS", "Generator", "learns_from_earlier", "make_generator"]
 
 _ENGINES = {
     "bayesian": ("tuner.generators.bayesian", "BayesianGenerator"),
@@ -80,6 +80,12 @@ def make_generator(
     return engine(
         space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, goals=goals, **options
     )
+
+
+def learns_from_earlier(method: str, goals: Goals = NO_GOALS) -> bool:
+    """Whether a known method takes `earlier` studies: only then have warm starts a meaning."""
+    module, name = _ENGINES[method]
+    return not goals and "earlier" in inspect.signature(getattr(import_module(module), name)).parameters
 
 
 def _check_options(method: str, engine: type[Generator], options: dict[str, Any]) -> None:
