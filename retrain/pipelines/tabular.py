@@ -224,7 +224,7 @@ class TabularPipeline(Pipeline):
         from retrain.data import meta_features
 
         table = self.data.table
-        return Traits(str(self._model), table.task, meta_features(table, self.data.train))
+        return Traits(" or ".join(self._choice.names), table.task, meta_features(table, self.data.train))
 
     # ---- scoring
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrain.config import Config
+from retrain.config import Config, load_config
 from retrain.honest import holdout_gain, holdout_score
 from retrain.metrics import METRICS
 from retrain.pipeline import Pipeline
@@ -436,3 +436,27 @@ def test_the_holdout_is_scored_without_each_of_its_blocks(tmp_path: Path, n_clas
         pipeline.direction,
     )
     assert gain is not None
+
+
+def test_its_traits_say_model_task_and_what_the_training_rows_are_like(tmp_path: Path) -> None:
+    lines = ["a,b,c,target"]
+    lines += [
+        f"{i},{'' if i % 4 == 0 else i % 3},{'xy'[i % 2]},{'no' if i % 4 else 'yes'}" for i in range(100)
+    ]
+    (tmp_path / "some.csv").write_text("\n".join(lines))
+    (tmp_path / "retrain.toml").write_text(
+        '[pipeline]\nmodel = "ridge"\ndata = "some.csv"\ntarget = "target"\nmetric = "accuracy"\n'
+        'trusted = ["a", "b"]\n'
+    )
+    pipeline = load_pipeline(load_config(tmp_path / "retrain.toml"))
+    pipeline.use(pipeline.load())
+    traits = pipeline.traits()
+    assert (traits.model, traits.kind) == ("ridge", "binary")
+    assert dict(traits.features) == {
+        "n_rows": 80.0,
+        "n_columns": 3.0,
+        "share_categories": pytest.approx(1 / 3),
+        "share_missing": pytest.approx(20 / 240),
+        "n_classes": 2.0,
+        "share_largest_class": 0.75,
+    }
