@@ -238,13 +238,14 @@ def _has_time(reason: StopReason, request: Request) -> bool:
 
 def start_pool(request: Request, pipeline: Pipeline, data: object, n_workers: int) -> WorkerPool:
     """Start the workers without waiting for them; only the library of the chosen pool is loaded."""
+    memory_bytes = request.experiment_memory_bytes
     if request.pool == "local":
         from orchestrator.local_pool import LocalPool
 
-        return LocalPool(pipeline, data, n_workers, echo=request.echo)
+        return LocalPool(pipeline, data, n_workers, echo=request.echo, memory_bytes=memory_bytes)
     from orchestrator.ray_pool import RayPool
 
-    return RayPool(pipeline, data, n_workers, request.address, echo=request.echo)
+    return RayPool(pipeline, data, n_workers, request.address, echo=request.echo, memory_bytes=memory_bytes)
 
 
 def _n_open(config: "Config", request: Request) -> int:

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from orchestrator.child import Broken, Child, Free
 from orchestrator.event_pool import EventPool
+from orchestrator.local_worker import WorkerOrder
 from orchestrator.payload import Surroundings, write_payload
 from orchestrator.pool import Finished, Printed, Progress, Task
 from orchestrator.printed import READ_EVERY_S
-from orchestrator.processes import OutOfMemoryCount, death_of
-from orchestrator.worker import shortened
+from orchestrator.processes import OutOfMemoryCount, death_of, words_of_guard
+from orchestrator.worker import shortened, too_small
 from retrain.pipeline import Pipeline
 from tuner.errors import PoolError
 from tuner.experiment import Failure, Outcome
@@ -55,16 +56,25 @@ class LocalPool(EventPool):
         data: what `pipeline.load` returned; written once, and mapped by all workers.
         n_workers: how many processes (>= 1).
         echo: tell what user code prints (`Printed`).
+        memory_bytes: what a worker and all that it starts may hold; who needs more ends as OUT_OF_MEMORY.
 
     Raises:
         UsageError: the pipeline or the data cannot be pickled.
         PoolError: the system cannot start so many processes.
     """
 
-    def __init__(self, pipeline: Pipeline, data: object, n_workers: int, *, echo: bool = False) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        data: object,
+        n_workers: int,
+        *,
+        echo: bool = False,
+        memory_bytes: int | None = None,
+    ) -> None:
         super().__init__(n_workers)
         self._echo = echo
-        self._surroundings = Surroundings.here()
+        self._order = WorkerOrder(Surroundings.here(), memory_bytes)
         self._payload = write_payload(pipeline, data)
         self._selector = selectors.DefaultSelector()
         self._out_of_memory = OutOfMemoryCount()
@@ -115,8 +125,8 @@ class LocalPool(EventPool):
         self._events.clear()
 
     def _start(self) -> _Worker:
-        where = self._surroundings
-        worker = _Worker(Child("orchestrator.local_worker", where, self._payload, where.cwd))
+        order = self._order
+        worker = _Worker(Child("orchestrator.local_worker", order, self._payload, order.surroundings.cwd))
         self._selector.register(worker.child.connection, selectors.EVENT_READ, worker)
         if worker.child.sentinel is not None:
             self._selector.register(worker.child.sentinel, selectors.EVENT_READ, worker)
@@ -197,6 +207,9 @@ class LocalPool(EventPool):
         """A worker that dies without a task is replaced, but not for ever."""
         _log.info("a worker died without a task (%s)", cause)
         self._n_useless_deaths += 1
+        if (words := words_of_guard(log)) is not None and self._n_useless_deaths > self.n_workers:
+            self._error = too_small(words)
+            return
         if self._n_useless_deaths < self.n_workers + 3:
             return
         self._error = PoolError(

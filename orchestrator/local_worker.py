@@ -11,23 +11,33 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from orchestrator.child import Broken, Free, end_own_session
+from orchestrator.memory_guard import start_guard
 from orchestrator.payload import Surroundings, read_payload
 from orchestrator.pool import Finished, Progress, Task
 from orchestrator.processes import descendants, end_with_parent, kill_all, kill_session
 from orchestrator.worker import Worker, start_error
 
-__all__ = ["main"]
+__all__ = ["WorkerOrder", "main"]
 
 _MAY_END_ITSELF_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerOrder:
+    """What a worker is told first. `memory_bytes`: what it and all that it starts may hold."""
+
+    surroundings: Surroundings
+    memory_bytes: int | None = None
+
+
 def main(connection: Connection, payload: int) -> None:
     """Build the pipeline, say so, and run what comes until the pool closes the connection."""
-    surroundings: Surroundings = connection.recv()
+    order: WorkerOrder = connection.recv()
     tasks: SimpleQueue[Task] = SimpleQueue()
     _guard(connection)
     threading.Thread(target=_read, args=(connection, tasks), daemon=True, name="retrain-reader").start()
@@ -39,7 +49,9 @@ def main(connection: Connection, payload: int) -> None:
             connection.send(message)
 
     try:
-        surroundings.enter()
+        if order.memory_bytes is not None:
+            start_guard(order.memory_bytes)
+        order.surroundings.enter()
         worker = Worker(read_payload(payload))
     except BaseException as error:  # noqa: BLE001 - whatever user code raises, the pool tells it
         send(Broken(start_error(error)))

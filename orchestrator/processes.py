@@ -11,6 +11,7 @@ from pathlib import Path
 from tuner.experiment import Failure, Outcome
 
 __all__ = [
+    "GUARD",
     "OutOfMemoryCount",
     "adopt_orphans",
     "death_of",
@@ -20,7 +21,12 @@ __all__ = [
     "kill_session",
     "name_of_exit",
     "session_members",
+    "words_of_guard",
 ]
+
+GUARD = "retrain-memory: "
+"""What a line of a worker's log begins with that its memory guard wrote."""
+
 
 _PROC = Path("/proc")
 _PR_SET_PDEATHSIG = 1
@@ -139,14 +145,22 @@ def name_of_exit(code: int) -> str:
         return f"signal {-code}"
 
 
+def words_of_guard(log: str) -> str | None:
+    """Why the memory guard ended the process that wrote this log; None where it did not."""
+    found = re.search(f"^{GUARD}(.*)$", log, re.MULTILINE)
+    return found[1] if found else None
+
+
 def death_of(cause: str, log: str, out_of_memory: bool) -> Failure:
     """Describe a task that took its worker along.
 
     Args:
         cause: how the worker ended, such as "SIGSEGV".
-        log: the last lines that it wrote.
+        log: the last lines that it wrote, and its guard's.
         out_of_memory: whether the system says that memory was short.
     """
+    if (words := words_of_guard(log)) is not None:
+        return Failure(Outcome.OUT_OF_MEMORY, words, re.sub(f"\n?^{GUARD}.*$", "", log, flags=re.MULTILINE))
     if out_of_memory:
         message = f"worker died ({cause}): the system ran out of memory"
         return Failure(Outcome.OUT_OF_MEMORY, message, log)

@@ -25,7 +25,12 @@ def actor_class() -> type[Any]:
 
     class RetrainWorker:
         def setup(
-            self, sys_path: list[str], cwd: str | None, blocks: list[Any], echo: bool
+            self,
+            sys_path: list[str],
+            cwd: str | None,
+            blocks: list[Any],
+            echo: bool,
+            memory_bytes: int | None,
         ) -> tuple[bytes, int, str]:
             """Build the pipeline. Returns a pickled error (empty: none), and where this process is."""
             import os
@@ -39,12 +44,15 @@ def actor_class() -> type[Any]:
             sys.path[:] = there + [path for path in sys.path if path not in there]
             if cwd is not None and os.path.isdir(cwd):  # noqa: PTH112
                 os.chdir(cwd)
+            from orchestrator.memory_guard import start_guard
             from orchestrator.printed import Follower, open_own_output
             from orchestrator.worker import Worker, start_error
 
             self._reports: deque[tuple[int, dict[str, float]]] = deque()
             error = b""
             try:
+                if memory_bytes is not None:
+                    start_guard(memory_bytes)
                 self._worker = Worker(blocks)
             except BaseException as raised:  # noqa: BLE001 - whatever user code raises, the pool tells it
                 error = pickle.dumps(start_error(raised))

@@ -24,11 +24,11 @@ from typing import Any
 
 from orchestrator.child import Broken, Free
 from orchestrator.pool import Finished, Returned, Started
-from orchestrator.processes import OutOfMemoryCount
+from orchestrator.processes import OutOfMemoryCount, words_of_guard
 from orchestrator.ray_actor import SIDE, actor_class, end_of_actor, log_of_actor, was_of_node
 from orchestrator.ray_cluster import Cluster, join, leave
 from orchestrator.ray_pool import Ahead, Cancel, Connected, Ended, HostOrder, Work, news_of
-from orchestrator.worker import shortened
+from orchestrator.worker import shortened, too_small
 from tuner.errors import PoolError, RetrainError
 from tuner.experiment import Failure, Outcome
 
@@ -156,7 +156,11 @@ class _Host:
         self._slots[slot] = None
         where = self._order.surroundings
         setup = slot.actor.setup.remote(
-            [*where.sys_path, _ROOT], where.cwd, self._cluster.payload, self._order.echo
+            [*where.sys_path, _ROOT],
+            where.cwd,
+            self._cluster.payload,
+            self._order.echo,
+            self._order.memory_bytes,
         )
         self._when_done(setup, self._on_setup, slot)
 
@@ -190,6 +194,10 @@ class _Host:
     def _mind_useless_death(self, slot: _Slot, error: object) -> None:
         """An actor that dies without a task is replaced, but not for ever, unless its node died with it."""
         self._n_useless_deaths += not was_of_node(error)
+        words = words_of_guard(log_of_actor(self._cluster.logs, slot.pid)) if slot.here else None
+        if words is not None and self._n_useless_deaths > self._order.n_workers:
+            self._break(too_small(words))
+            return
         if self._n_useless_deaths < self._order.n_workers + 3:
             self._replace(slot)
             return

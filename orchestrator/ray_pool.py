@@ -60,6 +60,7 @@ class HostOrder:
         folder: for the files of a private cluster; None where one is joined.
         lost_after_s: how long the head of the cluster may be silent.
         echo: tell what user code prints.
+        memory_bytes: what a worker and all that it starts may hold; None for no limit.
     """
 
     n_workers: int
@@ -68,6 +69,7 @@ class HostOrder:
     surroundings: Surroundings
     lost_after_s: float
     echo: bool
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class RayPool(EventPool):
             where that is not set it starts a private cluster, with a token of its own, that ends with the
             pool.
         echo: tell what user code prints (`Printed`).
+        memory_bytes: what a worker and all that it starts may hold; who needs more ends as OUT_OF_MEMORY (on
+            another machine as WORKER_LOST, since its log is not here).
 
     Raises:
         UsageError: the pipeline or the data cannot be pickled, or the address is of another kind.
@@ -137,9 +141,11 @@ class RayPool(EventPool):
         address: str | None = None,
         *,
         echo: bool = False,
+        memory_bytes: int | None = None,
     ) -> None:
         super().__init__(n_workers)
         self._echo = echo
+        self._memory_bytes = memory_bytes
         self._address = address_of(address)
         self._n_free = 0
         self._running: set[str] = set()
@@ -199,7 +205,13 @@ class RayPool(EventPool):
         surroundings = Surroundings.here()
         with write_payload(pipeline, data) as payload:
             order = HostOrder(
-                self.n_workers, self._address, self._folder, surroundings, LOST_AFTER_S, self._echo
+                self.n_workers,
+                self._address,
+                self._folder,
+                surroundings,
+                LOST_AFTER_S,
+                self._echo,
+                self._memory_bytes,
             )
             return Child(
                 "orchestrator.ray_host", order, payload, surroundings.cwd, settings_of_ray(self._folder)

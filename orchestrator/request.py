@@ -44,6 +44,7 @@ class Request:
             would not come to its end is not begun, and what runs then is given back.
         cost_per_hour: of one worker, in whatever unit, to say what a run may cost; None where nobody said.
         experiment_timeout_s: longest time of one experiment; None derives it from those that finished.
+        experiment_memory_bytes: what one experiment, its worker included, may hold; None for no limit.
         grace_s: how long running experiments may go on after a stop.
         seed: of the study, if it is new; None for the configured one.
         echo: show what experiments print.
@@ -67,6 +68,7 @@ class Request:
     timeout_s: float | None = None
     cost_per_hour: float | None = None
     experiment_timeout_s: float | None = None
+    experiment_memory_bytes: int | None = None
     grace_s: float = 30.0
     seed: int | None = None
     echo: bool = False

@@ -22,7 +22,7 @@ from retrain.results import ResultError, check_goals, check_report, check_result
 from tuner.errors import PoolError, RetrainError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome
 
-__all__ = ["MAX_METRICS", "Worker", "run_task", "shortened", "start_error"]
+__all__ = ["MAX_METRICS", "Worker", "run_task", "shortened", "start_error", "too_small"]
 
 MAX_METRICS = 10_000
 """Numbers in one result, and reports that travel with it: the registry is no place for arrays."""
@@ -150,6 +150,14 @@ def _is_helper(pid: int) -> bool:
         return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+
+
+def too_small(words: str) -> PoolError:
+    """What a pool raises where a worker alone needs more memory than an experiment may have."""
+    return PoolError(
+        f"The workers cannot hold the pipeline and its data: one {words}.",
+        "Give more --experiment-memory, or leave it out.",
+    )
 
 
 def start_error(error: BaseException) -> RetrainError:

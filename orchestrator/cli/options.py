@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from retrain.cli import Common, phase_options
-from retrain.cli.kinds import Duration
+from retrain.cli.kinds import Duration, Size
 
 __all__ = ["AT_LEAST_ONE", "AT_LEAST_ZERO", "ManyWords", "flags_of", "pool_options", "spread", "study_option"]
 
@@ -42,6 +42,9 @@ def pool_options(command: Any) -> Any:
             ),
             click.option(
                 "--experiment-timeout", metavar="T", type=Duration(), help="End an experiment after it."
+            ),
+            click.option(
+                "--experiment-memory", metavar="SIZE", type=Size(), help="End an experiment that needs more."
             ),
             click.option(
                 "--grace",

@@ -22,6 +22,7 @@ def request_of(
         timeout_s=options["timeout"],
         cost_per_hour=config.budget.cost_per_hour,
         experiment_timeout_s=options["experiment_timeout"],
+        experiment_memory_bytes=options["experiment_memory"],
         grace_s=options["grace"],
         echo=common.verbosity > 0,
         command=("orchestrator", *sys.argv[1:]),

@@ -6,7 +6,7 @@ import click
 
 from tuner.errors import UsageError
 
-__all__ = ["PREVIOUS", "AtLeast", "Duration", "VersionNumber"]
+__all__ = ["PREVIOUS", "AtLeast", "Duration", "Size", "VersionNumber"]
 
 PREVIOUS = "previous"
 
@@ -43,6 +43,21 @@ class Duration(click.ParamType[float]):
             return value
         try:
             return parse_duration(str(value), "it")
+        except UsageError as error:
+            self.fail(str(error), parameter, context)
+
+
+class Size(click.ParamType[int]):
+    """An amount of memory in bytes: `500MB`, `2GB` or `2GiB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """Return the bytes; a usage error where it is no amount of memory."""
+        from retrain.sizes import parse_size
+
+        try:
+            return value if isinstance(value, int) else parse_size(str(value), "it")
         except UsageError as error:
             self.fail(str(error), parameter, context)
 

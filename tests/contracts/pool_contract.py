@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, Task, WorkerPool
@@ -200,6 +201,22 @@ class PoolContract:
 
     def test_a_crash_leaves_its_stack(self, pool: WorkerPool) -> None:
         assert "do_signal" in failure(pool, "signal", signal="SIGSEGV").traceback
+
+    def test_memory_has_a_limit_that_children_count_in(self, start_pool: StartPool) -> None:
+        with start_pool(
+            Scripted(), {"X": np.arange(100.0), "names": [1]}, 1, memory_bytes=500_000_000
+        ) as pool:
+            for where in ("here", "children"):
+                end = failure(pool, "hold", where=where, mb=800)
+                assert end.outcome is Outcome.OUT_OF_MEMORY
+                assert end.message.startswith("needed more than the 500 MB of --experiment-memory (")
+            assert isinstance(run(pool, "data"), Evaluation)  # the worker was replaced
+
+    def test_a_pipeline_beyond_the_limit_is_told(self, start_pool: StartPool) -> None:
+        with start_pool(Scripted(), None, 1, memory_bytes=1_000_000) as pool:
+            with pytest.raises(PoolError, match="cannot hold the pipeline and its data") as raised:
+                until(lambda: len(pool.wait(1.0)) > 9, "the pool gives up")
+            assert "Give more --experiment-memory" in raised.value.remedy
 
     def test_an_idle_worker_that_dies_is_replaced(self, start_pool: StartPool) -> None:
         with start_pool(Scripted(), None, 1) as pool:

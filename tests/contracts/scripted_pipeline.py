@@ -147,6 +147,16 @@ class Scripted(Pipeline):
         signal.pthread_kill(threading.get_ident(), signal.Signals[str(params["signal"])])
         time.sleep(PATIENCE_S)
 
+    def do_hold(self, params: Params, report: Report, seed: int) -> Any:
+        """Hold real memory: here, or in two children that hold half of it each, and wait for the end."""
+        n = int(params["mb"]) * 10**6  # type: ignore[call-overload]
+        if params["where"] == "here":
+            held = b"x" * n  # the interpreter is locked while it is written
+            until(lambda: not held, "somebody ends it")
+        code = f"held = b'x' * {n // 2}; import time; time.sleep({PATIENCE_S})"
+        children = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+        return float(sum(child.wait() for child in children))
+
     def do_last_words(self, params: Params, report: Report, seed: int) -> Any:
         print("for example: CUDA error")
         print("out of cheese", file=sys.stderr)

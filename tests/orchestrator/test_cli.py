@@ -157,7 +157,18 @@ def test_every_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(launch_module, "launch", launch)
     line = [
         *["--method", "grid", "--configs", "9", "--workers", "3", "--pool", "local", "--address", "host:1"],
-        *["--timeout", "2h", "--experiment-timeout", "90s", "--grace", "1m", "--max-failed", "2"],
+        *[
+            "--timeout",
+            "2h",
+            "--experiment-timeout",
+            "90s",
+            "--experiment-memory",
+            "2GB",
+            "--grace",
+            "1m",
+            "--max-failed",
+            "2",
+        ],
         *["--same-error", "4"],
         *["--study", "other", "--seed", "5", "--db", "x.db", "--no-progress"],
     ]
@@ -172,6 +183,7 @@ def test_every_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
         address="host:1",
         timeout_s=7200.0,
         experiment_timeout_s=90.0,
+        experiment_memory_bytes=2_000_000_000,
         grace_s=60.0,
         seed=5,
         max_failed=2,

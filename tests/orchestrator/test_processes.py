@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.processes import (
+    GUARD,
     OutOfMemoryCount,
     death_of,
     descendants,
@@ -76,6 +77,15 @@ def test_a_death_for_lack_of_memory_names_memory() -> None:
     assert death_of("SIGKILL", "", True).outcome is Outcome.OUT_OF_MEMORY
     assert "memory" in death_of("SIGKILL", "", True).message
     assert death_of("SIGSEGV", "log", False).traceback == "log"
+
+
+def test_the_last_word_of_the_memory_guard_is_the_message() -> None:
+    told = death_of("SIGKILL", f"one\ntwo\n{GUARD}needed more than the 2 GB", False)
+    assert (told.outcome, told.message, told.traceback) == (
+        Outcome.OUT_OF_MEMORY,
+        "needed more than the 2 GB",
+        "one\ntwo",
+    )
 
 
 @pytest.mark.parametrize(
