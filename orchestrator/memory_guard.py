@@ -48,10 +48,8 @@ def main() -> None:
     while os.getppid() == worker:
         watched = {worker, *descendants(worker)} - {os.getpid()}
         # What forked processes share counts once in the exact sum, which takes longer to make.
-        if used_bytes(watched) > limit_bytes and (used := used_bytes(watched, exact=True)) > limit_bytes:
-            words = (
-                f"needed more than the {size_text(limit_bytes)} of --experiment-memory ({size_text(used)})"
-            )
+        if used_bytes(watched) > limit_bytes and used_bytes(watched, exact=True) > limit_bytes:
+            words = f"needed more than the {size_text(limit_bytes)} of --experiment-memory"
             with suppress(OSError):
                 os.write(2, f"\n{GUARD}{words}\n".encode())
             kill_all(watched)

@@ -209,7 +209,7 @@ class PoolContract:
             for where in ("here", "children"):
                 end = failure(pool, "hold", where=where, mb=800)
                 assert end.outcome is Outcome.OUT_OF_MEMORY
-                assert end.message.startswith("needed more than the 500 MB of --experiment-memory (")
+                assert end.message == "needed more than the 500 MB of --experiment-memory"
             assert isinstance(run(pool, "data"), Evaluation)  # the worker was replaced
 
     def test_a_pipeline_beyond_the_limit_is_told(self, start_pool: StartPool) -> None:

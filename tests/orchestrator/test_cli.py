@@ -188,6 +188,7 @@ def test_every_option_arrives(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
         seed=5,
         max_failed=2,
         same_error=4,
+        hints_at_memory=True,
         command=("orchestrator", *line),
         flags=" --db x.db --study other",
     )
