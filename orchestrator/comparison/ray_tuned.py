@@ -7,6 +7,7 @@ import time
 
 from orchestrator.comparison.design import RAY_TUNE, Design
 from orchestrator.comparison.job import JOB, Job
+from orchestrator.driver import recovery_lines
 from orchestrator.heartbeat import Heartbeat
 from orchestrator.plan import StopReason
 from orchestrator.progress import Display, Status
@@ -37,6 +38,8 @@ def tune_by_ray(
 ) -> tuple[StopReason, str]:
     """Have Ray Tune search, and store each trial as it ends; why it ended, and what failed."""
     config, asked = found.configs[job.model], found.asked
+    for line in recovery_lines(registry.recover()):
+        display.note(line)
     run = registry.start_run(
         study, method=RAY_TUNE, n_wanted=asked.trials, seed=study.seed, info=run_info(request.command)
     )

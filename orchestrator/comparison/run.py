@@ -17,6 +17,7 @@ from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
+from orchestrator.spill import Spill
 from retrain.pipeline import Pipeline
 from tuner.errors import UsageError
 from tuner.experiment import Provenance
@@ -94,7 +95,7 @@ def compare(
     deadline = None if request.timeout_s is None else started_at + request.timeout_s
     with (
         open_registry(config.db, create=True, allow_network_fs=config.allow_network_fs) as registry,
-        _Workers(found, request, display) as workers,
+        _Workers(found, request, Spill.of(config.db, config.root), display) as workers,
     ):
         state = _State(
             pipelines := {job: pipeline_of(found.configs, found.sites, job) for job in found.jobs},
@@ -158,9 +159,14 @@ def _make(folder: Path) -> None:
 
 
 class _Workers:
-    """Started when they are first needed: a comparison of which all is known starts none."""
+    """Started when they are first needed: a comparison of which all is known starts none.
 
-    def __init__(self, found: Design, request: Request, display: Display) -> None:
+    Attributes:
+        spill: where results of tunings are kept that the registry would not take.
+    """
+
+    def __init__(self, found: Design, request: Request, spill: Spill | None, display: Display) -> None:
+        self.spill = spill
         self._design, self._request, self._display = found, request, display
         self._pool: WorkerPool | None = None
         self._ray_tuning: RayTuning | None = None
@@ -273,7 +279,9 @@ def _tune(
         request, method=METHODS[found.asked.method], n_configs=found.asked.trials, timeout_s=limit_s
     ).without_confirming()
     pool = JobPool(workers.pool(), job)
-    result = conduct(registry, study, state.pipelines[job], pool, asked, display=display, stop=stop)
+    result = conduct(
+        registry, study, state.pipelines[job], pool, asked, display=display, stop=stop, spill=workers.spill
+    )
     return result.reason, "; ".join(f"{cause} ({n} times)" for cause, n in result.causes)
 
 

@@ -3,17 +3,19 @@
 import csv
 import io
 import json
+import pickle
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 
 from orchestrator.comparison.design import Asked, design
-from orchestrator.comparison.job import ALL, JOB, TEST, pipeline_of
+from orchestrator.comparison.job import ALL, JOB, TEST, Jobs, pipeline_of
 from orchestrator.comparison.results import MEAN
 from orchestrator.comparison.tuned import TUNED, find_tuned, study_spec
 from retrain.config import Config, load_config
@@ -218,6 +220,21 @@ def test_tuning_never_sees_what_is_tested(project: Path) -> None:
         params = before.defaults(job.model)
         clean, dirty = (p.evaluate(params, lambda *_: None, 0) for p in (first[job.key], other))
         assert clean.value == dirty.value
+
+
+def test_what_travels_grows_with_the_table_once(project: Path) -> None:
+    """Nothing of the data goes with a job, however many there are; the table itself is a few bytes a row."""
+    asked = Asked(sizes=(0.2, 0.5, 1.0), train_on=("all", "others", "own"), models=("random_forest",))
+    sizes = {}
+    for n in (60, 600):
+        write_places(project, table(n))
+        found = design(load_config(project), asked)
+        jobs = Jobs(found.configs, found.jobs, found.metrics)
+        jobs.use(found.sites)
+        sizes[n] = len(cloudpickle.dumps(jobs)), len(pickle.dumps(found.sites))
+    assert sizes[60][0] == sizes[600][0]
+    a_row = (sizes[600][1] - sizes[60][1]) / (3 * 540)
+    assert a_row < (4 + 4) * 8  # four features and the target; site, held, order
 
 
 def test_new_sites_are_new_in_the_folds_too(project: Path) -> None:
