@@ -106,7 +106,10 @@ def test_a_phase_searches_its_own_and_holds_what_is_deployed(
     with open_registry(tmp_path / "experiments.db", create=False, read_only=True) as registry:
         assert [study.name for study in registry.studies()] == ["films-taste"]
 
+    capsys.readouterr()
     assert run("retrain", "--apply-hp", "best", *PHASE, "-q", "--force") == 0
+    back = next(line for line in capsys.readouterr().out.splitlines() if "back again" in line)
+    assert back.endswith("retrain --rollback"), "which knows no phases"
     best = min(rows, key=lambda row: row["value"])  # type: ignore[arg-type,return-value]
     both = {"depth": 6, **best["params"]}  # type: ignore[dict-item]
     assert deployed(tmp_path) == both, "both are deployed together"

@@ -85,7 +85,8 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
         "study.warm_start": warm_start,
         "study.memory": options["memory"],
     }
-    flags = common.flags + (f" --study {shlex.quote(study)}" if study is not None else "")
+    of_study = f" --study {shlex.quote(study)}" if study is not None else ""
+    flags = common.flags + of_study
     if mode == "tune_report":
         actions.tune_report(common, overrides, flags)
         return 0
@@ -100,7 +101,7 @@ def cli(common: Common, /, study: str | None, seed: int | None, **options: Any) 
         case "watch_metric":
             return actions.watch(common, config, options)
         case _:
-            return actions.deploy(common, config, mode, options, flags)
+            return actions.deploy(common, config, mode, options, common.project_flags + of_study)
     return 0
 
 

@@ -58,12 +58,16 @@ class Common:
 
     @property
     def flags(self) -> str:
-        """What a suggested command must repeat to mean the same project, such as " --db other.db"."""
+        """What a suggested command must repeat to mean the same project and phase."""
+        phase = f" --phase {shlex.quote(self.phase)}" if self.phase is not None else ""
+        return self.project_flags + phase + (" --phase2" if self.phase2 else "")
+
+    @property
+    def project_flags(self) -> str:
+        """What it must repeat to mean the same project, such as " --db other.db"."""
         given = (("--config", self.config), ("--db", self.db))
         shown = ((name, without_password(str(value))) for name, value in given if value is not None)
-        common = "".join(f" {name} {shlex.quote(value)}" for name, value in shown)
-        phase = f" --phase {shlex.quote(self.phase)}" if self.phase is not None else ""
-        return common + phase + (" --phase2" if self.phase2 else "")
+        return "".join(f" {name} {shlex.quote(value)}" for name, value in shown)
 
     @property
     def phase_flag(self) -> str | None:
