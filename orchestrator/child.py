@@ -26,7 +26,7 @@ from orchestrator.printed import Follower
 from orchestrator.processes import descendants, kill_all, kill_session, name_of_exit
 from tuner.errors import PoolError, RetrainError
 
-__all__ = ["Broken", "Child", "Free", "end_own_session", "run_child", "tail_of"]
+__all__ = ["Broken", "Child", "Free", "Prune", "end_own_session", "run_child", "tail_of"]
 
 # Workers run side by side: a thread pool in each would slow all of them down. What the user has set stands.
 _ONE_THREAD = {
@@ -54,6 +54,13 @@ class Broken:
     """From a child: it cannot work, and another one could not either."""
 
     error: RetrainError
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """To a child: have this task stop at its next report."""
+
+    key: str
 
 
 class Child:

@@ -32,13 +32,24 @@ from orchestrator.plan import (
 )
 from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, Task, WorkerPool
 from orchestrator.progress import Display, Status
+from orchestrator.pruning import Judge
 from orchestrator.same_error import SameErrors
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
 from orchestrator.tally import Tally
 from retrain.tables import seconds
 from tuner.errors import ClaimLostError, PoolError, StorageError
-from tuner.experiment import Evaluation, Experiment, Failure, Measurement, Outcome, Provenance, State, Study
+from tuner.experiment import (
+    Evaluation,
+    Experiment,
+    Failure,
+    Measurement,
+    Outcome,
+    Partial,
+    Provenance,
+    State,
+    Study,
+)
 from tuner.registry.base import Claim as Right
 from tuner.registry.base import Recovered, Registry, Run
 
@@ -51,13 +62,20 @@ _MOST_MEASURED = 100  # such transactions in a second: with more workers than th
 
 _N_CAUSES_TOLD = 10
 
+Result = Evaluation | Failure | Partial
+
 
 @dataclass(kw_only=True)
 class _Task(Running):
-    """One claimed experiment in the pool, and what is to be recorded where its end was our doing."""
+    """One claimed experiment in the pool, and what is to be recorded where its end was our doing.
+
+    Attributes:
+        pruned: it was told to stop at its next report.
+    """
 
     right: Right
     why: Failure | None = None
+    pruned: bool = False
     unsent: list[Measurement] = field(default_factory=list)
 
 
@@ -72,6 +90,7 @@ class Driver:
         provenance: what results are scored on now; stored with each.
         propose: writes up to n candidates (None: a full design) and returns those that are new.
         n_to_propose: how many of them are still wanted; None for one full design.
+        judge: says which running experiments should stop; None for none.
         spill: where results are kept that the registry would not take.
         stop: whether the user asked to stop.
         clock: monotonic seconds.
@@ -96,6 +115,7 @@ class Driver:
         n_to_propose: int | None,
         display: Display,
         stop: StopRequest,
+        judge: Judge | None = None,
         spill: Spill | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
@@ -111,6 +131,7 @@ class Driver:
         self._n_to_propose = n_to_propose if propose else 0
         self._display = display
         self._stop = stop
+        self._judge = judge
         self._spill = spill
         self._clock = clock
         self._insist = Insist(display.note, self._in_a_hurry, clock=clock, pause=pause)
@@ -184,7 +205,13 @@ class Driver:
         self._counted_at = self._clock()
         counts = self._insist(lambda: self._registry.counts(self._study))
         self._n_waiting = counts[State.WAITING]
+        if self._judge is not None:
+            n_ended = sum(n for state, n in counts.items() if state.finished)
+            self._insist(partial(self._judge.catch_up, self._registry, n_ended, self._is_ours))
         return self._n_elsewhere() if counts[State.RUNNING] and not self._has_work() else 0
+
+    def _is_ours(self, experiment: Experiment) -> bool:
+        return any(task.right.experiment.id == experiment.id for task in self._tasks.values())
 
     def _has_work(self) -> bool:
         return bool(self._tasks or self._n_waiting or self._n_to_propose != 0)
@@ -197,12 +224,13 @@ class Driver:
         return n
 
     def _status(self) -> Status:
-        n_done = self._tally.n_complete + self._tally.n_failed
+        n_done = self._tally.n_complete + self._tally.n_pruned + self._tally.n_failed
         best, baseline = self._tally.best, self._tally.baseline
         return Status(
             n_done=n_done,
             n_total=n_done + len(self._tasks) + self._n_waiting + (self._n_to_propose or 0),
             n_failed=self._tally.n_failed,
+            n_pruned=self._tally.n_pruned,
             n_running=min(len(self._tasks), self._pool.n_workers),
             elapsed_s=self._clock() - self._started_at,
             working_s=self._clock() - (self._first_claim_at or self._clock()),
@@ -289,6 +317,8 @@ class Driver:
 
     def _release(self, task: _Task) -> None:
         del self._tasks[task.key]
+        if self._judge is not None:
+            self._judge.forget(task.right.experiment)
         self._n_waiting += self._insist(partial(self._registry.release, [task.right]))
 
     def _cancel(self, key: str, why: Failure) -> None:
@@ -297,7 +327,7 @@ class Driver:
         self._pool.cancel(key)
 
     def _take_in(self, events: Iterable[Event]) -> None:
-        ended: dict[str, Evaluation | Failure] = {}
+        ended: dict[str, Result] = {}
         returned: list[_Task] = []
         for event in events:
             task = self._tasks.get(event.key)
@@ -316,6 +346,7 @@ class Driver:
                     self._tasks[event.key] = self._tasks.pop(event.key)
                 case Progress():
                     task.unsent += [Measurement(event.step, *item) for item in event.metrics.items()]
+                    self._consider(task, event)
         if ended:
             self._record(ended)
         for task in returned:
@@ -324,7 +355,15 @@ class Driver:
             self._measured_at = self._clock()
             self._store_reports()
 
-    def _record(self, ended: dict[str, Evaluation | Failure]) -> None:
+    def _consider(self, task: _Task, report: Progress) -> None:
+        """Have a task stop where the pruner says so after its report."""
+        if self._judge is None or task.pruned or task.cancelled:
+            return
+        if self._judge.should_prune(task.right.experiment, report.step, report.metrics):
+            task.pruned = True
+            self._pool.prune(task.key)
+
+    def _record(self, ended: dict[str, Result]) -> None:
         """Commit the ends of all these attempts together, and only then tell of any."""
         results = [(self._tasks[key].right, result) for key, result in ended.items()]
         try:
@@ -338,6 +377,8 @@ class Driver:
                 self._tell_fenced(experiment)
                 continue
             self._tally.add(experiment)
+            if self._judge is not None:
+                self._judge.end(experiment, result.measurements)
             if isinstance(result, Failure):
                 self._tell_failure(experiment, result)
             if experiment.state.finished:
@@ -378,7 +419,7 @@ class Driver:
             if left_s <= 0:
                 break
 
-    def _keep(self, ended: dict[str, Evaluation | Failure]) -> None:
+    def _keep(self, ended: dict[str, Result]) -> None:
         """Write results beside the registry that it would not take. Their claims are not given back."""
         if self._spill is None or not ended:
             return
@@ -440,7 +481,7 @@ def _work_of(task: _Task) -> Task:
     return Task(task.key, experiment.params, experiment.seed)
 
 
-def _as_asked(task: _Task, result: Evaluation | Failure) -> Evaluation | Failure:
+def _as_asked(task: _Task, result: Result) -> Result:
     """What a pool calls cancelled has the reason for which we cancelled it."""
     if task.why is None or not isinstance(result, Failure) or result.outcome is not Outcome.CANCELLED:
         return result

@@ -14,6 +14,8 @@ __all__ = ["is_outdated", "renew_references"]
 
 def is_outdated(experiment: Experiment, provenance: Provenance) -> bool:
     """Whether its result came from other data, code or metric than those of now."""
+    if experiment.stop is not None:
+        return experiment.ended_on != provenance
     return experiment.state is State.COMPLETE and experiment.provenance != provenance
 
 

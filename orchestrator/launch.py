@@ -16,6 +16,7 @@ from orchestrator.heartbeat import Heartbeat
 from orchestrator.plan import RunLimits, StopReason
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
+from orchestrator.pruning import Judge
 from orchestrator.remembering import keep_in_memory, start_from_memory
 from orchestrator.request import Request
 from orchestrator.result import RunResult
@@ -23,10 +24,11 @@ from orchestrator.run_info import run_info
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
 from orchestrator.tally import N_DURATIONS, Tally
-from retrain.pipeline import Pipeline
+from retrain.pipeline import FOLDS, Pipeline
 from tuner.errors import NotFoundError, PoolError, UsageError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study
 from tuner.propose import propose, take_stock
+from tuner.pruners import make_pruner
 from tuner.recollect import Recollected
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, Run
@@ -165,6 +167,7 @@ def conduct(
         n_to_propose=n_left,
         display=display,
         stop=stop,
+        judge=_judge(study, pipeline, provenance, request),
         spill=spill,
     )
     with Heartbeat(registry.heartbeat):
@@ -201,6 +204,7 @@ def conduct(
         study=study,
         reason=reason,
         n_complete=tally.n_complete,
+        n_pruned=tally.n_pruned,
         n_failed=n_failed,
         causes=tally.causes(),
         n_waiting=registry.counts(study)[State.WAITING],
@@ -236,6 +240,13 @@ def _has_time(reason: StopReason, request: Request) -> bool:
     return reason is not StopReason.INTERRUPTED
 
 
+def _judge(study: Study, pipeline: Pipeline, provenance: Provenance, request: Request) -> Judge | None:
+    if request.pruner == "none":
+        return None
+    pruner = make_pruner(request.pruner, **request.pruner_options)
+    return Judge(pruner, study, provenance, folds=pipeline.steps == FOLDS)
+
+
 def start_pool(request: Request, pipeline: Pipeline, data: object, n_workers: int) -> WorkerPool:
     """Start the workers without waiting for them; only the library of the chosen pool is loaded."""
     memory_bytes = request.experiment_memory_bytes
@@ -245,7 +256,15 @@ def start_pool(request: Request, pipeline: Pipeline, data: object, n_workers: in
         return LocalPool(pipeline, data, n_workers, echo=request.echo, memory_bytes=memory_bytes)
     from orchestrator.ray_pool import RayPool
 
-    return RayPool(pipeline, data, n_workers, request.address, echo=request.echo, memory_bytes=memory_bytes)
+    return RayPool(
+        pipeline,
+        data,
+        n_workers,
+        request.address,
+        echo=request.echo,
+        memory_bytes=memory_bytes,
+        eager=request.pruner != "none",
+    )
 
 
 def _n_open(config: "Config", request: Request) -> int:

@@ -3,9 +3,10 @@
 import logging
 import pickle
 import selectors
+from contextlib import suppress
 from dataclasses import replace
 
-from orchestrator.child import Broken, Child, Free
+from orchestrator.child import Broken, Child, Free, Prune
 from orchestrator.event_pool import EventPool
 from orchestrator.local_worker import WorkerOrder
 from orchestrator.payload import Surroundings, write_payload
@@ -113,6 +114,12 @@ class LocalPool(EventPool):
                 worker.cancelled = True
                 self._bury(worker)
                 return
+
+    def prune(self, key: str) -> None:  # noqa: D102
+        for worker in self._workers:
+            if worker.task is not None and worker.task.key == key:
+                with suppress(OSError):  # it died: found like any other
+                    worker.child.connection.send(Prune(key))
 
     def close(self) -> None:  # noqa: D102
         self._closed = True

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-from orchestrator.child import Broken, Free, end_own_session
+from orchestrator.child import Broken, Free, Prune, end_own_session
 from orchestrator.memory_guard import start_guard
 from orchestrator.payload import Surroundings, read_payload
 from orchestrator.pool import Finished, Progress, Task
@@ -39,8 +39,11 @@ def main(connection: Connection, payload: int) -> None:
     """Build the pipeline, say so, and run what comes until the pool closes the connection."""
     order: WorkerOrder = connection.recv()
     tasks: SimpleQueue[Task] = SimpleQueue()
+    pruned: set[str] = set()
     _guard(connection)
-    threading.Thread(target=_read, args=(connection, tasks), daemon=True, name="retrain-reader").start()
+    threading.Thread(
+        target=_read, args=(connection, tasks, pruned), daemon=True, name="retrain-reader"
+    ).start()
     faulthandler.enable(all_threads=False)  # a crash leaves its stack in the log, and so in the failure
     sending = threading.Lock()  # user code may report from threads of its own
 
@@ -63,7 +66,10 @@ def main(connection: Connection, payload: int) -> None:
         def report(step: int, metrics: Mapping[str, float], key: str = task.key) -> None:
             send(Progress(key, step, dict(metrics)))
 
-        send(Finished(task.key, worker.run(task, report)))
+        def shall_stop(key: str = task.key) -> bool:
+            return key in pruned
+
+        send(Finished(task.key, worker.run(task, report, shall_stop)))
 
 
 def _guard(connection: Connection) -> None:
@@ -83,9 +89,14 @@ def _guard(connection: Connection) -> None:
     os._exit(0)
 
 
-def _read(connection: Connection, tasks: "SimpleQueue[Task]") -> None:
+def _read(connection: Connection, tasks: "SimpleQueue[Task]", pruned: set[str]) -> None:
     try:
         while True:
-            tasks.put(connection.recv())
+            message = connection.recv()
+            if isinstance(message, Prune):
+                pruned.add(message.key)
+            else:
+                pruned.clear()  # what came too late for the task before
+                tasks.put(message)
     except (EOFError, OSError):
         end_own_session()

@@ -1,7 +1,7 @@
 """The worker seam: a pool runs tasks and says what became of them. No registry, no policy.
 
 `local_pool` and `ray_pool` implement it; `tests/contracts/pool_contract.py` is what both must keep.
-A pool never decides about retries, timeouts or limits: the driver does, and cancels.
+A pool never decides about retries, timeouts, limits or pruning: the driver does, and cancels or prunes.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tuner.experiment import Evaluation, Failure, Params
+from tuner.experiment import Evaluation, Failure, Params, Partial
 
 __all__ = ["Event", "Finished", "Printed", "Progress", "Returned", "Started", "Task", "WorkerPool"]
 
@@ -35,10 +35,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a task: a checked Evaluation (finite, plain floats) or a Failure with its class."""
+    """The end of a task: a checked Evaluation (finite, plain floats), a Failure with its class, or a Partial.
+
+    A Partial comes only of what was asked to be pruned.
+    """
 
     key: str
-    result: Evaluation | Failure
+    result: Evaluation | Failure | Partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,15 @@ class WorkerPool(ABC):
     @abstractmethod
     def cancel(self, key: str) -> None:
         """Kill the worker of this task; its Finished (CANCELLED) comes from `wait`. Ignores unknown keys."""
+
+    @abstractmethod
+    def prune(self, key: str) -> None:
+        """Have a running task stop at its next report; its Finished comes from `wait`.
+
+        A Partial with what it had reported, that report included. One that never reports again ends as if it
+        had not been asked, and one that has not reported the metric of its pipeline goes on until it has. Its
+        worker lives on. Ignores unknown keys.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -42,6 +42,7 @@ class Status:
     baseline: float | None = None
     best_error: float | None = None
     baseline_error: float | None = None
+    n_pruned: int = 0
 
     @property
     def eta_s(self) -> float | None:
@@ -70,6 +71,7 @@ class Status:
         """All of it in one line."""
         parts = [
             f"{self.n_done}/{self.n_total} done",
+            f"{self.n_pruned} pruned" if self.n_pruned else "",
             f"{self.n_failed} failed" if self.n_failed else "",
             f"{self.n_running} running" if self.n_running else "",
             self.pace() if self.n_done else "",

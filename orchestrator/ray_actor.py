@@ -13,7 +13,7 @@ from tuner.experiment import Failure
 __all__ = ["SIDE", "actor_class", "end_of_actor", "log_of_actor", "was_of_node"]
 
 SIDE = "side"
-"""Concurrency group of the calls that are answered while a task runs: `news` and `vigil`."""
+"""Concurrency group of the calls that are answered while a task runs: `news`, `prune` and `vigil`."""
 
 
 def actor_class() -> type[Any]:
@@ -49,6 +49,7 @@ def actor_class() -> type[Any]:
             from orchestrator.worker import Worker, start_error
 
             self._reports: deque[tuple[int, dict[str, float]]] = deque()
+            self._pruned = ""
             error = b""
             try:
                 if memory_bytes is not None:
@@ -67,11 +68,18 @@ def actor_class() -> type[Any]:
             """
             import pickle
 
+            given = pickle.loads(task)  # noqa: S301 - from our own pool
+            self._pruned = ""
             result = self._worker.run(
-                pickle.loads(task),  # noqa: S301 - from our own pool
+                given,
                 lambda step, metrics: self._reports.append((step, dict(metrics))),
+                lambda: bool(self._pruned == given.key),
             )
             return pickle.dumps((result, self.news(last=True)), protocol=5)
+
+        def prune(self, key: str) -> None:
+            """Have this task stop at its next report."""
+            self._pruned = key
 
         def news(self, last: bool = False) -> tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]:
             """Return what was reported, and the lines that were printed, since the last call."""

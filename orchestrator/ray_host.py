@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from orchestrator.child import Broken, Free
+from orchestrator.child import Broken, Free, Prune
 from orchestrator.pool import Finished, Returned, Started
 from orchestrator.processes import OutOfMemoryCount, words_of_guard
 from orchestrator.ray_actor import SIDE, actor_class, end_of_actor, log_of_actor, was_of_node
@@ -35,6 +35,7 @@ from tuner.experiment import Failure, Outcome
 __all__ = ["main"]
 
 _ASK_EVERY_S = 0.5
+_ASK_EAGERLY_S = 0.05
 _MOST_ASKED = 500  # in a second, for reports; each question costs this process as much as a task
 
 _Queue = queue.SimpleQueue[Any]
@@ -98,7 +99,8 @@ class _Host:
         self._slots: dict[_Slot, None] = {}
         self._idle: dict[_Slot, None] = {}  # those that are ready and have no task
         self._ahead: deque[Work] = deque()
-        self._ask_every_s = max(_ASK_EVERY_S, order.n_workers / _MOST_ASKED)
+        least_s = _ASK_EAGERLY_S if order.eager else _ASK_EVERY_S
+        self._ask_every_s = max(least_s, order.n_workers / _MOST_ASKED)
         self._out: list[object] = [Connected()]
         self._out_of_memory = OutOfMemoryCount()
         self._n_useless_deaths = 0
@@ -135,6 +137,8 @@ class _Host:
                     self._begin_ahead(task)
             case Cancel(key):
                 self._cancel(key)
+            case Prune(key):
+                self._prune(key)
             case _:
                 assert callable(event)
                 event()
@@ -256,6 +260,11 @@ class _Host:
             if slot.task is not None and slot.task.key == key:
                 slot.cancelled = True
                 self._ray.kill(slot.actor, no_restart=True)
+
+    def _prune(self, key: str) -> None:
+        for slot in self._slots:
+            if slot.task is not None and slot.task.key == key:
+                slot.actor.prune.options(concurrency_group=SIDE).remote(key)
 
     def _ask_for_news(self) -> None:
         now = time.monotonic()

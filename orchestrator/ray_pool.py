@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.child import Broken, Child, Free
+from orchestrator.child import Broken, Child, Free, Prune
 from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
 from orchestrator.pool import Finished, Printed, Progress, Returned, Started, Task
@@ -61,6 +61,7 @@ class HostOrder:
         lost_after_s: how long the head of the cluster may be silent.
         echo: tell what user code prints.
         memory_bytes: what a worker and all that it starts may hold; None for no limit.
+        eager: ask for reports more often.
     """
 
     n_workers: int
@@ -70,6 +71,7 @@ class HostOrder:
     lost_after_s: float
     echo: bool
     memory_bytes: int | None = None
+    eager: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class RayPool(EventPool):
         echo: tell what user code prints (`Printed`).
         memory_bytes: what a worker and all that it starts may hold; who needs more ends as OUT_OF_MEMORY (on
             another machine as WORKER_LOST, since its log is not here).
+        eager: ask for reports more often, for whoever acts on them.
 
     Raises:
         UsageError: the pipeline or the data cannot be pickled, or the address is of another kind.
@@ -142,9 +145,10 @@ class RayPool(EventPool):
         *,
         echo: bool = False,
         memory_bytes: int | None = None,
+        eager: bool = False,
     ) -> None:
         super().__init__(n_workers)
-        self._echo = echo
+        self._echo, self._eager = echo, eager
         self._memory_bytes = memory_bytes
         self._address = address_of(address)
         self._n_free = 0
@@ -189,6 +193,11 @@ class RayPool(EventPool):
             with suppress(PoolError):  # told by the next `wait`, after what happened before
                 self._tell(Cancel(key))
 
+    def prune(self, key: str) -> None:  # noqa: D102
+        if key in self._running:
+            with suppress(PoolError):  # told by the next `wait`, after what happened before
+                self._tell(Prune(key))
+
     def close(self) -> None:  # noqa: D102
         if self._closed:
             return
@@ -212,6 +221,7 @@ class RayPool(EventPool):
                 LOST_AFTER_S,
                 self._echo,
                 self._memory_bytes,
+                self._eager,
             )
             return Child(
                 "orchestrator.ray_host", order, payload, surroundings.cwd, settings_of_ray(self._folder)

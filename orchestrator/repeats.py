@@ -183,7 +183,7 @@ class Repeats:
                 del self._running[event.key]
                 if isinstance(event.result, Evaluation):
                     self._store(each.job, event.result)
-                else:
+                elif isinstance(event.result, Failure):  # nothing is pruned here
                     self._fail(each, event.result)
             elif isinstance(event, Returned):
                 del self._running[event.key]

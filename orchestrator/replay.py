@@ -22,7 +22,7 @@ from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.tables import number, render, to_json
 from tuner.errors import UsageError
-from tuner.experiment import Evaluation, Experiment, Failure, Measurement, Outcome, Provenance
+from tuner.experiment import Evaluation, Experiment, Failure, Measurement, Outcome, Partial, Provenance
 from tuner.registry import open_registry
 from tuner.registry.base import Run
 
@@ -134,7 +134,9 @@ def _check(experiment: Experiment) -> None:
 
 def _run(pipeline: Pipeline, experiment: Experiment) -> Evaluation | Failure:
     task = Task(experiment.public_id, experiment.params, experiment.seed)
-    return run_task(pipeline, task, lambda _step, _metrics: None)
+    result = run_task(pipeline, task, lambda _step, _metrics: None)
+    assert not isinstance(result, Partial), "nothing is pruned here"
+    return result
 
 
 def _figures(

@@ -10,6 +10,7 @@ from orchestrator.plan import OVERRUN
 from retrain.tuning import DEFAULT_CONFIGS, DEFAULT_METHOD
 from tuner.errors import UsageError, did_you_mean
 from tuner.generators import METHODS
+from tuner.pruners import make_pruner
 
 __all__ = ["N_CONFIRMED", "N_REPEATS", "POOLS", "Request"]
 
@@ -52,6 +53,8 @@ class Request:
         same_error: so many experiments that fail in a row with the same error stop the run; 0 for never.
         confirm: so many of the best are scored once more on fresh folds; 0 for none.
         repeats: how often at most.
+        pruner: one of `tuner.pruners.PRUNERS`, which stops experiments early.
+        pruner_options: of its class.
         command: the command as typed, which also continues an interrupted run.
         flags: common options to repeat in commands that are suggested, such as " --config other.toml".
     """
@@ -76,6 +79,8 @@ class Request:
     same_error: int = 3
     confirm: int = 0
     repeats: int = N_REPEATS
+    pruner: str = "none"
+    pruner_options: Mapping[str, Any] = field(default_factory=dict)
     command: Sequence[str] = ()
     flags: str = ""
 
@@ -93,7 +98,7 @@ class Request:
         """Return the request with its defaults filled in.
 
         Raises:
-            UsageError: an unknown method or pool, or a number that cannot be.
+            UsageError: an unknown method, pool or pruner, or a number that cannot be.
         """
         for name, value, known in (("method", self.method, METHODS), ("pool", self.pool, POOLS)):
             if value is not None and value not in known:
@@ -101,6 +106,7 @@ class Request:
                     f"Unknown {name} {value!r}.{did_you_mean(value, known)}",
                     f"There are: {', '.join(known)}.",
                 )
+        make_pruner(self.pruner, **self.pruner_options)
         for name, count, least in (
             ("configs", self.n_configs, 1),
             ("workers", self.n_workers, 1),

@@ -24,6 +24,7 @@ class RunResult:
     Attributes:
         reason: why it ended.
         n_complete: experiments that this invocation completed.
+        n_pruned: experiments of it that a pruner stopped.
         n_failed: experiments that failed for good, earlier parts of a continued run included.
         causes: why they failed, most common first, with how many.
         n_waiting: experiments of the study that still wait.
@@ -54,6 +55,7 @@ class RunResult:
     flags: str
     exit_code: int
     same_error: Experiment | None = None
+    n_pruned: int = 0
     confirmation: ConfirmResult | None = None
     front: Sequence[Experiment] = ()
 
@@ -95,7 +97,7 @@ def trouble_text(result: RunResult) -> tuple[str, str] | None:
         )
     match result.exit_code:
         case 5:
-            n_ended = result.n_complete + result.n_failed
+            n_ended = result.n_complete + result.n_pruned + result.n_failed
             return (
                 f"{result.n_failed} of {n_ended} experiments failed, which is more than --max-failed allows.",
                 look,
@@ -114,6 +116,7 @@ def _document(result: RunResult) -> dict[str, Any]:
         "metric": result.study.metric,
         "ended": result.reason.value,
         "n_complete": result.n_complete,
+        **({"n_pruned": result.n_pruned} if result.n_pruned else {}),
         "n_failed": result.n_failed,
         "n_waiting": result.n_waiting,
         "elapsed_s": round(result.elapsed_s, 3),
@@ -134,14 +137,15 @@ def _described(experiment: Experiment | None, *facts: str) -> dict[str, Any] | N
 
 
 def _lines(result: RunResult) -> list[str]:
-    n_ended = result.n_complete + result.n_failed
+    n_ended = result.n_complete + result.n_pruned + result.n_failed
     how = {
         StopReason.DONE: "done",
         StopReason.TIMEOUT: "the time is up",
         StopReason.INTERRUPTED: "interrupted",
         StopReason.SAME_ERROR: "stopped",
     }[result.reason]
-    counts = [f"{result.n_complete} complete", f"{result.n_failed} failed"]
+    pruned = [f"{result.n_pruned} pruned"] if result.n_pruned else []
+    counts = [f"{result.n_complete} complete", *pruned, f"{result.n_failed} failed"]
     counts += [f"{result.n_waiting} waiting"] if result.n_waiting else []
     lines = [f"{how} after {seconds(result.elapsed_s)}: {', '.join(counts)}"]
     if result.exhausted:

@@ -44,7 +44,7 @@ class SameErrors:
         if experiment.outcome in _SAYS_NOTHING:
             return
         if experiment.outcome not in _COUNTS:
-            if experiment.state is State.COMPLETE:
+            if experiment.state in (State.COMPLETE, State.PRUNED):
                 self._outlived |= self._seen
             self._present, self.times, self.last = None, [], None
             return

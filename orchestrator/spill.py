@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from tuner.errors import ClaimLostError, NotFoundError, StorageError
-from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Provenance
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial, Provenance
 from tuner.registry.base import Claim, Registry
 
 __all__ = ["Spill"]
 
-Result = tuple[Claim, Evaluation | Failure]
+Result = tuple[Claim, Evaluation | Failure | Partial]
+
+_KINDS = {"evaluation": Evaluation, "failure": Failure, "partial": Partial}
 
 
 class Spill:
@@ -150,28 +152,29 @@ def _sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _to_line(held: Claim, result: Evaluation | Failure, provenance: Provenance) -> dict[str, Any]:
+def _to_line(held: Claim, result: Evaluation | Failure | Partial, provenance: Provenance) -> dict[str, Any]:
     return {
         "experiment": held.experiment.public_id,
         "attempt": held.attempt,
         "owner": held.owner,
         "provenance": asdict(provenance),
-        "evaluation" if isinstance(result, Evaluation) else "failure": asdict(result),
+        next(kind for kind, made in _KINDS.items() if isinstance(result, made)): asdict(result),
     }
 
 
 def _of_line(line: dict[str, Any], registry: Registry) -> tuple[Provenance, Result]:
-    given = line["evaluation"] if "evaluation" in line else line["failure"]
+    [kind] = _KINDS.keys() & line.keys()
+    given = line[kind]
     given["measurements"] = tuple(
         Measurement(each["step"], each["metric"], _finite(each["value"])) for each in given["measurements"]
     )
     provenance = Provenance(**line["provenance"])
-    result: Evaluation | Failure
-    if "evaluation" in line:
-        given["metrics"] = {name: _finite(value) for name, value in given["metrics"].items()}
-        result = Evaluation(**given | {"value": _finite(given["value"])})
+    if kind == "failure":
+        given["outcome"] = Outcome(given["outcome"])
     else:
-        result = Failure(**given | {"outcome": Outcome(given["outcome"])})
+        given["metrics"] = {name: _finite(value) for name, value in given["metrics"].items()}
+        given["value"] = _finite(given["value"])
+    result: Evaluation | Failure | Partial = _KINDS[kind](**given)
     experiment = registry.get_experiment(line["experiment"])
     if experiment.public_id != line["experiment"]:
         raise NotFoundError(f"There is no experiment {line['experiment']}.")
@@ -184,8 +187,8 @@ def _finite(value: object) -> float:
     return value
 
 
-def _dropped(held: Claim, result: Evaluation | Failure, why: ClaimLostError) -> str:
-    what = f"value {result.value!r}" if isinstance(result, Evaluation) else f"failure {result.message!r}"
+def _dropped(held: Claim, result: Evaluation | Failure | Partial, why: ClaimLostError) -> str:
+    what = f"failure {result.message!r}" if isinstance(result, Failure) else f"value {result.value!r}"
     return f"dropped the {what} kept for {held.experiment.public_id}: fenced: {why}"
 
 

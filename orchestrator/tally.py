@@ -30,6 +30,7 @@ class Tally:
         best: the best complete experiment that keeps the study's limits; ties go to the older one.
         baseline: the latest complete experiment of the study's baseline.
         n_complete: experiments told by `add` that are complete.
+        n_pruned: experiments told by `add` that a pruner stopped.
         n_failed: experiments told by `add` that failed for good.
     """
 
@@ -43,6 +44,7 @@ class Tally:
         self.best: Experiment | None = None
         self.baseline: Experiment | None = None
         self.n_complete = 0
+        self.n_pruned = 0
         self.n_failed = 0
         for experiment in earlier:
             self._learn(experiment)
@@ -60,6 +62,8 @@ class Tally:
         if experiment.state is State.COMPLETE:
             self.n_complete += 1
             self._learn(experiment)
+        elif experiment.state is State.PRUNED:
+            self.n_pruned += 1
         elif experiment.state is State.FAILED:
             self.n_failed += 1
             error = str(experiment.error)

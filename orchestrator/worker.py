@@ -8,19 +8,20 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import fsum
 from pathlib import Path
 from typing import Any
 
 from orchestrator.payload import build_pipeline
 from orchestrator.pool import Task
 from orchestrator.processes import adopt_orphans, descendants, kill_all
-from retrain.pipeline import Pipeline, Report
+from retrain.pipeline import FOLDS, Pipeline, Pruned, Report
 from retrain.results import ResultError, check_goals, check_report, check_result, failure_of
 from tuner.errors import PoolError, RetrainError
-from tuner.experiment import Evaluation, Failure, Measurement, Outcome
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial
 
 __all__ = ["MAX_METRICS", "Worker", "run_task", "shortened", "start_error", "too_small"]
 
@@ -33,13 +34,23 @@ _MAX_MESSAGE = 2_000
 
 
 class _Recorder:
-    """The `report` that user code is given: checks, keeps and passes on what it is told."""
+    """The `report` that user code is given: checks, keeps and passes on what it is told, and prunes.
 
-    def __init__(self, report: Report) -> None:
+    Attributes:
+        last: the last report with the pipeline's metric among it.
+        pruned: it was told to stop, whatever it makes of that.
+    """
+
+    def __init__(self, report: Report, metric: str, shall_stop: Callable[[], bool]) -> None:
         self._report = report
+        self._metric = metric
+        self._shall_stop = shall_stop
         self._process = os.getpid()
         self.measurements: list[Measurement] = []
         self.fault: ResultError | None = None
+        self.last: dict[str, float] = {}
+        self.step = 0
+        self.pruned = False
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         if os.getpid() != self._process:
@@ -53,20 +64,37 @@ class _Recorder:
             return
         if len(self.measurements) < MAX_METRICS:
             self.measurements += checked
-        self._report(checked[0].step, {each.metric: each.value for each in checked})
+        told = {each.metric: each.value for each in checked}
+        if self._metric in told:
+            self.last, self.step = told, checked[0].step
+        self._report(checked[0].step, told)
+        if self.last and (self.pruned or self._shall_stop()):
+            self.pruned = True
+            raise Pruned
+
+    def partial(self, steps: str) -> Partial:
+        """Where it stood; of folds, their mean so far."""
+        metrics = dict(self.last)
+        if steps == FOLDS:
+            scores = {each.step: each.value for each in self.measurements if each.metric == self._metric}
+            metrics[self._metric] = fsum(scores.values()) / len(scores)
+        return Partial(metrics.pop(self._metric), self.step, metrics)
 
 
-def run_task(pipeline: Pipeline, task: Task, report: Report) -> Evaluation | Failure:
+def run_task(
+    pipeline: Pipeline, task: Task, report: Report, shall_stop: Callable[[], bool] = lambda: False
+) -> Evaluation | Failure | Partial:
     """Score one configuration; every way in which user code may end becomes a result of plain values.
 
     Args:
         pipeline: with its data; survives whatever happens and can be used again.
         task: what to run.
         report: called with what the pipeline reports on the way, checked.
+        shall_stop: asked after each report: whether a pruner wants no more.
     """
-    recorder = _Recorder(report)
+    recorder = _Recorder(report, pipeline.metric, shall_stop)
     started = time.perf_counter()
-    result: Evaluation | Failure
+    result: Evaluation | Failure | Partial
     try:
         raw = pipeline.evaluate(dict(task.params), recorder, task.seed)
         if recorder.fault is not None:
@@ -79,6 +107,8 @@ def run_task(pipeline: Pipeline, task: Task, report: Report) -> Evaluation | Fai
             )
     except BaseException as error:  # noqa: BLE001 - sys.exit and KeyboardInterrupt of user code end here too
         result = _failure(error)
+    if recorder.pruned and recorder.fault is None:
+        result = recorder.partial(pipeline.steps)
     duration_s = result.duration_s
     return replace(
         result,
@@ -124,10 +154,12 @@ class Worker:
         # What `use` started (a server, a pool) belongs to the worker; what a task starts belongs to the task.
         self._own_children = descendants(os.getpid())
 
-    def run(self, task: Task, report: Report) -> Evaluation | Failure:
+    def run(
+        self, task: Task, report: Report, shall_stop: Callable[[], bool]
+    ) -> Evaluation | Failure | Partial:
         """Run one task as `run_task` does, then kill the children it left."""
         process = os.getpid()
-        result = run_task(self._pipeline, task, report)
+        result = run_task(self._pipeline, task, report, shall_stop)
         if os.getpid() != process:
             os._exit(0)  # a child that user code forked, and forgot to end, must not go on as a second worker
         for stream in (sys.stdout, sys.stderr):

@@ -16,13 +16,37 @@ from tuner.goals import NO_GOALS, Goals
 from tuner.patterns import Traits
 from tuner.space import SearchSpace
 
-__all__ = ["REFIT", "Detail", "GroupScore", "Pipeline", "Report", "Scores", "evaluate_in_detail"]
+__all__ = [
+    "FOLDS",
+    "REFIT",
+    "Detail",
+    "GroupScore",
+    "Pipeline",
+    "Pruned",
+    "Report",
+    "Scores",
+    "evaluate_in_detail",
+]
 
 REFIT = "refit on all training rows"
 """What `Pipeline.fit` does: the holdout is not among them."""
 
+FOLDS = "folds"
+"""The unit of steps that are replicates: each reports a score of its own, and their mean is the result."""
+
 Report = Callable[[int, Mapping[str, float]], None]
-"""`report(step, {metric: value})`: called per fold, round or epoch; step >= 0, values finite."""
+"""`report(step, {metric: value})`: called per fold, round or epoch; step >= 0, values finite.
+
+Raises `Pruned` where the experiment is to stop.
+"""
+
+
+class Pruned(BaseException):
+    """Raised out of `report` in an experiment that a pruner has stopped. Let it pass.
+
+    No Exception, so that an `except Exception` of user code does not catch it. Where user code catches it all
+    the same, the experiment counts as pruned whatever it returns.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +135,11 @@ class Pipeline(ABC):
         By default those of a pipeline of this name.
         """
         return Traits(self.name)
+
+    @property
+    def steps(self) -> str:
+        """What the steps of its reports count, such as "rounds" or "epochs"; FOLDS; "" where nobody said."""
+        return ""
 
     @property
     def splits_follow_seed(self) -> bool:

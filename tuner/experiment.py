@@ -26,8 +26,10 @@ __all__ = [
     "Observation",
     "Outcome",
     "Params",
+    "Partial",
     "Provenance",
     "State",
+    "Stop",
     "Study",
     "Suggestion",
     "Value",
@@ -234,6 +236,35 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial:
+    """Where an experiment stood when a pruner stopped it: neither a result nor a failure.
+
+    Its value was reached with less than a whole evaluation, so it is never the best of anything.
+
+    Attributes:
+        value: the study's metric at the last step, finite.
+        step: the last step (>= 0).
+        metrics: the other numbers reported at that step, all finite.
+        measurements: all that was reported.
+        duration_s: seconds of evaluation.
+    """
+
+    value: float
+    step: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    measurements: tuple[Measurement, ...] = ()
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a pruned experiment stood: the study's metric at its last step (>= 0)."""
+
+    value: float
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A campaign: what all of its experiments share. `space` is the JSON document of the SearchSpace.
 
@@ -262,6 +293,7 @@ class Experiment:
         failures, deaths, interruptions: attempts that ended by the user's error, by a dead worker, by us.
         feasible: False where its metrics do not keep the limits of the study.
         ended_on: what it ran on where it ended without a value, as far as known; None otherwise.
+        stop: where it stood, if it was pruned. Its `value` is None then.
     """
 
     id: int
@@ -293,7 +325,10 @@ class Experiment:
     duration_s: float | None = None
     feasible: bool = True
     ended_on: Provenance | None = None
+    stop: Stop | None = None
 
     def observation(self) -> Observation:
         """What a generator learns from this finished experiment."""
+        if self.stop is not None:
+            return Observation(self.params, self.stop.value, partial=True, metrics=self.metrics)
         return Observation(self.params, self.value, self.std_error, metrics=self.metrics)

@@ -268,8 +268,10 @@ def _history(rows: Sequence[Experiment], provenance: Provenance | None) -> _Hist
     for row in rows:
         if _is_outdated(row, provenance):
             outdated.add(config_key(row.params))
-        elif row.state is State.COMPLETE or (
-            row.state is State.FAILED and row.outcome not in NOT_THE_CONFIGURATION
+        elif (
+            row.state is State.COMPLETE
+            or row.stop is not None
+            or (row.state is State.FAILED and row.outcome not in NOT_THE_CONFIGURATION)
         ):
             finished.append(row.observation())
         else:
@@ -281,7 +283,7 @@ def _is_outdated(row: Experiment, provenance: Provenance | None) -> bool:
     """Whether what it ended with came from other data, code or metric: a bug that failed it may be mended."""
     if row.state is State.COMPLETE:
         return row.provenance != provenance
-    return row.state is State.FAILED and row.ended_on not in (None, provenance)
+    return row.state.finished and row.ended_on not in (None, provenance)
 
 
 def _latest(registry: Registry, study: Study) -> Provenance | None:

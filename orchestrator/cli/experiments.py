@@ -23,6 +23,7 @@ __all__ = ["cli"]
 @click.option(
     "--same-error", metavar="N", type=AT_LEAST_ZERO, default=3, help="So many in a row stop it: 3; 0: never."
 )
+@click.option("--pruner", metavar="P", help="Stop bad ones early: asha, hyperband, median, wilcoxon, none.")
 @study_option
 @click.option("--seed", metavar="N", type=AT_LEAST_ZERO, help="Seed of a new study.")
 @click.option(
@@ -59,6 +60,7 @@ def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **
         "study.name": study,
         "study.warm_start": list(options["warm_start"]) or None,
         "study.memory": options["memory"],
+        "pruning.pruner": options["pruner"],
     }
     return _run(common, common.load_config(overrides), flags, options)
 
@@ -76,6 +78,8 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
         "max_failed": options["max_failed"],
         "same_error": options["same_error"],
         "confirm": options["confirm"],
+        "pruner": config.pruning.pruner,
+        "pruner_options": config.pruning.options,
         "seed": options["seed"],
     }
 

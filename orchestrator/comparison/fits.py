@@ -194,7 +194,7 @@ class Fits:
                 del self._running[event.key]
                 if isinstance(event.result, Evaluation):
                     self._store(each.fit, event.result)
-                else:
+                elif isinstance(event.result, Failure):  # nothing is pruned here
                     self._fail(each, event.result)
             elif isinstance(event, Returned):
                 del self._running[event.key]

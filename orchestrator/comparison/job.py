@@ -253,6 +253,9 @@ class JobPool(WorkerPool):
     def cancel(self, key: str) -> None:  # noqa: D102
         self._pool.cancel(key)
 
+    def prune(self, key: str) -> None:  # noqa: D102
+        self._pool.prune(key)
+
     def close(self) -> None:
         """Nothing: the workers go on with other jobs."""
 

@@ -123,6 +123,7 @@ def _facts(study: Study, experiment: Experiment) -> list[str]:
         "method": experiment.method,
         "state": f"{experiment.state}{outcome}",
         study.metric: plus_minus(experiment.value, experiment.std_error),
+        "stood at": _stop(experiment),
         "took": seconds(experiment.duration_s),
         "written": timestamp(experiment.created_at),
         "started": timestamp(experiment.started_at),
@@ -132,9 +133,14 @@ def _facts(study: Study, experiment: Experiment) -> list[str]:
         "parent": experiment.parent,
         "reason": ", ".join(f"{key} {_brief(value)}" for key, value in experiment.reason.items()),
         "infeasible": "" if experiment.feasible else _broken_limits(study, experiment),
-        **provenance_facts(experiment.provenance, study),
+        **provenance_facts(experiment.provenance or experiment.ended_on, study),
     }
     return aligned(facts)
+
+
+def _stop(experiment: Experiment) -> str | None:
+    stop = experiment.stop
+    return None if stop is None else f"{stop.value:.6g} when it was pruned, at step {stop.step}"
 
 
 def _broken_limits(study: Study, experiment: Experiment) -> str:

@@ -63,6 +63,8 @@ def _why(experiment: Experiment, newest: Provenance | None) -> str | None:
     """Why it has no value, or one that is not to be compared with the newest."""
     if experiment.outcome is not None:
         return experiment.outcome.value
+    if experiment.stop is not None:
+        return f"{experiment.stop.value:.4g} at step {experiment.stop.step}"
     if not experiment.feasible:
         return "infeasible"
     scored_on = experiment.provenance

@@ -1,6 +1,7 @@
 """Experiments as cells, lines and JSON: what the reports share."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from retrain.tables import timestamp
@@ -98,6 +99,7 @@ def experiment_json(experiment: Experiment) -> dict[str, Any]:
         "outcome": experiment.outcome and experiment.outcome.value,
         "value": experiment.value,
         "std_error": experiment.std_error,
+        **({} if experiment.stop is None else {"stop": asdict(experiment.stop)}),
         "metrics": dict(experiment.metrics),
         **({} if experiment.feasible else {"feasible": False}),
         "params": dict(experiment.params),
@@ -106,7 +108,7 @@ def experiment_json(experiment: Experiment) -> dict[str, Any]:
         "repeat": experiment.repeat,
         "attempt": experiment.attempt,
         "error": experiment.error,
-        "scored_on": experiment.provenance and provenance_json(experiment.provenance),
+        "scored_on": (on := experiment.provenance or experiment.ended_on) and provenance_json(on),
         "created_at": timestamp(experiment.created_at),
         "started_at": timestamp(experiment.started_at),
         "finished_at": timestamp(experiment.finished_at),

@@ -13,12 +13,21 @@ from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Stu
 from tuner.insight import FURTHER, INSIGHT, Insight
 from tuner.registry.base import FailedAlike, HoldoutRead, RegistryReader
 
-__all__ = ["BoundHit", "Excluded", "FailureGroup", "Summary", "latest_insight", "summarize"]
+__all__ = [
+    "BoundHit",
+    "Excluded",
+    "FailureGroup",
+    "PrunedGroup",
+    "Summary",
+    "latest_insight",
+    "summarize",
+]
 
 NEAR = 0.01
 """A value within this part of its range from an end counts as on its bound."""
 
 _N_INSIGHTS = 50
+_N_LATEST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,24 @@ class FailureGroup:
     message: str
     count: int
     example: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedGroup:
+    """What a pruner stopped.
+
+    Attributes:
+        count: how many.
+        spent_s: what they took together.
+        saved_s: what they would have taken more, had each taken the mean of the complete ones; None where
+            that is not known.
+        n_known: of the latest so many both are.
+    """
+
+    count: int
+    spent_s: float
+    saved_s: float | None
+    n_known: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +100,7 @@ class Summary:
         front: with several objectives, the Pareto front, the best in the study's metric first.
         n_infeasible: complete experiments of that provenance that do not keep the study's limits.
         improvements: of the best by validation over each reference row that is not the best itself.
+        pruned: what a pruner stopped; None where it was nothing.
         insight: what the latest run learned of the parameters, and of going on; None where no run did yet.
         further: with several objectives, the same of each of the others, by metric.
         experiments_s: seconds of all finished experiments together.
@@ -96,6 +124,7 @@ class Summary:
     bounds: tuple[BoundHit, ...]
     failures: tuple[FailureGroup, ...]
     excluded: tuple[Excluded, ...]
+    pruned: PrunedGroup | None
     insight: Insight | None
     further: Mapping[str, Insight]
     experiments_s: float
@@ -182,6 +211,7 @@ def summarize(
         bounds=tuple(_bounds_hit(study, chosen)) if chosen is not None else (),
         failures=tuple(_failures(registry.failures(study))),
         excluded=tuple(_excluded(provenances, provenance)),
+        pruned=_pruned(registry, study, counts),
         insight=insight,
         further=further,
         experiments_s=effort.experiments_s,
@@ -256,6 +286,22 @@ def _failures(failed: Iterable[FailedAlike]) -> list[FailureGroup]:
         count = each.count + (before.count if before is not None else 0)
         groups[each.outcome, cause] = FailureGroup(each.outcome, line, count, each.latest)
     return sorted(groups.values(), key=lambda group: group.count, reverse=True)
+
+
+def _pruned(registry: RegistryReader, study: Study, counts: Mapping[State, int]) -> PrunedGroup | None:
+    if not counts[State.PRUNED]:
+        return None
+    stopped, whole = (
+        [
+            each.duration_s
+            for each in registry.experiments(study, states=[state], limit=_N_LATEST, newest_first=True)
+            if each.duration_s is not None
+        ]
+        for state in (State.PRUNED, State.COMPLETE)
+    )
+    spent_s = math.fsum(stopped)
+    saved_s = max(0.0, len(stopped) * math.fsum(whole) / len(whole) - spent_s) if whole else None
+    return PrunedGroup(counts[State.PRUNED], spent_s, saved_s, len(stopped))
 
 
 def _excluded(

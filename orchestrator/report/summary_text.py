@@ -1,5 +1,6 @@
 """A Summary in words and tables, or as one JSON document."""
 
+from dataclasses import asdict
 from typing import Any
 
 from orchestrator.report.confirmed_text import confirmed_json, confirmed_lines, count_of_looks, looks_json
@@ -65,12 +66,30 @@ def summary_text(
         again = f"  orchestrator revalidate --top 5{flags}"
         page.lines("Not compared", *map(_excluded_line, summary.excluded), _ABOUT_EXCLUDED, again)
     page.lines(
-        "Cost", f"{seconds(summary.experiments_s)} of experiments, in {seconds(summary.wall_s)} by the clock"
+        "Cost",
+        f"{seconds(summary.experiments_s)} of experiments, in {seconds(summary.wall_s)} by the clock",
+        *_pruned_lines(summary),
     )
     command = _apply_command(summary, flags)
     if command is not None:
         page.verbatim("Apply one of them" if summary.front else "Apply the best", command)
     return page.text()
+
+
+def _pruned_lines(summary: Summary) -> list[str]:
+    """How many were stopped early, and what that saved."""
+    pruned = summary.pruned
+    if pruned is None:
+        return []
+    n = f"{pruned.count} experiment{'' if pruned.count == 1 else 's'} stopped early"
+    if pruned.saved_s is None:
+        return [f"{n}, after {seconds(pruned.spent_s)} in all"]
+    latest = f" (the latest {pruned.n_known:,})" if pruned.n_known < pruned.count else ""
+    share = pruned.saved_s / ((pruned.spent_s + pruned.saved_s) or 1.0)
+    return [
+        f"{n}{latest}, after {seconds(pruned.spent_s)} in all;",
+        f"  whole ones would have taken about {seconds(pruned.saved_s)} more ({share:.0%} saved)",
+    ]
 
 
 def _apply_command(summary: Summary, flags: str = "") -> str | None:
@@ -324,6 +343,7 @@ def _document(summary: Summary, flags: str) -> dict[str, Any]:
             {"count": e.count, "differs": list(e.differs), "scored_on": provenance_json(e.provenance)}
             for e in summary.excluded
         ],
+        **({} if summary.pruned is None else {"pruned": asdict(summary.pruned)}),
         "cost": {"experiments_s": summary.experiments_s, "wall_s": summary.wall_s},
         "apply": _apply_command(summary, flags),
     }

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from retrain.config.gate import GateConfig
     from retrain.config.load import load_config
     from retrain.config.pipeline import PipelineConfig
+    from retrain.config.pruning import PruningConfig
     from retrain.config.schema import (
         CompareConfig,
         Config,
@@ -32,6 +33,7 @@ __all__ = [
     "ObjectiveConfig",
     "PhaseConfig",
     "PipelineConfig",
+    "PruningConfig",
     "SpaceConfig",
     "SplitsConfig",
     "StudyConfig",
@@ -40,7 +42,12 @@ __all__ = [
     "look_up",
 ]
 
-_ELSEWHERE = {"load_config": "load", "PipelineConfig": "pipeline", "GateConfig": "gate"}
+_ELSEWHERE = {
+    "load_config": "load",
+    "PipelineConfig": "pipeline",
+    "PruningConfig": "pruning",
+    "GateConfig": "gate",
+}
 
 
 def __getattr__(name: str) -> Any:

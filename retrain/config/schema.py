@@ -11,6 +11,7 @@ from retrain.config.faults import FaultsError
 from retrain.config.gate import GateConfig, named
 from retrain.config.naming import OF_TABLES, checked_name, default_name
 from retrain.config.pipeline import PipelineConfig
+from retrain.config.pruning import PruningConfig
 from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space, names_of
 from retrain.metrics import COSTS, METRICS, RANKING_METRICS, direction_of
@@ -276,6 +277,7 @@ class Config(Section):
     study: StudyConfig = StudyConfig()
     compare: CompareConfig = CompareConfig()
     budget: BudgetConfig = BudgetConfig()
+    pruning: PruningConfig = PruningConfig()
     root: Path = Field(Path(), exclude=True)
     source: Path = Field(Path("retrain.toml"), exclude=True)
     _phase: str | None = PrivateAttr(None)

@@ -50,6 +50,7 @@ class CommandPipeline(Pipeline):
         self._params_as = settings.params_as
         self._fixed = settings.fixed
         self._root = config.root
+        self._steps = config.pruning.steps or ""
         self._code = ""
 
     def load(self) -> None:
@@ -72,6 +73,11 @@ class CommandPipeline(Pipeline):
             if _is_file(self._root / program)
             else f"Mend `command` under [pipeline]; it starts in {self._root}.",
         )
+
+    @property
+    def steps(self) -> str:
+        """As the configuration says."""
+        return self._steps
 
     def provenance(self) -> Provenance:
         """The code is the command with every file that it names, and what Python files import beside them."""

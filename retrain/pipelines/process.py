@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from retrain.pipeline import Pruned
 from retrain.results import ResultError
 from tuner.experiment import Outcome
 
@@ -25,6 +26,9 @@ __all__ = ["ProgramEnd", "run_program"]
 N_STDERR_LINES = 50
 MAX_LINE_BYTES = 1_000_001
 """One more than strict_json reads, so that it says what is wrong with a longer line."""
+
+ENDS_WITHIN_S = 5.0
+"""What a program that is pruned may take to put its things away."""
 
 _WATCH = 'read -r _; rm -rf -- "$1"; kill -KILL 0'
 
@@ -47,6 +51,8 @@ def run_program(
     scratch: Path,
 ) -> ProgramEnd:
     """Run a program to its end. What it started is killed when it ends, and when `on_line` raises.
+
+    Where that is Pruned, the program is asked to end first (SIGTERM).
 
     Args:
         arguments: the program and its arguments; no shell looks at them.
@@ -113,6 +119,10 @@ def _follow(
     try:
         while line := program.stdout.readline(MAX_LINE_BYTES):
             on_line(line.decode("utf-8", "replace"))
+    except Pruned:
+        threads.append(_ask_to_end(program))
+        _kill_group(watcher)
+        raise
     except BaseException:
         _kill_group(watcher)
         raise
@@ -123,6 +133,17 @@ def _follow(
         program.stdout.close()
         program.stderr.close()
     return ProgramEnd(program.returncode, "\n".join(tail))
+
+
+def _ask_to_end(program: subprocess.Popen[bytes]) -> threading.Thread:
+    """Give it a while. What it still prints is read, so that it is not held up; nothing of it counts."""
+    program.terminate()
+    ignored: deque[str] = deque(maxlen=0)
+    reader = threading.Thread(target=_collect, args=(program.stdout, ignored), daemon=True)
+    reader.start()
+    with suppress(subprocess.TimeoutExpired):
+        program.wait(ENDS_WITHIN_S)
+    return reader
 
 
 def _collect(stream: IO[bytes], tail: deque[str]) -> None:

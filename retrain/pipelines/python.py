@@ -213,6 +213,11 @@ class ImportedPipeline(Pipeline):
             return self.inner.evaluate({**params, **self._fixed}, strict_report(report), seed)
 
     @property
+    def steps(self) -> str:
+        """As the configuration says, else as it says itself."""
+        return self._config.pruning.steps or self.inner.steps
+
+    @property
     def splits_follow_seed(self) -> bool:
         """Whether its splits do."""
         return self.inner.splits_follow_seed

@@ -14,7 +14,7 @@ from retrain.comparable import given_besides
 from retrain.metrics import COSTS, METRICS, Predictions, get_metric
 from retrain.models import Facts, ModelFamily, check_installed, check_task, choice_of, make_model
 from retrain.params import best_params
-from retrain.pipeline import REFIT, Detail, Pipeline, Report, Scores
+from retrain.pipeline import FOLDS, REFIT, Detail, Pipeline, Report, Scores
 from retrain.pipelines.artifact import (
     TabularModel,
     converged,
@@ -235,6 +235,11 @@ class TabularPipeline(Pipeline):
             ResultError: the metric is undefined on a fold (of outcome NON_FINITE).
         """
         return self.evaluate_in_detail(params, report, seed, {})[0]
+
+    @property
+    def steps(self) -> str:
+        """Each step is a fold."""
+        return FOLDS
 
     @property
     def splits_follow_seed(self) -> bool:

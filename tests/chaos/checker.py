@@ -74,7 +74,7 @@ class _Check:
         ]
         told = {line["id"] for line in self._ends_told}
         finished = {row.id for row in self._stored.rows if row.state in _FINISHED}
-        counted = sum(attempt.ending in ("complete", "failed") for attempt in self._stored.attempts)
+        counted = sum(attempt.ending in _FINISHED for attempt in self._stored.attempts)
         return Verdict(
             results=len(finished),
             lost=len(self._lost),
@@ -104,14 +104,22 @@ class _Check:
         values = {line["value"]: line for line in self._ended.values() if "value" in line}
         for row in self._stored.rows:
             end = self._ended.get((row.id, row.attempt))
-            if row.state == "complete" and (end is None or end.get("value") != row.value):
+            if row.state == "pruned" and (end is None or end.get("stop") != row.stop):
+                self._unexpected.add(row.id)
+                yield f"I5 {row.id} was pruned at {row.stop}, as attempt {row.attempt} never was"
+            elif row.state == "pruned" and end is not None:
+                yield from self._not_its_steps(row, end)
+            elif row.state == "complete" and (end is None or end.get("value") != row.value):
                 yield from self._not_its_own(row, values.get(row.value))
             elif row.state == "complete" and end is not None:
-                if self._stored.steps.get(row.id, {}) != dict(end["steps"]):
-                    yield f"I3 {row.id}: its measurements are not those of attempt {row.attempt}"
+                yield from self._not_its_steps(row, end)
             elif row.state == "failed" and (end is None or _outcome(end) != row.outcome):
                 self._unexpected.add(row.id)
                 yield f"I5 {row.id} failed with {row.outcome}, as attempt {row.attempt} never did"
+
+    def _not_its_steps(self, row: Row, end: Line) -> Iterator[str]:
+        if self._stored.steps.get(row.id, {}) != dict(end["steps"]):
+            yield f"I3 {row.id}: its measurements are not those of attempt {row.attempt}"
 
     def _not_its_own(self, row: Row, source: Line | None) -> Iterator[str]:
         if source is None or source["id"] != row.id:
@@ -135,9 +143,8 @@ class _Check:
                 yield f"I4 {line['id']} was acknowledged as {told}, but {now}"
         for line in (*self._kinds["acked"], *self._kinds["released"]):
             ending = endings.get((line["id"], line["attempt"]))
-            wanted = {"complete": "complete", "released": "released"}.get(
-                line.get("state", "released"), "failed"
-            )
+            told = line.get("state", "released")
+            wanted = told if told in ("complete", "pruned", "released") else "failed"
             if ending != wanted:
                 yield f"I4 {line['id']}: attempt {line['attempt']} was acknowledged as {wanted}, not {ending}"
 
@@ -153,7 +160,7 @@ class _Check:
             if numbers != list(range(1, row.attempt + 1)):
                 yield f"I6 {row.id} has the attempts {numbers}, but counts {row.attempt}"
             endings = [attempt.ending for attempt in self._attempts[row.id]]
-            if "complete" in endings[:-1]:
+            if {"complete", "pruned"} & set(endings[:-1]):
                 yield f"I6 {row.id} was executed again after a complete attempt: {endings}"
             if row.state in _FINISHED and endings[-1:] not in ([row.state], [None]):
                 yield f"I6 {row.id} is {row.state}, but its last attempt ended as {endings[-1:]}"
@@ -231,4 +238,5 @@ def _holds(line: Line, row: Row) -> bool:
     if line["state"] == "waiting":
         return bool(row.attempt >= line["attempt"])
     stored = {"state": row.state, "attempt": row.attempt, "value": row.value, "outcome": row.outcome}
+    stored["stop"] = row.stop
     return all(line.get(name) == value for name, value in stored.items())

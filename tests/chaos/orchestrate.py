@@ -17,7 +17,7 @@ from tests.chaos.history import History
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.settings import Settings
 from tuner.errors import BusyError, ClaimLostError, StorageError, UsageError
-from tuner.experiment import Evaluation, Experiment, Failure, Outcome, State, Study
+from tuner.experiment import Evaluation, Experiment, Failure, Outcome, Partial, State, Study
 from tuner.registry import Claim, Registry, open_registry, owners
 
 __all__ = ["BUSY_TIMEOUT_S", "Points", "add_all", "open_here", "orchestrate"]
@@ -135,7 +135,7 @@ class _Worker:
             self._points.reach("executed")
         self._record(results)
 
-    def _execute(self, claim: Claim) -> Evaluation | Failure:
+    def _execute(self, claim: Claim) -> Evaluation | Failure | Partial:
         what = {"id": claim.experiment.public_id, "attempt": claim.attempt, "owner": claim.owner}
         self._history.write("began", pid=os.getpid(), **what)
         result = trial.execute(claim.experiment, self._rng)
@@ -144,10 +144,11 @@ class _Worker:
             self._history.write("ended", outcome=result.outcome.value, **what)
         else:
             steps = [[one.step, one.value] for one in result.measurements]
-            self._history.write("ended", value=result.value, steps=steps, **what)
+            name = "stop" if isinstance(result, Partial) else "value"
+            self._history.write("ended", **{name: result.value}, steps=steps, **what)
         return result
 
-    def _record(self, results: list[tuple[Claim, Evaluation | Failure]]) -> None:
+    def _record(self, results: list[tuple[Claim, Evaluation | Failure | Partial]]) -> None:
         """In one transaction, as the driver does; where that refuses a result for all of them, one by one."""
         for claim, result in results:
             self._report(claim, result)
@@ -167,15 +168,16 @@ class _Worker:
                 self._acked(claim, done, result)
         self._points.reach("acked")
 
-    def _report(self, claim: Claim, result: Evaluation | Failure) -> None:
+    def _report(self, claim: Claim, result: Evaluation | Failure | Partial) -> None:
         """One in four has reported on the way."""
-        if isinstance(result, Evaluation) and self._rng.random() < 0.25:
+        if not isinstance(result, Failure) and self._rng.random() < 0.25:
             with suppress(ClaimLostError):  # the result will find that out, too
                 self._insist(partial(self._registry.measure, claim, result.measurements[:1]))
 
-    def _acked(self, claim: Claim, done: Experiment, result: Evaluation | Failure) -> None:
+    def _acked(self, claim: Claim, done: Experiment, result: Evaluation | Failure | Partial) -> None:
         outcome = result.outcome.value if isinstance(result, Failure) else None
-        self._told("acked", claim, state=done.state.value, value=done.value, outcome=outcome)
+        stop = done.stop.value if done.stop is not None else None
+        self._told("acked", claim, state=done.state.value, value=done.value, outcome=outcome, stop=stop)
 
     def _told(self, kind: str, claim: Claim, **more: object) -> None:
         self._history.write(

@@ -25,6 +25,7 @@ class Row:
     failures: int
     deaths: int
     interruptions: int
+    stop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Stored:
 
 
 _ROWS = """SELECT public_id, params ->> '$[0]', state, outcome, value,
-    attempt, failures, deaths, interruptions FROM experiments ORDER BY id"""
+    attempt, failures, deaths, interruptions, stop_value FROM experiments ORDER BY id"""
 _ATTEMPTS = """SELECT e.public_id, a.number, o.token, a.ended_at, a.ending FROM attempts AS a
     JOIN experiments AS e ON e.id = a.experiment_id JOIN owners AS o ON o.id = a.owner_id
     ORDER BY a.experiment_id, a.number"""

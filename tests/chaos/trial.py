@@ -14,6 +14,7 @@ from tuner.experiment import (
     Failure,
     Measurement,
     Outcome,
+    Partial,
     Provenance,
     Suggestion,
 )
@@ -45,11 +46,20 @@ def always_scores(experiment: Experiment) -> bool:
     """Whether every execution of this configuration returns a value."""
     number = experiment.params["number"]
     assert isinstance(number, int)
-    return number % 25 != 7 and number % 40 != 11 and number % 50 != 13 and number % 60 != 19
+    return (
+        number % 25 != 7
+        and number % 40 != 11
+        and number % 50 != 13
+        and number % 60 != 19
+        and number % 30 != 23
+    )
 
 
-def execute(experiment: Experiment, rng: random.Random) -> Evaluation | Failure:
-    """One in 25 raises at first, one in 40 always, one in 50 kills its worker, one in 60 scores NaN."""
+def execute(experiment: Experiment, rng: random.Random) -> Evaluation | Failure | Partial:
+    """One in 25 raises at first, one in 40 always, one in 50 kills its worker, one in 60 scores NaN.
+
+    One in 30 is stopped by a pruner, better than all that come to their end.
+    """
     number = experiment.params["number"]
     assert isinstance(number, int)
     if number % 25 == 7 and experiment.failures == 0:
@@ -60,5 +70,8 @@ def execute(experiment: Experiment, rng: random.Random) -> Evaluation | Failure:
         return Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)")
     if number % 60 == 19:
         return Evaluation(math.nan)
+    if number % 30 == 23:
+        value = -1.0 - rng.random()
+        return Partial(value, 1, measurements=(Measurement(0, "value", 0.0), Measurement(1, "value", value)))
     folds = tuple(Measurement(step, "value", rng.random()) for step in range(rng.randint(2, 4)))
     return Evaluation(rng.random(), measurements=folds)

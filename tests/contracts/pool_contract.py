@@ -21,7 +21,7 @@ from retrain.pipeline import Pipeline
 from tests.contracts.scripted_pipeline import PATIENCE_S, Fatal, Lost, Picky, Scripted, until
 from tests.contracts.unguarded_programs import INTERRUPTED, KILLED, SEIZED, UNGUARDED, Program
 from tuner.errors import DataError, PoolError, UsageError
-from tuner.experiment import Evaluation, Failure, Measurement, Outcome
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial
 
 StartPool = Callable[..., WorkerPool]
 StartProgram = Callable[[str], Program]
@@ -58,7 +58,7 @@ def until_finished(pool: WorkerPool, n: int) -> list[Event]:
     return events
 
 
-def run(pool: WorkerPool, do: str, **params: Any) -> Evaluation | Failure:
+def run(pool: WorkerPool, do: str, **params: Any) -> Evaluation | Failure | Partial:
     """Run one task to its end."""
     until_free(pool, 1)
     pool.submit(Task("one", {"do": do, **params}, seed=11))

@@ -4,6 +4,7 @@ from tests.contracts.registry_claims import ClaimsContract
 from tests.contracts.registry_confirmations import ConfirmationsContract
 from tests.contracts.registry_goals import GoalsContract
 from tests.contracts.registry_memory import MemoryContract
+from tests.contracts.registry_pruning import PruningContract
 from tests.contracts.registry_queries import QueriesContract
 from tests.contracts.registry_studies import StudiesContract
 
@@ -11,6 +12,12 @@ __all__ = ["RegistryContract"]
 
 
 class RegistryContract(
-    StudiesContract, ClaimsContract, QueriesContract, GoalsContract, ConfirmationsContract, MemoryContract
+    StudiesContract,
+    ClaimsContract,
+    QueriesContract,
+    GoalsContract,
+    ConfirmationsContract,
+    MemoryContract,
+    PruningContract,
 ):
     """One database, opened any number of times."""

@@ -1,6 +1,7 @@
 """A pipeline that does what a parameter says: every way in which user code may end."""
 
 import ctypes
+import itertools
 import os
 import resource
 import signal
@@ -200,6 +201,58 @@ class Scripted(Pipeline):
         until(Path(str(params["go"])).exists, "the test has seen the first report")
         report(1, {"loss": np.float32(2.0), "auc": 0.5})  # type: ignore[dict-item]
         report(2, {"loss": 1})
+        return 1.0
+
+    # ---- pruning
+
+    def do_count_up(self, params: Params, report: Report, seed: int) -> Any:
+        deadline = time.monotonic() + PATIENCE_S
+        for step in itertools.count():
+            report(step, {"value": 10.0 + step, "auc": 0.5})
+            time.sleep(0.005)
+            assert time.monotonic() < deadline, "it was never pruned"
+
+    def do_count_up_carelessly(self, params: Params, report: Report, seed: int) -> Any:
+        """As user code does that must not fail."""
+        try:
+            return self.do_count_up(params, report, seed)
+        except Exception:  # noqa: BLE001
+            return 1.0
+
+    def do_count_up_for_ever(self, params: Params, report: Report, seed: int) -> Any:
+        """Catches what it should let pass, and calls it a result."""
+        try:
+            self.do_count_up(params, report, seed)
+        except BaseException:  # noqa: BLE001
+            return 1.0
+
+    def do_count_up_and_fail(self, params: Params, report: Report, seed: int) -> Any:
+        """Its own clean-up fails."""
+        try:
+            self.do_count_up(params, report, seed)
+        finally:
+            raise ValueError("the file is closed already")
+
+    def do_count_to_three(self, params: Params, report: Report, seed: int) -> Any:
+        for step in range(3):
+            report(step, {"value": float(step)})
+        return 1.0
+
+    def do_report_once(self, params: Params, report: Report, seed: int) -> Any:
+        report(0, {"value": 0.5})
+        until(Path(str(params["go"])).exists, "the test has asked for the end")
+        return 1.0
+
+    def do_report_something_else(self, params: Params, report: Report, seed: int) -> Any:
+        report(0, {"loss": 0.5})
+        until(Path(str(params["go"])).exists, "the test has asked for the end")
+        report(1, {"loss": 0.5})
+        return 1.0
+
+    def do_report_and_wait(self, params: Params, report: Report, seed: int) -> Any:
+        report(0, {"value": 0.5})
+        until(Path(str(params["go"])).exists, "the other one has ended")
+        report(1, {"value": 0.5})
         return 1.0
 
     # ---- children

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from orchestrator.pool import Event, Finished, Progress, Started, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
-from tuner.experiment import Evaluation, Failure, Outcome
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial
 
 HANG = float("inf")
+METRIC = "loss"
 
 
 class FakeClock:
@@ -34,11 +35,15 @@ class FakeClock:
 
 @dataclass(frozen=True)
 class Act:
-    """What a task does: takes `duration_s` (HANG: for ever), reports, ends in `result`."""
+    """What a task does: takes `duration_s` (HANG: for ever), reports, ends in `result`.
+
+    Reports come at its beginning, or evenly over its time where it is `paced`: then it can be pruned.
+    """
 
     result: Evaluation | Failure
     duration_s: float = 1.0
     reports: tuple[tuple[int, Mapping[str, float]], ...] = ()
+    paced: bool = False
 
 
 @dataclass
@@ -56,6 +61,8 @@ class FakePool(WorkerPool):
 
     def __post_init__(self) -> None:
         self._running: dict[str, tuple[float, Act]] = {}
+        self._due: list[tuple[float, Progress]] = []
+        self.pruned: set[str] = set()
         self._ahead: deque[Task] = deque()
         self._events: list[Event] = []
 
@@ -69,7 +76,12 @@ class FakePool(WorkerPool):
         self.ran.append(task)
         act = self.behave(task)
         self._running[task.key] = (self.clock() + act.duration_s, act)
-        self._events += [Progress(task.key, step, metrics) for step, metrics in act.reports]
+        told = [Progress(task.key, step, metrics) for step, metrics in act.reports]
+        if act.paced:
+            pace_s = act.duration_s / (len(told) + 1)
+            self._due += [(self.clock() + i * pace_s, each) for i, each in enumerate(told, 1)]
+        else:
+            self._events += told
         self.most_at_once = max(self.most_at_once, len(self._running))
 
     def submit_ahead(self, tasks: Sequence[Task]) -> None:
@@ -86,9 +98,11 @@ class FakePool(WorkerPool):
             self.submit(task)
 
     def wait(self, timeout_s: float) -> list[Event]:
-        due = min((end for end, _ in self._running.values()), default=HANG)
+        ends = [end for end, _ in self._running.values()]
+        due = min([*ends, *(at for at, _ in self._due)], default=HANG)
         if not self._events:
             self.clock.go_to(min(due, self.clock.now + timeout_s))
+        self._tell_what_is_due()
         for key, (end, act) in list(self._running.items()):
             if end <= self.clock.now:
                 del self._running[key]
@@ -96,6 +110,33 @@ class FakePool(WorkerPool):
         self._begin_ahead()
         events, self._events = self._events, []
         return events
+
+    def _tell_what_is_due(self) -> None:
+        for at, report in sorted(self._due, key=lambda each: each[0]):
+            if at > self.clock.now:
+                return
+            self._due.remove((at, report))
+            self._events.append(report)
+            if report.key in self.pruned:
+                self._stop(report)
+
+    def _stop(self, report: Progress) -> None:
+        _, act = self._running.pop(report.key)
+        self._due = [each for each in self._due if each[1].key != report.key]
+        told = [
+            Measurement(step, name, value)
+            for step, metrics in act.reports
+            if step <= report.step
+            for name, value in metrics.items()
+        ]
+        others = {name: value for name, value in report.metrics.items() if name != METRIC}
+        self._events.append(
+            Finished(report.key, Partial(report.metrics[METRIC], report.step, others, tuple(told), 0.5))
+        )
+
+    def prune(self, key: str) -> None:
+        if key in self._running:
+            self.pruned.add(key)
 
     def cancel(self, key: str) -> None:
         if self._running.pop(key, None) is not None:

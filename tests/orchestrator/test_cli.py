@@ -228,7 +228,7 @@ def test_an_interruption_before_anything_ran(run: Run, monkeypatch: pytest.Monke
         (["--timeout", "soon"], "--timeout"),
         (["--grace", "-1"], "--grace"),
         (["--pool", "dask"], "Unknown pool 'dask'"),
-        (["--pruner", "median"], "--pruner"),
+        (["--pruner", "ahsa"], "Did you mean 'asha'?"),
         (["--top", "3"], "--top goes with --summary"),
         (["--summary", "--method", "grid"], "--method and --summary exclude each other"),
         (["--method", "grid", "ls"], "--method and the subcommand 'ls' exclude each other"),

@@ -14,6 +14,7 @@ from tests.contracts.pool_contract import (
     until_finished,
     until_free,
 )
+from tests.contracts.pruning_contract import PruningContract
 from tests.contracts.scripted_pipeline import Scripted
 from tests.contracts.unguarded_programs import Program
 from tuner.experiment import Outcome
@@ -37,7 +38,7 @@ def start_program(tmp_path: Path) -> StartProgram:
     return lambda body: Program(tmp_path, LocalPool, body, {})
 
 
-class TestLocalPool(PoolContract):
+class TestLocalPool(PoolContract, PruningContract):
     @pytest.mark.parametrize(
         ("do", "params", "message"),
         [

@@ -20,6 +20,7 @@ from tests.contracts.pool_contract import (
     until_free,
     until_gone,
 )
+from tests.contracts.pruning_contract import PruningContract
 from tests.contracts.scripted_pipeline import Scripted, until
 from tests.contracts.unguarded_programs import Program
 from tuner.errors import PoolError, UsageError
@@ -49,7 +50,7 @@ def start_program(tmp_path: Path, ray_cluster: Mapping[str, str]) -> StartProgra
     return lambda body: Program(tmp_path, RayPool, body, ray_cluster)
 
 
-class TestRayPool(AheadPoolContract):
+class TestRayPool(AheadPoolContract, PruningContract):
     pass
 
 

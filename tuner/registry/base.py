@@ -25,6 +25,7 @@ from tuner.experiment import (
     Failure,
     Measurement,
     Params,
+    Partial,
     Provenance,
     State,
     Study,
@@ -322,11 +323,13 @@ class Registry(RegistryReader):
     @abstractmethod
     def finish(
         self,
-        results: Sequence[tuple[Claim, Evaluation | Failure]],
+        results: Sequence[tuple[Claim, Evaluation | Failure | Partial]],
         provenance: Provenance,
         limits: Limits | None = None,
     ) -> list[Experiment | ClaimLostError]:
         """`complete` or `fail` each claim, in order and in one transaction: a commit serves them all.
+
+        A Partial ends its experiment, too: RUNNING -> PRUNED, with where it stood and no value.
 
         Each is fenced on its own. One that was lost writes nothing and leaves the others as they are; its
         error stands in its place of what is returned. Nothing is stored before this returns.

@@ -18,7 +18,6 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
-    text,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -31,6 +30,7 @@ from tuner.experiment import (
     Failure,
     Measurement,
     Outcome,
+    Partial,
     Provenance,
     State,
     Study,
@@ -39,9 +39,12 @@ from tuner.goals import Goals
 from tuner.registry import codec, queries
 from tuner.registry.base import Claim, Limits, Recovered
 from tuner.registry.locks import lock_experiments, lock_out_writers
+from tuner.registry.numbers import is_storable, scores_of, stop_of, store_measurements
 from tuner.registry.owners import Owner, read_owners
 from tuner.registry.schema import attempts, experiments, measurements, owners, provenances, studies
 from tuner.registry.sql import LAST_CHARACTER, reading
+
+Result = Evaluation | Failure | Partial
 
 __all__ = ["TAKE", "claim", "finish", "measure", "recover", "release"]
 
@@ -98,11 +101,6 @@ _CLOSE_ATTEMPT = (
 _WHAT_BECAME = select(experiments.c.state, experiments.c.attempt).where(
     experiments.c.id == bindparam("of_experiment")
 )
-_MEASURE = text(
-    "INSERT INTO measurements (experiment_id, metric, step, value)"
-    " VALUES (:experiment_id, :metric, :step, :value)"
-    " ON CONFLICT (experiment_id, metric, step) DO UPDATE SET value = excluded.value"
-)
 _GOALS = select(studies.c.goals).where(studies.c.id == bindparam("of_study"))
 _NEWEST_TURN = select(func.max(provenances.c.turn)).where(provenances.c.study_id == bindparam("of_study"))
 _FIND_PROVENANCE = select(provenances.c.id, provenances.c.turn).where(
@@ -140,12 +138,12 @@ def claim(connection: Connection, study: Study, n: int, owner: tuple[int, str], 
 def measure(connection: Connection, held: Claim, given: Sequence[Measurement]) -> None:
     """See `Registry.measure`."""
     _check_held(connection, held)
-    _store_measurements(connection, held, given)
+    store_measurements(connection, held, given)
 
 
 def finish(
     connection: Connection,
-    results: Sequence[tuple[Claim, Evaluation | Failure]],
+    results: Sequence[tuple[Claim, Result]],
     provenance: Provenance | None,
     limits: Limits,
     now: float,
@@ -160,6 +158,9 @@ def finish(
         try:
             if isinstance(result, Failure):
                 _fail(connection, held, result, ended_on, limits, now)
+                continue
+            if isinstance(result, Partial):
+                _prune(connection, held, result, ended_on, now)
                 continue
             study_id = held.experiment.study_id
             if study_id not in scored_on:
@@ -183,7 +184,7 @@ def _complete(
     now: float,
 ) -> None:
     try:
-        values = _scores(evaluation)
+        values = scores_of(evaluation)
     except UsageError:
         _check_held(connection, held)  # a result that is dropped anyway refuses nobody else's
         raise
@@ -197,7 +198,25 @@ def _complete(
         "feasible": int(goals.kept(evaluation.metrics)),
     }
     _end(connection, held, values, ending="complete", message=None, now=now)
-    _store_measurements(connection, held, evaluation.measurements)
+    store_measurements(connection, held, evaluation.measurements)
+
+
+def _prune(connection: Connection, held: Claim, partial: Partial, ended_on: "_EndedOn", now: float) -> None:
+    try:
+        values = stop_of(partial)
+    except UsageError:
+        _check_held(connection, held)  # a result that is dropped anyway refuses nobody else's
+        raise
+    values |= {
+        "state": State.PRUNED.value,
+        "ended_on_id": ended_on.id_for(connection, held),
+        "error": None,
+        "traceback": None,
+        "finished_at": now,
+        "duration_s": partial.duration_s,
+    }
+    _end(connection, held, values, ending="pruned", message=f"at step {values['stop_step']}", now=now)
+    store_measurements(connection, held, partial.measurements)
 
 
 def _fail(
@@ -232,7 +251,7 @@ def _fail(
         }
     _end(connection, held, values, ending="failed", message=message, now=now)
     # What a broken experiment reported may be broken too; recording the failure comes first.
-    _store_measurements(connection, held, filter(_is_storable, failure.measurements))
+    store_measurements(connection, held, filter(is_storable, failure.measurements))
 
 
 def release(connection: Connection, held: Iterable[Claim], now: float) -> int:
@@ -350,55 +369,7 @@ def _lost(connection: Connection, held: Claim) -> ClaimLostError:
     )
 
 
-def _scores(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "value": codec.finite("`value` of an Evaluation", evaluation.value),
-        "std_error": None if evaluation.std_error is None else _std_error(evaluation.std_error),
-        "metrics": _metrics(evaluation),
-    }
-
-
-def _std_error(given: float) -> float:
-    number = codec.finite("`std_error` of an Evaluation", given)
-    if number < 0:
-        raise UsageError(f"`std_error >= 0` must hold for an Evaluation, but got {given!r}.")
-    return number
-
-
-def _metrics(evaluation: Evaluation) -> str | None:
-    finite = {name: codec.finite(f"metric {name!r}", value) for name, value in evaluation.metrics.items()}
-    return codec.dump(finite) if finite else None
-
-
-def _is_storable(measurement: Measurement) -> bool:
-    try:
-        codec.finite(measurement.metric, measurement.value)
-    except UsageError:
-        return False
-    return measurement.step >= 0
-
-
-def _store_measurements(connection: Connection, held: Claim, given: Iterable[Measurement]) -> None:
-    rows = [
-        {
-            "experiment_id": held.experiment.id,
-            "metric": one.metric,
-            "step": _step(one),
-            "value": codec.finite(f"metric {one.metric!r} at step {one.step}", one.value),
-        }
-        for one in given
-    ]
-    if rows:
-        connection.execute(_MEASURE, rows)
-
-
-def _step(measurement: Measurement) -> int:
-    if measurement.step < 0:
-        raise UsageError(f"`step >= 0` must hold for a Measurement, but got {measurement.step}.")
-    return int(measurement.step)
-
-
-def _goals(connection: Connection, results: Sequence[tuple[Claim, Evaluation | Failure]]) -> dict[int, Goals]:
+def _goals(connection: Connection, results: Sequence[tuple[Claim, Result]]) -> dict[int, Goals]:
     """What each study with a result wants besides its metric."""
     ids = {held.experiment.study_id for held, result in results if isinstance(result, Evaluation)}
     return {
@@ -408,7 +379,7 @@ def _goals(connection: Connection, results: Sequence[tuple[Claim, Evaluation | F
 
 def _current_provenances(
     connection: Connection,
-    results: Sequence[tuple[Claim, Evaluation | Failure]],
+    results: Sequence[tuple[Claim, Result]],
     provenance: Provenance | None,
 ) -> dict[int, int]:
     """For each study with a result: the row id of the provenance where it is the latest there already.
@@ -436,14 +407,16 @@ class _EndedOn:
     def __init__(
         self,
         connection: Connection,
-        results: Sequence[tuple[Claim, Evaluation | Failure]],
+        results: Sequence[tuple[Claim, Result]],
         provenance: Provenance | None,
     ) -> None:
         self._provenance = provenance
         self._ids: dict[int, int] = {}
         if provenance is None:
             return
-        for study_id in {held.experiment.study_id for held, each in results if isinstance(each, Failure)}:
+        for study_id in {
+            held.experiment.study_id for held, each in results if not isinstance(each, Evaluation)
+        }:
             _, stored = _find_provenance(connection, study_id, provenance)
             if stored is None:
                 lock_out_writers(connection)

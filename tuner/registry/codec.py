@@ -20,6 +20,7 @@ from tuner.experiment import (
     Params,
     Provenance,
     State,
+    Stop,
     Study,
     Value,
 )
@@ -249,6 +250,7 @@ def to_experiment(row: Row) -> Experiment:
         duration_s=row["duration_s"],
         feasible=bool(row["feasible"]),
         ended_on=None if row["ended_on_id"] is None else _scored_on(row),
+        stop=None if row["stop_value"] is None else Stop(row["stop_value"], row["stop_step"]),
     )
 
 

@@ -20,7 +20,7 @@ Ask = Callable[[str], Sequence[Sequence[Any]]]
 INVARIANTS = {
     "I1": "every experiment is in exactly one state",
     "I2": "what is finished never changes",
-    "I3": "complete means one finite value, by the last attempt",
+    "I3": "complete means one finite value, by the last attempt; what was pruned has none",
     "I4": "nothing that was stored is missing",
     "I5": "every value has an attempt that made it",
     "I6": "attempts are numbered from 1 without a gap, the last alone may be open",
@@ -67,7 +67,10 @@ _BROKEN_IN_EACH = {
     "I2": f"""CASE WHEN {_FINISHED} THEN ending <> state OR ended_at IS NULL OR ended_at <> finished_at
         OR n_final <> (CASE WHEN state = 'failed' THEN 0 ELSE 1 END) ELSE n_final > 0 END""",
     "I3": f"""(state = 'complete') <> (value IS NOT NULL) OR (value IS NOT NULL AND abs(value) > {_LARGEST})
-        OR (value IS NOT NULL) <> (provenance_id IS NOT NULL) OR (state = 'complete' AND ending <> state)""",
+        OR (value IS NOT NULL) <> (provenance_id IS NOT NULL) OR (state = 'complete' AND ending <> state)
+        OR (stop_value IS NOT NULL) <> (stop_step IS NOT NULL)
+        OR (stop_value IS NOT NULL
+            AND (state <> 'pruned' OR ended_on_id IS NULL OR abs(stop_value) > {_LARGEST}))""",
     "I5": "value IS NOT NULL AND opened_by IS NULL",
     "I6": """n_attempts <> attempt OR last <> attempt OR first <> 1
         OR n_open <> (CASE WHEN state = 'running' THEN 1 ELSE 0 END) OR (n_open > 0 AND ending <> 'none')""",

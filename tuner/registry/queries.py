@@ -46,8 +46,9 @@ _EXPERIMENTS = """
     SELECT e.id, e.public_id, e.study_id, e.run_id, e.method, e.params, e.repeat, e.seed, e.reason, e.state,
            e.outcome, e.value, e.std_error, e.metrics, e.provenance_id, e.error, e.traceback, e.attempt,
            e.failures, e.deaths, e.interruptions, e.created_at, e.started_at, e.finished_at, e.duration_s,
-           e.feasible, e.ended_on_id, shapes.names, owners.token, parents.public_id AS parent,
-           provenances.data AS on_data, provenances.code AS on_code, provenances.metric AS on_metric
+           e.feasible, e.ended_on_id, e.stop_step, e.stop_value, shapes.names, owners.token,
+           parents.public_id AS parent, provenances.data AS on_data, provenances.code AS on_code,
+           provenances.metric AS on_metric
     FROM experiments AS e
     JOIN shapes ON shapes.id = e.shape_id
     LEFT JOIN owners ON owners.id = e.owner_id

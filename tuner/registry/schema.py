@@ -212,6 +212,13 @@ experiments = Table(
         Integer,
         CheckConstraint("ended_on_id IS NULL OR value IS NULL", name="ended_on_without_value"),
     ),
+    # Where it stood when it was pruned: less than a whole evaluation, so no `value`.
+    Column("stop_step", Integer, CheckConstraint("stop_step >= 0", name="stop_step_positive")),
+    Column(
+        "stop_value",
+        REAL,
+        CheckConstraint("abs(stop_value) <= 1.7976931348623157e308", name="stop_value_finite"),
+    ),
     UniqueConstraint("study_id", "config_hash", "repeat"),
     _one_of("state", ("waiting", "running", "complete", "pruned", "failed")),
     _one_of(

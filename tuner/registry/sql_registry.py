@@ -15,6 +15,7 @@ from tuner.experiment import (
     Failure,
     Measurement,
     Params,
+    Partial,
     Provenance,
     Study,
     Suggestion,
@@ -128,7 +129,7 @@ class SqlRegistry(SqlReader, Registry):
 
     def finish(
         self,
-        results: Sequence[tuple[Claim, Evaluation | Failure]],
+        results: Sequence[tuple[Claim, Evaluation | Failure | Partial]],
         provenance: Provenance,
         limits: Limits | None = None,
     ) -> list[Experiment | ClaimLostError]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from retrain.pipeline import Pipeline
-from retrain.pipelines import load_pipeline
+from retrain.pipeline import Pipeline, Pruned
+from retrain.pipelines import load_pipeline, process
 from retrain.results import ResultError, failure_of
 from tests.contracts.pipeline_contract import PipelineContract, evaluate
 from tests.retrain.projects import config_in
@@ -297,3 +297,30 @@ def test_nothing_is_left_when_the_worker_is_killed(tmp_path: Path) -> None:
     for name in ("pid", "child"):
         wait_until_gone(int((tmp_path / name).read_text()))
     assert not list(tmp_path.glob("retrain-*")), "the scratch folder went first"
+
+
+def pruned_after_its_report(folder: Path, script: str) -> None:
+    def stop(step: int, metrics: Any) -> None:
+        raise Pruned
+
+    with pytest.raises(Pruned):
+        project(folder, "'./train.sh'", script).evaluate({}, stop, 0)
+    wait_until_gone(int((folder / "pid").read_text()))
+
+
+def test_a_program_that_is_pruned_may_put_its_things_away(tmp_path: Path) -> None:
+    pruned_after_its_report(
+        tmp_path,
+        "trap 'kill $!; seq 1 20000; echo away > away; exit 0' TERM; echo $$ > pid\n"
+        "sleep 1000 & echo '{\"step\": 0}'; wait",
+    )
+    assert (tmp_path / "away").read_text() == "away\n"
+
+
+def test_a_program_that_does_not_end_when_it_is_pruned_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "ENDS_WITHIN_S", 0.05)
+    pruned_after_its_report(
+        tmp_path, "trap '' TERM; echo $$ > pid; echo '{\"step\": 0}'; while :; do sleep 1; done"
+    )

@@ -11,7 +11,8 @@ from tuner.registry import Limits, Registry
 __all__ = ["Invariants"]
 
 _EXPERIMENTS = """SELECT e.id, e.public_id, e.params ->> '$[0]' AS number, e.repeat, e.method, e.state,
-    e.outcome, e.value, v.data AS "on", o.token AS owner, e.attempt, e.failures, e.deaths, e.interruptions,
+    e.outcome, e.value, e.stop_value, e.stop_step, v.data AS "on", o.token AS owner, e.attempt, e.failures,
+    e.deaths, e.interruptions,
     e.error, e.created_at, e.started_at, e.finished_at, e.config_hash FROM experiments AS e
     LEFT JOIN owners AS o ON o.id = e.owner_id LEFT JOIN provenances AS v ON v.id = e.provenance_id
     ORDER BY e.id"""

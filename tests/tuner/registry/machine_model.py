@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Provenance
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial, Provenance
 from tuner.registry import Claim, Limits
 from tuner.registry.owners import LEASE_S, Machine
 
@@ -51,6 +51,8 @@ class Model:
                 "outcome": None,
                 "value": None,
                 "on": None,
+                "stop_value": None,
+                "stop_step": None,
                 "owner": None,
                 "attempt": 0,
                 "failures": 0,
@@ -95,6 +97,11 @@ class Model:
         if on in self.turns:
             self.turns.remove(on)
         self.turns.append(on)
+
+    def prune(self, claim: Claim, partial: Partial, now: float) -> None:
+        stop = {"stop_value": partial.value, "stop_step": partial.step, "error": None, "finished_at": now}
+        self._end(claim, "pruned", stop)
+        self.measure(claim, partial.measurements)
 
     def fail(self, claim: Claim, failure: Failure, now: float) -> None:
         row = self.experiments[claim.experiment.id]

@@ -26,7 +26,16 @@ from tests.contracts.registry_cases import SPEC, Clock
 from tests.tuner.registry.machine_invariants import Invariants
 from tests.tuner.registry.machine_model import FINISHED, Model
 from tuner.errors import BusyError, ClaimLostError, MismatchError, NotFoundError, RetrainError, UsageError
-from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Provenance, State, Suggestion
+from tuner.experiment import (
+    Evaluation,
+    Failure,
+    Measurement,
+    Outcome,
+    Partial,
+    Provenance,
+    State,
+    Suggestion,
+)
 from tuner.registry import Claim, ModelVersion, Registry, open_registry, owners
 from tuner.registry.engine import connect, dbapi
 from tuner.registry.owners import LEASE_S, Machine
@@ -39,6 +48,7 @@ PROVENANCES = (Provenance("d1", "c1", "m1"), Provenance("d2", "c1", "m1"))
 PIPELINES = ("credit", "films")
 HOSTS = ("here", "far")
 FATES = ("open", "kill", "reopen", "pause", "resume", "reboot")
+STOPPED = Partial(2.0, 3, measurements=(Measurement(3, "auc", 2.0),))
 PICK = st.integers(0, 60)
 NOT_FINITE = st.sampled_from([math.nan, math.inf, -math.inf, "0.9", True, 10**400, None])
 VALUES = st.floats(-1, 1) | st.integers(-3, 3) | NOT_FINITE
@@ -364,7 +374,9 @@ class ExperimentsMachine(_Machine):
             self.model.fail(claim, failure, self.clock.now)
 
     @precondition(lambda self: self.usable())
-    @rule(pick=PICK, ends=st.lists(st.tuples(PICK, VALUES | st.sampled_from(Outcome)), max_size=4))
+    @rule(
+        pick=PICK, ends=st.lists(st.tuples(PICK, VALUES | st.sampled_from([*Outcome, STOPPED])), max_size=4)
+    )
     def finish(self, pick: int, ends: list[tuple[int, Any]]) -> None:
         """Some of what its owner ever claimed, stale or twice, in one transaction; with a NaN none of it.
 
@@ -372,12 +384,15 @@ class ExperimentsMachine(_Machine):
         """
         _, one = self.claim_and_owner(pick)
         mine = [claim for claim in self.claims if claim.owner == one.registry.owner]
-        results: list[tuple[Claim, Evaluation | Failure]] = []
+        results: list[tuple[Claim, Evaluation | Failure | Partial]] = []
         refusal = None
         for which, end in ends:
             claim = mine[-1 - which % len(mine)]
             if isinstance(end, Outcome):
                 results.append((claim, Failure(end, f"it was {end}")))
+                continue
+            if isinstance(end, Partial):
+                results.append((claim, end))
                 continue
             if not is_number(end) and self.model.holds(claim) and claim not in [held for held, _ in results]:
                 refusal = UsageError
@@ -389,6 +404,8 @@ class ExperimentsMachine(_Machine):
                 continue
             if isinstance(result, Evaluation):
                 self.model.complete(claim, result, PROVENANCES[0], self.clock.now)
+            elif isinstance(result, Partial):
+                self.model.prune(claim, result, self.clock.now)
             else:
                 self.model.fail(claim, result, self.clock.now)
             row = self.model.experiments[claim.experiment.id]

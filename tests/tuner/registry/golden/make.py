@@ -10,7 +10,6 @@ import gzip
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
@@ -23,12 +22,12 @@ from tuner.experiment import (
     Failure,
     Measurement,
     Outcome,
+    Partial,
     Provenance,
     Suggestion,
 )
 from tuner.goals import Goals, Limit, Objective
 from tuner.registry import HoldoutRead, Lesson, Registry, StudySpec, open_registry, owners
-from tuner.registry.engine import connect
 from tuner.registry.schema import SCHEMA_VERSION
 
 __all__ = ["FOLDER", "make"]
@@ -50,14 +49,6 @@ ODD = [
 ]
 STEPS = (Measurement(0, "auc", 0.5), Measurement(1, "auc", 0.625), Measurement(0, "f1", 1e-300))
 
-# No version has a pruner yet, but the tables have room for what it will write.
-_BY_HAND = (
-    """UPDATE experiments SET state = 'pruned', owner_id = NULL, finished_at = started_at + 1
-        WHERE id = {pruned}""",
-    """UPDATE attempts SET ended_at = started_at + 1, ending = 'pruned', message = 'rung 1 of 3'
-        WHERE experiment_id = {pruned} AND ended_at IS NULL""",
-)
-
 
 def make(path: Path) -> None:
     """Write a registry at `path` with one of everything."""
@@ -66,23 +57,18 @@ def make(path: Path) -> None:
         open_registry(path, create=True, clock=lambda: next(ticks)),
         open_registry(path, create=True, clock=lambda: next(ticks)),
     )
-    ids = _experiments(first, second)
-    _deployments(first, ids["best"])
-    _confirmations(first, ids["best"])
-    _lessons(first, ids["best"])
+    best = _experiments(first, second)
+    _deployments(first, best)
+    _confirmations(first, best)
+    _lessons(first, best)
     first.log("note", "all is well", salience=0.0)
     first.log("deployed", "v2 is worse on the holdout", salience=1.0, before=0.9, after=0.8)
     first.close()
     second.close()  # its claims are now those of a dead owner
-    with closing(connect(path, "rw")) as raw:
-        raw.execute("BEGIN IMMEDIATE")
-        for statement in _BY_HAND:
-            raw.execute(statement.format(**ids))
-        raw.execute("COMMIT")
 
 
-def _experiments(first: Registry, second: Registry) -> dict[str, int]:
-    """Returns the ids of those that something else is about."""
+def _experiments(first: Registry, second: Registry) -> int:
+    """Returns the id of the best."""
     study = first.open_study(SPEC)
     run = first.start_run(study, method="random", n_wanted=12, seed=7, info={"argv": ["--method", "random"]})
     ended = first.start_run(study, method="grid", n_wanted=0, seed=7, info={})
@@ -97,6 +83,7 @@ def _experiments(first: Registry, second: Registry) -> dict[str, int]:
     first.complete(older, Evaluation(0.5, None, {}, ()), Provenance("d0", "c1", "m1"))
     first.complete(best, Evaluation(0.875, 0.0625, {"f1": 0.75, "fit_seconds": 3.5}, STEPS, 12.5), ON)
     first.measure(pruned, STEPS[:2])
+    first.finish([(pruned, Partial(0.625, 1, {"f1": 1e-300}, STEPS, 0.5))], ON)
     first.fail(failed, Failure(Outcome.CANCELLED, "by ann", duration_s=0.5))
     first.fail(poison, Failure(Outcome.WORKER_LOST, "worker died (SIGSEGV)"))
     first.release([released])
@@ -123,7 +110,7 @@ def _experiments(first: Registry, second: Registry) -> dict[str, int]:
     [slow] = second.claim(other)
     second.complete(slow, Evaluation(0.25, metrics={"ms": 7.5}), ON)
     assert held.owner == first.owner
-    return {"pruned": pruned.experiment.id, "best": best.experiment.id}
+    return best.experiment.id
 
 
 def _deployments(registry: Registry, experiment: int) -> None:

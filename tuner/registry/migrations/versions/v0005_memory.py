@@ -1,4 +1,4 @@
-"""Schema 5: what became of patterns, and what failed experiments ran on.
+"""Schema 5: what became of patterns, what failed experiments ran on, and where pruned ones stood.
 
 What `rules` and `schema` said on the day of schema 5 is spelled out, so that it never changes again.
 """
@@ -12,6 +12,10 @@ down_revision = "0004"
 _STATEMENTS = (
     """ALTER TABLE experiments ADD COLUMN ended_on_id <integer>
         CONSTRAINT ck_experiments_ended_on_without_value CHECK (ended_on_id IS NULL OR value IS NULL)""",
+    """ALTER TABLE experiments ADD COLUMN stop_step <integer>
+        CONSTRAINT ck_experiments_stop_step_positive CHECK (stop_step >= 0)""",
+    """ALTER TABLE experiments ADD COLUMN stop_value <real>
+        CONSTRAINT ck_experiments_stop_value_finite CHECK (abs(stop_value) <= 1.7976931348623157e308)""",
     """CREATE TABLE lessons (
         id <key> NOT NULL,
         pattern_id <integer> NOT NULL,

@@ -1,0 +1,84 @@
+"""The `[pruning]` section: what stops experiments early, and at which steps they can be compared."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from retrain.config.faults import FaultsError
+from retrain.config.section import Section, unknown
+from tuner.pruners import PRUNERS, options_of
+
+__all__ = ["PruningConfig"]
+
+_GRACE = {"folds": 1, "rounds": 10, "epochs": 1, "samples": 10}
+"""Where nobody says: the least step at which anything stops."""
+
+
+class PruningConfig(Section):
+    """What stops experiments early.
+
+    Attributes:
+        pruner: a name of `tuner.pruners.PRUNERS`.
+        steps: what a step is: one of the folds; so many boosting rounds or epochs, on all folds at once; or a
+            percentage of the training rows, on all folds at once. By default folds, and in a pipeline of the
+            user's own whatever it reports.
+        grace: nothing stops before this step; by default 10 rounds, 10 % of the samples, one fold or epoch.
+        reduction_factor: of those that come to a rung, one in so many goes on; it also is the ratio of the
+            steps at which a pipeline of ours reports.
+        max_steps: the longest experiment, where it is known.
+        startup: nothing stops before so many experiments are complete (median).
+        p_threshold: below which p-value an experiment is worse than the best (wilcoxon).
+    """
+
+    pruner: str = "none"
+    steps: Literal["folds", "rounds", "epochs", "samples"] | None = None
+    grace: int | None = Field(None, ge=1)
+    reduction_factor: float = Field(3, ge=2, le=100)
+    max_steps: int | None = Field(None, ge=1)
+    startup: int = Field(5, ge=1)
+    p_threshold: float = Field(0.1, gt=0, le=0.5)
+
+    @field_validator("pruner")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in PRUNERS:
+            raise ValueError(unknown(name, PRUNERS, "pruner"))
+        return name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        FaultsError.raise_if(list(self._faults()))
+        return self
+
+    def _faults(self) -> Iterable[tuple[str, str]]:
+        if self.pruner == "wilcoxon" and self.steps not in (None, "folds"):
+            yield "pruner", f"compares folds, so that steps = {self.steps!r} has no meaning for it."
+        if self.steps == "samples" and self.first_step >= 100:
+            yield "grace", "must be below 100: it is a percentage of the training rows."
+        if self.max_steps is not None and self.max_steps < self.first_step:
+            yield "max_steps", f"must be at least grace, which is {self.first_step}."
+
+    @property
+    def first_step(self) -> int:
+        """The grace, given or not."""
+        return _GRACE[self.steps or "folds"] if self.grace is None else self.grace
+
+    @property
+    def last_step(self) -> int | None:
+        """The longest experiment, as far as it is known."""
+        return 100 if self.steps == "samples" else self.max_steps
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the pruner is built with."""
+        known = options_of(self.pruner)
+        least = 2 if self.pruner == "wilcoxon" else 1
+        given = {
+            "grace": max(least, self.first_step),
+            "reduction_factor": self.reduction_factor,
+            "max_steps": self.last_step,
+            "startup": self.startup,
+            "p_threshold": self.p_threshold,
+        }
+        return {name: value for name, value in given.items() if name in known}
