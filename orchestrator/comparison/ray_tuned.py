@@ -3,6 +3,7 @@
 A tuning that is interrupted is searched again from its seed; what it had tried is recognised and kept.
 """
 
+import statistics
 import time
 
 from orchestrator.comparison.design import RAY_TUNE, Design
@@ -16,7 +17,17 @@ from orchestrator.request import Request
 from orchestrator.run_info import run_info
 from orchestrator.signals import StopRequest
 from retrain.pipeline import Pipeline
-from tuner.experiment import Direction, Evaluation, Failure, Outcome, Provenance, State, Study, Suggestion
+from tuner.experiment import (
+    Direction,
+    Evaluation,
+    Failure,
+    Outcome,
+    Partial,
+    Provenance,
+    State,
+    Study,
+    Suggestion,
+)
 from tuner.registry.base import Claim, Limits, Registry, Run
 from tuner.space import config_key
 
@@ -105,16 +116,17 @@ class _Recorded:
         self._registry.release(list(self._held.values()))
         self._held.clear()
 
-    def _end_of(self, tried: Tried) -> Evaluation | Failure:
+    def _end_of(self, tried: Tried) -> Evaluation | Failure | Partial:
         if isinstance(tried.result, Evaluation):
             return tried.result
         if isinstance(tried.result, Failure):
             self._n_failed += 1
             self.why = f"{tried.result.outcome}: {tried.result.message}"
             return tried.result
-        n = len(tried.reports)
-        message = f"stopped by the scheduler of Ray Tune after {n} report{'' if n == 1 else 's'}"
-        return Failure(Outcome.CANCELLED, message, "", tried.reports, tried.duration_s)
+        if not tried.reports:
+            return Failure(Outcome.CANCELLED, "Ray Tune ended it before its first report")
+        value = statistics.fmean(each.value for each in tried.reports)
+        return Partial(value, tried.reports[-1].step, {}, tried.reports, tried.duration_s)
 
     def _status(self) -> Status:
         elapsed_s = time.monotonic() - self._started_at

@@ -108,7 +108,10 @@ def test_trials_become_experiments(run: Run, trials: list[Any]) -> None:
     assert {rows[n].method for n in (7, 8, 9)} == {"ray_tune"}
     assert [rows[n].value for n in (10, 7)] == [0.6, 0.8]
     assert rows[8].error == "ValueError: no"
-    assert rows[9].state not in (State.COMPLETE, State.RUNNING, State.WAITING)
+    assert rows[9].state is State.PRUNED
+    assert rows[9].value is None
+    assert rows[9].stop is not None
+    assert (rows[9].stop.value, rows[9].stop.step) == (0.5, 0)
     assert [each.value for each in stopped] == [0.5]
     assert tuned.data["params"] == {"n_estimators": 7, "max_depth": 3}
     assert run(*COMMAND)[0] == 0
