@@ -29,12 +29,13 @@ def searching(config: Config, registry: RegistryReader | None = None) -> Config:
     if not config.space.phases:
         return config
     deployed = _deployed(config, registry)
+    others = {name for phase in config.space.phases for name in config.names_in(phase)}
     if config.phase is not None:
-        known = {*config.own_names, *config.pipeline.fixed}
-        return config.holding({name: value for name, value in deployed.items() if name not in known})
+        first = config.names_in(None)
+        others = {*others, *first} if first else {*deployed}  # a pipeline of one's own has its space itself
     own = config.own_names if config.has_space else load_pipeline(config).space.names
-    later = {name for phase in config.space.phases for name in config.names_in(phase)}
-    return config.holding({name: deployed[name] for name in deployed if name in later - {*own}})
+    others -= {*own, *config.pipeline.fixed}
+    return config.holding({name: value for name, value in deployed.items() if name in others})
 
 
 def deploying(config: Config) -> Config:

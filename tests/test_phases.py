@@ -197,3 +197,16 @@ def test_a_phase_may_search_an_earlier_parameter_again(
     assert {row["method"]: row["params"] for row in rows}["deployed"] == {"depth": 6}, "the baseline"
     assert run("retrain", "--apply-hp", "best", "--phase", "fine", "-q", "--force") == 0
     assert set(deployed(tmp_path)) == {"depth"}
+
+
+@pytest.mark.usefixtures("first_phase")
+def test_a_parameter_that_was_taken_out_of_the_space_is_not_held(tmp_path: Path) -> None:
+    old = CONFIG.replace(
+        "[space.phases.taste", 'old = { type = "int", low = 1, high = 9 }\n[space.phases.taste'
+    )
+    (tmp_path / "retrain.toml").write_text(old)
+    assert run("retrain", "--apply-hp", '{"depth": 7, "old": 3}', "-q") == 0
+    assert set(deployed(tmp_path)) == {"depth", "old"}
+    (tmp_path / "retrain.toml").write_text(CONFIG)
+    assert run("retrain", "--apply-hp", '{"taste": 0.7}', *PHASE, "-q") == 0
+    assert deployed(tmp_path) == {"depth": 7, "taste": 0.7}

@@ -2,8 +2,7 @@
 
 Of the table of films, two columns would tell the future: `n_ratings` and `mean_rating` are made of all
 ratings, of held-out users too. They are left out, and computed anew from the ratings that are learned from.
-`genres` was cross-referenced from IMDb by its author; it is left out for `wiki_genres`, from Wikipedia,
-which does as well.
+`genres` was cross-referenced from IMDb by its author; it is left out for `wiki_genres`, from Wikipedia.
 """
 
 import csv
