@@ -12,11 +12,12 @@ from orchestrator.cli.keeping import backup, cancel
 from orchestrator.cli.looking import diff, ls, replay, show
 from orchestrator.cli.memory import memory
 from orchestrator.cli.plotting import plot
+from orchestrator.cli.staging import stages
 from retrain.cli import run_command
 
 __all__ = ["cli", "main"]
 
-for _command in (compare, confirm, revalidate, ls, show, plot, replay, diff, memory, cancel, backup):
+for _command in (stages, compare, confirm, revalidate, ls, show, plot, replay, diff, memory, cancel, backup):
     cli.add_command(_command)
 
 

@@ -35,6 +35,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "study",
             "compare",
             "budget",
+            "stages",
         }
     ),
     "pipeline": frozenset(
@@ -60,7 +61,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "known",
         }
     ),
-    "splits": frozenset({"folds", "repeats", "holdout", "group", "time", "seed"}),
+    "splits": frozenset({"folds", "repeats", "holdout", "group", "time", "seed", "rows"}),
     "study": frozenset({"name", "seed", "warm_start", "memory"}),
 }
 """The keys of the tables that are looked at, as the schema has them; "" is the file itself."""

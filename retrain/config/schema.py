@@ -14,6 +14,7 @@ from retrain.config.pipeline import PipelineConfig
 from retrain.config.pruning import PruningConfig
 from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space, names_of
+from retrain.config.stages import StageConfig, faults_of_stages
 from retrain.metrics import COSTS, METRICS, RANKING_METRICS, direction_of
 from retrain.models import MODELS
 from tuner.direction import Direction
@@ -48,6 +49,8 @@ class SplitsConfig(Section):
         group: column whose rows of one value stay together.
         time: column by which rows are ordered; what comes later is never learned from.
         seed: of the holdout. The folds follow the seed of the study.
+        rows: share of the rows to train on that a search learns from and scores, in (0, 1]; the final model
+            is fitted on all of them.
     """
 
     folds: int = Field(5, ge=2, le=1000)
@@ -56,6 +59,7 @@ class SplitsConfig(Section):
     group: str | None = None
     time: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
+    rows: float = Field(1.0, gt=0, le=1)
 
     @model_validator(mode="after")
     def _is_one_design(self) -> Self:
@@ -278,6 +282,7 @@ class Config(Section):
     compare: CompareConfig = CompareConfig()
     budget: BudgetConfig = BudgetConfig()
     pruning: PruningConfig = PruningConfig()
+    stages: Annotated[tuple[StageConfig, ...], Field(strict=False)] = ()
     root: Path = Field(Path(), exclude=True)
     source: Path = Field(Path("retrain.toml"), exclude=True)
     _phase: str | None = PrivateAttr(None)
@@ -341,9 +346,16 @@ class Config(Section):
             faults = []
             if self.splits.group is not None:
                 faults.append(("splits.group", "has no meaning for kind = 'ranking': users stay together."))
+            if self.splits.rows < 1:
+                faults.append(("splits.rows", "has no meaning for kind = 'ranking'."))
             if self.splits.time is not None and self.pipeline.held_out == "ratings":
                 faults.append(("splits.time", "needs held_out = 'users': of whom the earliest are known."))
             FaultsError.raise_if(faults)
+        return self
+
+    @model_validator(mode="after")
+    def _stages_suit_the_pipeline(self) -> Self:
+        FaultsError.raise_if(list(faults_of_stages(self.stages, self.pipeline.kind)))
         return self
 
     @property

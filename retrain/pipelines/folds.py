@@ -22,12 +22,25 @@ MAX_CACHE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class LoadedTable:
-    """A table and its holdout: `train` and `holdout` are row numbers; `suspicions`: what may leak."""
+    """A table and its holdout.
+
+    Attributes:
+        table: all rows.
+        train, holdout: row numbers.
+        suspicions: what may leak.
+        part: the rows of `train` that a search learns from and scores; None for all of them.
+    """
 
     table: "Table"
     train: np.ndarray
     holdout: np.ndarray
     suspicions: tuple[str, ...] = ()
+    part: np.ndarray | None = None
+
+    @property
+    def searched(self) -> np.ndarray:
+        """The rows that folds are made of."""
+        return self.train if self.part is None else self.part
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +63,11 @@ class Folds:
     """
 
     def __init__(self, data: LoadedTable, splits: "SplitsConfig", seed: int) -> None:
-        rows = rows_of(data.table).take(data.train)
+        rows = rows_of(data.table).take(data.searched)
         folds = make_folds(rows, splits.folds, splits.repeats, seed)
         self.seed = seed
-        self.splits: list[Split] = [(data.train[train], data.train[valid]) for train, valid in folds]
+        searched = data.searched
+        self.splits: list[Split] = [(searched[train], searched[valid]) for train, valid in folds]
         self._table = data.table
         self._kept: dict[tuple[int, tuple[bool, ...]], Fold] = {}
         self._kept_bytes = 0

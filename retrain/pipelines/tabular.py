@@ -33,7 +33,15 @@ from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.scoring import means, score_all
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.results import ResultError
-from retrain.splits import Rows, Split, make_folds, split_holdout, standard_error, why_not_stratified
+from retrain.splits import (
+    Rows,
+    Split,
+    make_folds,
+    some_rows,
+    split_holdout,
+    standard_error,
+    why_not_stratified,
+)
 from tuner.errors import DataError
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
 from tuner.patterns import Traits
@@ -110,12 +118,16 @@ class TabularPipeline(Pipeline):
                     "Name another metric in [[objective]] or [[limit]].",
                 )
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
-        folds = self._checked_folds(rows_of(table).take(train), table)
-        in_table = [(train[learned], train[scored]) for learned, scored in folds]
+        part = None
+        if splits.rows < 1:
+            part = train[some_rows(rows_of(table).take(train), splits.rows, splits.seed)]
+        searched = train if part is None else part
+        folds = self._checked_folds(rows_of(table).take(searched), table)
+        in_table = [(searched[learned], searched[scored]) for learned, scored in folds]
         self._check_rules(table, in_table)
         leaks = self._leaks(frame, table, [(train, holdout), *in_table])
         suspicions = tuple(f"possible leakage: {leak.what}" for leak in leaks)
-        return LoadedTable(table, train, holdout, suspicions), leaks
+        return LoadedTable(table, train, holdout, suspicions, part), leaks
 
     def _check_rules(self, table: "Table", folds: list[Split]) -> None:
         """Refuse, before anything runs, a space of which some models cannot be fitted."""
@@ -213,6 +225,8 @@ class TabularPipeline(Pipeline):
         design = (
             f"{splits.folds} folds x {splits.repeats}{by}, holdout {splits.holdout:g} of seed {splits.seed}"
         )
+        if splits.rows < 1:
+            design += f", on {splits.rows:g} of the other rows"
         return Provenance(
             data=self.data.table.fingerprint,
             code=f"{' or '.join(self._choice.names)}{fixed}{stopping}; {code}",
