@@ -31,7 +31,12 @@ def stages(common: Common, /, configs: int | None, study: str | None, **options:
     config = common.load_config({"study.name": study, "study.seed": options["seed"]})
     if configs is not None and config.stages:
         config = config.model_copy(update={"stages": with_budget(config.stages, configs)})
-    asked = {"max_failed": options["max_failed"], "seed": options["seed"]}
+    asked = {
+        "max_failed": options["max_failed"],
+        "seed": options["seed"],
+        "pruner": config.pruning.pruner,
+        "pruner_options": config.pruning.options,
+    }
 
     def show(result: Any) -> None:
         emit(stages_text(result, common.output, colour=common.colour))
