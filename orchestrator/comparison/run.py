@@ -1,7 +1,7 @@
 """A comparison from its request to its result. Nothing is written before all of it is known to be sound."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,6 @@ from orchestrator.progress import Display
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
-from retrain.pipeline import Pipeline
 from tuner.errors import UsageError
 from tuner.experiment import Provenance
 from tuner.registry import open_registry
@@ -64,8 +63,8 @@ class Compared:
 class _State:
     """What is known so far."""
 
-    pipelines: Mapping[Job, Pipeline]
-    provenances: Mapping[Job, Provenance]
+    provenances: dict[Job, Provenance] = field(default_factory=dict)
+    specs: dict[Job, StudySpec] = field(default_factory=dict)
     tunings: dict[Job, Tuned] = field(default_factory=dict)
     n_tuned: int = 0
 
@@ -97,10 +96,11 @@ def compare(
         open_registry(config.db, create=True, allow_network_fs=config.allow_network_fs) as registry,
         _Workers(found, request, Spill.of(config.db, config.root), display) as workers,
     ):
-        state = _State(
-            pipelines := {job: pipeline_of(found.configs, found.sites, job) for job in found.jobs},
-            {job: each.provenance() for job, each in pipelines.items()},
-        )
+        state = _State()
+        for job in found.jobs:  # one after another: the rows of all of them at once may be many
+            pipeline = pipeline_of(found.configs, found.sites, job)
+            state.provenances[job] = pipeline.provenance()
+            state.specs[job] = study_spec(found, job, pipeline)
         stop.defer()
         reason = StopReason.DONE
         if asked.tune:
@@ -228,22 +228,21 @@ def _tune_all(
 ) -> StopReason:
     """One tuning after another; those that came to their end before are taken as they are."""
     earlier = find_tuned(registry)
-    specs = {job: study_spec(found, job, state.pipelines[job]) for job in found.jobs}
-    state.tunings |= {job: earlier[spec.name] for job, spec in specs.items() if spec.name in earlier}
+    state.tunings |= {job: earlier[spec.name] for job, spec in state.specs.items() if spec.name in earlier}
     left = [job for job in found.jobs if job not in state.tunings]
     if state.tunings:
-        display.note(f"{len(state.tunings)} of {len(specs)} tunings are known already")
+        display.note(f"{len(state.tunings)} of {len(found.jobs)} tunings are known already")
     for number, job in enumerate(left, 1):
         if deadline is not None and time.monotonic() >= deadline:
             return StopReason.TIMEOUT
         display.note(f"tuning {number} of {len(left)}: {_spoken(found, job)}")
         limit_s = _limit_s(found.asked.timeout_s, deadline)
-        reason, why = _tune(registry, found, job, specs[job], state, workers, request, limit_s, display, stop)
+        reason, why = _tune(registry, found, job, state.specs[job], workers, request, limit_s, display, stop)
         if reason is StopReason.INTERRUPTED:
             return reason
         if reason is StopReason.TIMEOUT and deadline is not None and time.monotonic() >= deadline:
             return reason
-        study = study_of(registry, specs[job])
+        study = study_of(registry, state.specs[job])
         state.tunings[job] = finish_tuning(registry, study, state.provenances[job], reason, why)
         state.n_tuned += 1
     return StopReason.DONE
@@ -254,7 +253,6 @@ def _tune(
     found: Design,
     job: Job,
     spec: StudySpec,
-    state: _State,
     workers: _Workers,
     request: Request,
     limit_s: float | None,
@@ -265,10 +263,11 @@ def _tune(
     from orchestrator.launch import conduct
 
     study = study_of(registry, spec)
+    pipeline = pipeline_of(found.configs, found.sites, job)
     if found.asked.method == RAY_TUNE:
         from orchestrator.comparison.ray_tuned import tune_by_ray
 
-        tuning, pipeline = workers.ray_tuning(), state.pipelines[job]
+        tuning = workers.ray_tuning()
         return tune_by_ray(
             *(registry, found, job, study, pipeline, tuning, request),
             limit_s=limit_s,
@@ -279,9 +278,7 @@ def _tune(
         request, method=METHODS[found.asked.method], n_configs=found.asked.trials, timeout_s=limit_s
     ).without_confirming()
     pool = JobPool(workers.pool(), job)
-    result = conduct(
-        registry, study, state.pipelines[job], pool, asked, display=display, stop=stop, spill=workers.spill
-    )
+    result = conduct(registry, study, pipeline, pool, asked, display=display, stop=stop, spill=workers.spill)
     return result.reason, "; ".join(f"{cause} ({n} times)" for cause, n in result.causes)
 
 
