@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrain.config.naming import WITH_FOLDS
+from retrain.pipeline import FOLD_SUFFIX
 from retrain.stats import PairedDifference, paired_difference
 from retrain.tables import signed
 from tuner.errors import NotFoundError, ParamsError, SpaceError, did_you_mean
@@ -128,7 +129,9 @@ def fold_scores(registry: RegistryReader, study: Study, experiment: Experiment) 
 
 def scores_of_folds(measurements: Iterable[Measurement], metric: str, value: float) -> list[float]:
     """The measurements that are scores of folds, in order; empty where they are something else, as above."""
-    measured = [m for m in measurements if m.metric == metric]
+    measured = list(measurements)
+    of_folds = [m for m in measured if m.metric == metric + FOLD_SUFFIX]
+    measured = of_folds or [m for m in measured if m.metric == metric]
     scores = [m.value for m in sorted(measured, key=lambda m: m.step)]
     if len(scores) < 2:
         return []

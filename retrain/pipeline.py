@@ -18,6 +18,7 @@ from tuner.space import SearchSpace
 
 __all__ = [
     "FOLDS",
+    "FOLD_SUFFIX",
     "REFIT",
     "Detail",
     "GroupScore",
@@ -33,6 +34,9 @@ REFIT = "refit on all training rows"
 
 FOLDS = "folds"
 """The unit of steps that are replicates: each reports a score of its own, and their mean is the result."""
+
+FOLD_SUFFIX = "_fold"
+"""The scores of folds are measured as `<metric>_fold` where the steps of the metric itself are others."""
 
 Report = Callable[[int, Mapping[str, float]], None]
 """`report(step, {metric: value})`: called per fold, round or epoch; step >= 0, values finite.

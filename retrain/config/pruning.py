@@ -6,7 +6,10 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from retrain.config.faults import FaultsError
+from retrain.config.naming import OF_TABLES
+from retrain.config.pipeline import PipelineConfig
 from retrain.config.section import Section, unknown
+from retrain.models import MODELS
 from tuner.pruners import PRUNERS, options_of
 
 __all__ = ["PruningConfig"]
@@ -58,6 +61,20 @@ class PruningConfig(Section):
             yield "grace", "must be below 100: it is a percentage of the training rows."
         if self.max_steps is not None and self.max_steps < self.first_step:
             yield "max_steps", f"must be at least grace, which is {self.first_step}."
+
+    def faults_for(self, pipeline: PipelineConfig) -> Iterable[tuple[str, str]]:
+        """Steps that the pipeline cannot make."""
+        if pipeline.kind not in OF_TABLES or self.steps in (None, "folds", "samples"):
+            return
+        if self.steps == "epochs":
+            yield "pruning.steps", "'epochs' is for pipelines of your own: rounds, samples or folds."
+            return
+        unable = [name for name in pipeline.models if not MODELS[name].learns_in_rounds]
+        if unable:
+            able = ", ".join(name for name, family in MODELS.items() if family.learns_in_rounds)
+            yield "pruning.steps", f"'rounds' has no meaning for {', '.join(unable)}: only for {able}."
+        if pipeline.early_stopping_rounds is not None:
+            yield "pruning.steps", "'rounds' and pipeline.early_stopping_rounds cannot be used together."
 
     @property
     def first_step(self) -> int:

@@ -323,6 +323,11 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _steps_suit_the_pipeline(self) -> Self:
+        FaultsError.raise_if(list(self.pruning.faults_for(self.pipeline)))
+        return self
+
+    @model_validator(mode="after")
     def _gates_suit_the_pipeline(self) -> Self:
         faults = []
         for i, gate in enumerate(self.gate):

@@ -74,6 +74,7 @@ _FAMILIES = (
         library="xgboost",
         takes_missing=True,
         default_rounds=100,
+        learns_in_rounds=True,
     ),
     ModelFamily(
         "lightgbm",
@@ -83,10 +84,11 @@ _FAMILIES = (
         extra="lightgbm",
         takes_missing=True,
         default_rounds=100,
+        learns_in_rounds=True,
     ),
     ModelFamily("random_forest", _ALL, _named(_FOREST_PARAMS), regression_defaults={"max_features": 1.0}),
     ModelFamily("extra_trees", _ALL, _named(_FOREST_PARAMS), regression_defaults={"max_features": 1.0}),
-    ModelFamily("gradient_boosting", _ALL, _named(_BOOSTING_PARAMS)),
+    ModelFamily("gradient_boosting", _ALL, _named(_BOOSTING_PARAMS), learns_in_rounds=True),
     ModelFamily(
         "logistic_regression",
         _CLASSES,

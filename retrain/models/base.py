@@ -44,6 +44,7 @@ class ModelFamily:
             refused before a run; for two classes, `roc_auc` and its like rank by the decision function.
         instead: for a task that it cannot learn, what is closest to it.
         default_rounds: of a family that can stop early, its `n_estimators` where none is given; else None.
+        learns_in_rounds: whether its file can look into a fit after each round (`fit_rounds`).
         regression_defaults: defaults of its library that a regressor has and a classifier has not.
     """
 
@@ -58,6 +59,7 @@ class ModelFamily:
     probabilities: bool = True
     instead: str = ""
     default_rounds: int | None = None
+    learns_in_rounds: bool = False
     regression_defaults: Params = field(default_factory=dict)
 
     @property

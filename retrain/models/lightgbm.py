@@ -1,5 +1,6 @@
 """Gradient-boosted trees of LightGBM (the extra `lightgbm`). The only file that imports it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from retrain.models.store import refuse_pickle
 from tuner.errors import StorageError
 from tuner.experiment import Params
 
-__all__ = ["LoadedBooster", "build", "fit_stopping", "load", "save"]
+__all__ = ["LoadedBooster", "build", "fit_rounds", "fit_stopping", "load", "save"]
 
 FILE = "model.txt"
 _HEAD, _END = b"tree\n", b"\nend of parameters\n\npandas_categorical:null\n"
@@ -25,6 +26,21 @@ def build(params: Params, task: str, seed: int) -> Any:
     """Build an unfitted estimator that works on one core."""
     kind: Any = lightgbm.LGBMRegressor if task == REGRESSION else lightgbm.LGBMClassifier
     return kind(**params, **_FIXED, random_state=seed)
+
+
+def fit_rounds(
+    estimator: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    at: Callable[[int, Any], None],
+) -> None:
+    """Fit, and call `at(n_rounds, model)` after each round; `model` predicts with the rounds so far."""
+    task = REGRESSION if isinstance(estimator, lightgbm.LGBMRegressor) else ""
+
+    def after_each_round(env: Any) -> None:
+        at(env.iteration + 1, LoadedBooster(env.model, task))
+
+    estimator.fit(x, y, callbacks=[after_each_round])
 
 
 def fit_stopping(

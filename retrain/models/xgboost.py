@@ -1,6 +1,7 @@
 """Gradient-boosted trees of XGBoost. The only file that imports it."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from retrain.models.store import refuse_pickle
 from tuner.errors import StorageError
 from tuner.experiment import Params
 
-__all__ = ["build", "fit_stopping", "load", "save"]
+__all__ = ["build", "fit_rounds", "fit_stopping", "load", "save"]
 
 FILE = "model.ubj"
 _SOURCE_LINE = re.compile(r"^\[[\d:]+\] \S+: ")
@@ -26,8 +27,35 @@ def build(params: Params, task: str, seed: int) -> Any:
     return kind(**params, n_jobs=1, random_state=seed, verbosity=0)
 
 
+class _AfterEachRound(xgboost.callback.TrainingCallback):
+    def __init__(self, estimator: Any, at: Callable[[int, Any], None]) -> None:
+        self._estimator, self._at = estimator, at
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
+        self._estimator._Booster = model  # so that it predicts as it stands
+        self._at(epoch + 1, self._estimator)
+        return False
+
+
+def fit_rounds(
+    estimator: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    at: Callable[[int, Any], None],
+) -> None:
+    """Fit, and call `at(n_rounds, model)` after each round; `model` predicts with the rounds so far."""
+    estimator.set_params(callbacks=[_AfterEachRound(estimator, at)])
+    try:
+        estimator.fit(x, y)
+    finally:
+        estimator.set_params(callbacks=None)
+
+
 def fit_stopping(
-    estimator: Any, learn: tuple[np.ndarray, np.ndarray], stop: tuple[np.ndarray, np.ndarray], patience: int
+    estimator: Any,
+    learn: tuple[np.ndarray, np.ndarray],
+    stop: tuple[np.ndarray, np.ndarray],
+    patience: int,
 ) -> int:
     """Fit on `learn` until the loss on `stop` has not improved for `patience` rounds; return the best round.
 

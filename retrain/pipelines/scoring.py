@@ -1,6 +1,7 @@
 """Scores of one set of predictions: the metric that counts, which must exist, and the usual ones."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,7 +9,26 @@ from retrain.metrics import USUAL_METRICS, Predictions, UndefinedMetricError, ge
 from retrain.results import ResultError
 from tuner.experiment import Outcome
 
-__all__ = ["means", "score_all"]
+__all__ = ["FoldScores", "means", "score_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldScores:
+    """What one fold came to.
+
+    Attributes:
+        metrics: by name.
+        predictions: of its validation rows.
+        fit_seconds: of the fit alone.
+        converged: the fit ended of itself.
+        stopped: the best round and the number of rows learned from, where it stopped early.
+    """
+
+    metrics: dict[str, float]
+    predictions: Predictions
+    fit_seconds: float
+    converged: bool
+    stopped: tuple[int, int] | None
 
 
 def score_all(

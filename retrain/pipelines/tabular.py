@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrain.comparable import given_besides
-from retrain.metrics import COSTS, METRICS, Predictions, get_metric
+from retrain.metrics import COSTS, METRICS, get_metric
 from retrain.models import Facts, ModelFamily, check_installed, check_task, choice_of, make_model
 from retrain.params import best_params
 from retrain.pipeline import FOLDS, REFIT, Detail, Pipeline, Report, Scores
@@ -30,7 +31,9 @@ from retrain.pipelines.by_group import group_scores
 from retrain.pipelines.checking import check_rules
 from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
-from retrain.pipelines.scoring import means, score_all
+from retrain.pipelines.lockstep import Pause
+from retrain.pipelines.scoring import FoldScores, means, score_all
+from retrain.pipelines.stepwise import Marks, Stepwise, side_by_side, whole_curve
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.results import ResultError
 from retrain.splits import (
@@ -248,12 +251,14 @@ class TabularPipeline(Pipeline):
         Raises:
             ResultError: the metric is undefined on a fold (of outcome NON_FINITE).
         """
-        return self.evaluate_in_detail(params, report, seed, {})[0]
+        if self.steps == FOLDS:
+            return self.evaluate_in_detail(params, report, seed, {})[0]
+        return self._evaluate_stepwise(params, report, seed)
 
     @property
     def steps(self) -> str:
-        """Each step is a fold."""
-        return FOLDS
+        """Folds, unless the configuration names others."""
+        return self._config.pruning.steps or FOLDS
 
     @property
     def splits_follow_seed(self) -> bool:
@@ -265,53 +270,85 @@ class TabularPipeline(Pipeline):
     ) -> tuple[Evaluation, Detail]:
         """The same with every metric fold by fold, and told apart by columns."""
         start = time.perf_counter()
-        table, folds = self.data.table, self._folds_of(seed)
-        family, given = self._given(params)
-        scores: list[dict[str, float]] = []
-        said: list[tuple[np.ndarray, Predictions]] = []
-        fit_seconds, n_not_converged = 0.0, 0
-        stopped: list[tuple[int, int]] = []
+        folds = self._folds_of(seed)
+        done: list[FoldScores] = []
         for step in range(len(folds)):
-            fold = self._prepare(folds, step, params)
-            estimator = make_model(family.name, given, table.task, seed)
-            fit_start = time.perf_counter()
+            done.append(self._score_fold(params, folds, step, seed))
+            rounds = {} if done[-1].stopped is None else {"best_iteration": float(done[-1].stopped[0])}
+            report(step, {self.metric: done[-1].metrics[self.metric], **rounds})
+        evaluation = self._evaluation(params, seed, folds, done, start)
+        scores = [fold.metrics for fold in done]
+        by_fold = {name: tuple(fold[name] for fold in scores) for name in means(scores)}
+        said = [(valid, fold.predictions) for (_, valid), fold in zip(folds.splits, done, strict=True)]
+        repeats = [said[i : i + self._n_folds] for i in range(0, len(said), self._n_folds)] if by else []
+        return evaluation, Detail(by_fold, group_scores(self.data.table, by, repeats))
+
+    def _evaluate_stepwise(self, params: Params, report: Report, seed: int) -> Evaluation:
+        """All folds side by side, reporting the mean of their scores at each step."""
+        start = time.perf_counter()
+        folds = self._folds_of(seed)
+        jobs = [partial(self._score_fold, params, folds, step, seed) for step in range(len(folds))]
+        done, curve = side_by_side(jobs, report)
+        evaluation = self._evaluation(params, seed, folds, done, start)
+        last = self._way.last(self._given(params)[1])
+        measured = whole_curve(curve, self.metric, evaluation.value, last, done)
+        return replace(evaluation, measurements=measured)
+
+    @property
+    def _way(self) -> Stepwise:
+        its, table = self._config.pruning, self.data.table
+        grid = (its.first_step, its.reduction_factor)
+        return Stepwise(self.steps, *grid, self._scored, table.task, table.n_classes)
+
+    def _score_fold(
+        self, params: Params, folds: Folds, step: int, seed: int, pause: Pause[Marks] | None = None
+    ) -> FoldScores:
+        """Fit one fold and score it; with `pause`, also at the steps on its way."""
+        table, (family, given) = self.data.table, self._given(params)
+        fold = self._prepare(folds, step, params)
+        fit_start = time.perf_counter()
+        estimator = make_model(family.name, given, table.task, seed)
+        best = None
+        if pause is not None and self._way.unit == "rounds":
+            present = self._way.fit_rounds(family, estimator, given, fold, pause)
+        else:
+            if pause is not None:
+                self._way.fit_parts(family, given, fold, (seed, step), pause)
             present, best = self._fit(family, estimator, fold, folds, step)
-            fit_seconds += time.perf_counter() - fit_start
-            n_not_converged += not converged(estimator)
-            predictions = predict(estimator, fold.x_valid, present, table.n_classes)
-            if by:
-                said.append((folds.splits[step][1], predictions))
-            where = f"on fold {step}"
-            scores.append(
-                score_all(self._scored, table.task, fold.y_valid, predictions, table.n_classes, where)
-                | costs(
-                    [name for name in self.goals.metrics if name in COSTS],
-                    estimator,
-                    fold.x_valid,
-                    partial(predict, estimator, present=present, n_classes=table.n_classes),
-                )
-            )
-            rounds = {}
-            if best is not None:
-                stopped.append((best, len(folds.parted(step)[0])))
-                rounds["best_iteration"] = scores[-1]["best_iteration"] = float(best)
-            report(step, {self.metric: scores[-1][self.metric], **rounds})
+        fit_seconds = time.perf_counter() - fit_start
+        predictions = predict(estimator, fold.x_valid, present, table.n_classes)
+        metrics = score_all(
+            self._scored, table.task, fold.y_valid, predictions, table.n_classes, f"on fold {step}"
+        ) | costs(
+            [name for name in self.goals.metrics if name in COSTS],
+            estimator,
+            fold.x_valid,
+            partial(predict, estimator, present=present, n_classes=table.n_classes),
+        )
+        stopped = None
+        if best is not None:
+            stopped = (best, len(folds.parted(step)[0]))
+            metrics["best_iteration"] = float(best)
+        return FoldScores(metrics, predictions, fit_seconds, converged(estimator), stopped)
+
+    def _evaluation(
+        self, params: Params, seed: int, folds: Folds, done: Sequence[FoldScores], start: float
+    ) -> Evaluation:
+        """The mean of the folds with its standard error."""
+        stopped = [fold.stopped for fold in done if fold.stopped is not None]
         if stopped:
             best_rounds, n_learned = zip(*stopped, strict=True)
             self._stopped[config_key(params), seed] = Stopped(best_rounds, n_learned)
-        metrics = means(scores) | {"fit_seconds": fit_seconds / len(folds)}
-        if n_not_converged:
+        metrics = means([fold.metrics for fold in done])
+        metrics["fit_seconds"] = sum(fold.fit_seconds for fold in done) / len(done)
+        if n_not_converged := sum(not fold.converged for fold in done):
             metrics["n_not_converged"] = float(n_not_converged)
-        values = [fold_scores[self.metric] for fold_scores in scores]
-        evaluation = Evaluation(
+        return Evaluation(
             metrics.pop(self.metric),
-            std_error=standard_error(values, *folds.mean_sizes),
+            std_error=standard_error([fold.metrics[self.metric] for fold in done], *folds.mean_sizes),
             metrics=metrics,
             duration_s=time.perf_counter() - start,
         )
-        by_fold = {name: tuple(fold[name] for fold in scores) for name in means(scores)}
-        repeats = [said[i : i + self._n_folds] for i in range(0, len(said), self._n_folds)]
-        return evaluation, Detail(by_fold, group_scores(table, by, repeats))
 
     @property
     def _n_folds(self) -> int:
@@ -349,7 +386,12 @@ class TabularPipeline(Pipeline):
         return self._folds
 
     def _fit(
-        self, family: ModelFamily, estimator: Any, fold: Fold, folds: Folds, step: int
+        self,
+        family: ModelFamily,
+        estimator: Any,
+        fold: Fold,
+        folds: Folds,
+        step: int,
     ) -> tuple[np.ndarray | None, int | None]:
         """Fit on a fold: the classes that occur, and the best round where it stops early."""
         table, patience = self.data.table, self._patience(family)

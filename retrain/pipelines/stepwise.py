@@ -1,0 +1,123 @@
+"""Folds that are scored before they are whole: after some boosting rounds, or on a part of their rows.
+
+All folds go forward side by side, so that a step is the mean over the same folds as the value at the end.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from retrain.metrics import UndefinedMetricError, get_metric, score
+from retrain.models import ModelFamily, family_module, make_model
+from retrain.pipeline import FOLD_SUFFIX, Report
+from retrain.pipelines.artifact import fit_estimator, predict
+from retrain.pipelines.folds import Fold
+from retrain.pipelines.lockstep import Pause, in_lockstep
+from retrain.pipelines.scoring import FoldScores, means
+from tuner.experiment import Measurement, Params
+
+__all__ = ["Marks", "Stepwise", "side_by_side", "whole_curve"]
+
+_DEFAULT_ROUNDS = 100
+"""`n_estimators` of all families that learn in rounds, where nobody says."""
+
+Marks = dict[str, float] | None
+"""The metrics that count at one step; None where one of them has no value there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepwise:
+    """How a fold is scored on its way.
+
+    Attributes:
+        unit: "rounds" or "samples" (a percentage of the rows to learn from).
+        first, ratio: the steps are `first * ratio ** k`.
+        metrics: those that count.
+        task, n_classes: of the table.
+    """
+
+    unit: str
+    first: int
+    ratio: float
+    metrics: Sequence[str]
+    task: str
+    n_classes: int
+
+    def last(self, given: Params) -> int:
+        """The step at which a configuration has come to its end."""
+        return 100 if self.unit == "samples" else int(str(given.get("n_estimators") or _DEFAULT_ROUNDS))
+
+    def steps(self, last: int) -> Iterator[int]:
+        """Those before the last, ascending."""
+        k, before = 0, 0
+        while (step := int(self.first * self.ratio**k)) < last:
+            if step > before:
+                yield (before := step)
+            k += 1
+
+    def fit_parts(
+        self, family: ModelFamily, given: Params, fold: Fold, seeds: tuple[int, int], pause: Pause[Marks]
+    ) -> None:
+        """Fit on growing parts of the rows, each of which holds the smaller ones; `seeds`: study, fold."""
+        shuffled = np.random.default_rng(seeds).permutation(len(fold.y_train))
+        for percent in self.steps(100):
+            part = np.sort(shuffled[: max(1, len(shuffled) * percent // 100)])
+            smaller = replace(fold, x_train=fold.x_train[part], y_train=fold.y_train[part])
+            if self.n_classes and (smaller.y_train == smaller.y_train[0]).all():
+                pause(percent, None)
+                continue
+            estimator = make_model(family.name, given, self.task, seeds[0])
+            present = fit_estimator(estimator, smaller.x_train, smaller.y_train, self.n_classes)
+            pause(percent, self._marks(estimator, fold, present))
+
+    def fit_rounds(
+        self, family: ModelFamily, estimator: Any, given: Params, fold: Fold, pause: Pause[Marks]
+    ) -> np.ndarray | None:
+        """Fit as `fit_estimator` does, looking at it after some of its rounds."""
+        present, codes = (
+            np.unique(fold.y_train, return_inverse=True) if self.n_classes else (None, fold.y_train)
+        )
+        steps = set(self.steps(self.last(given)))
+
+        def at(n_rounds: int, model: Any) -> None:
+            if n_rounds in steps:
+                pause(n_rounds, self._marks(model, fold, present))
+
+        family_module(family.name).fit_rounds(estimator, fold.x_train, codes, at)
+        return present
+
+    def _marks(self, model: Any, fold: Fold, present: np.ndarray | None) -> Marks:
+        predictions = predict(model, fold.x_valid, present, self.n_classes)
+        try:
+            return {
+                name: score(get_metric(name), fold.y_valid, predictions, self.n_classes)
+                for name in self.metrics
+            }
+        except UndefinedMetricError:
+            return None
+
+
+def side_by_side(
+    jobs: Sequence[Callable[[Pause[Marks]], FoldScores]], report: Report
+) -> tuple[list[FoldScores], list[Measurement]]:
+    """Score all folds, reporting their mean at each step; returns what they came to, and the curve."""
+    curve: list[Measurement] = []
+
+    def at(step: int, marks: Sequence[Marks]) -> None:
+        known = [each for each in marks if each is not None]
+        if len(known) == len(marks):
+            told = means(known)
+            curve.extend(Measurement(step, name, value) for name, value in told.items())
+            report(step, told)
+
+    return in_lockstep(jobs, at), curve
+
+
+def whole_curve(
+    curve: Sequence[Measurement], metric: str, value: float, last: int, folds: Sequence[FoldScores]
+) -> tuple[Measurement, ...]:
+    """The curve with its end, and the scores of the folds there."""
+    scores = (Measurement(i, metric + FOLD_SUFFIX, fold.metrics[metric]) for i, fold in enumerate(folds))
+    return (*curve, Measurement(last, metric, value), *scores)

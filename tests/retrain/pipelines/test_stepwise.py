@@ -1,0 +1,144 @@
+"""Rounds and samples as steps: comparable, told on the way, and worth exactly what the whole fit is worth."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrain.improvement import scores_of_folds
+from retrain.pipeline import Pipeline, Pruned
+from retrain.pipelines import load_pipeline
+from tests.contracts.pipeline_contract import PipelineContract, evaluate
+from tests.retrain.projects import config_in
+from tuner.errors import ConfigError
+from tuner.experiment import Params
+
+BOOSTERS = {
+    "xgboost": {"n_estimators": 20, "subsample": 0.5, "colsample_bytree": 0.7},
+    "lightgbm": {"n_estimators": 20, "subsample": 0.5, "subsample_freq": 1},
+    "gradient_boosting": {"n_estimators": 20, "subsample": 0.5},
+}
+
+
+def pipeline(
+    folder: Path,
+    model: str = "xgboost",
+    pruning: str = "steps = 'rounds'\ngrace = 2",
+    data: str = "breast_cancer",
+    metric: str = "roc_auc",
+    more: str = "",
+) -> Pipeline:
+    text = f"[pipeline]\nmodel = '{model}'\ndata = '{data}'\nmetric = '{metric}'\n{more}[splits]\nfolds = 3\n"
+    return load_pipeline(config_in(folder, f"{text}[pruning]\n{pruning}\n" if pruning else text))
+
+
+def scored(of: Pipeline, params: Params) -> tuple[Any, list[Any]]:
+    of.use(of.load())
+    evaluation, reports = evaluate(of, params)
+    return evaluation, reports
+
+
+class TestRounds(PipelineContract):
+    @pytest.fixture
+    def pipeline(self, tmp_path: Path) -> Pipeline:
+        return pipeline(tmp_path, "xgboost", "steps = 'rounds'\ngrace = 5")
+
+
+@pytest.mark.parametrize(
+    "data_metric", [("breast_cancer", "roc_auc"), ("wine", "accuracy"), ("diabetes", "rmse")]
+)
+@pytest.mark.parametrize("model", BOOSTERS)
+def test_the_value_is_that_of_the_whole_fit(tmp_path: Path, model: str, data_metric: tuple[str, str]) -> None:
+    """Also where rows are drawn: side by side, each fold draws as it would alone."""
+    data, metric = data_metric
+    params = BOOSTERS[model]
+    alone, _ = scored(pipeline(tmp_path, model, "", data, metric), params)
+    stepped, reports = scored(pipeline(tmp_path, model, data=data, metric=metric), params)
+    assert (stepped.value, stepped.std_error) == (alone.value, alone.std_error)
+    same = {name: value for name, value in alone.metrics.items() if name != "fit_seconds"}
+    assert {name: stepped.metrics[name] for name in same} == same
+    assert [step for step, _ in reports] == [2, 6, 18]
+    curve = {m.step: m.value for m in stepped.measurements if m.metric == metric}
+    assert curve == {**{step: told[metric] for step, told in reports}, 20: alone.value}
+    folds = scores_of_folds(stepped.measurements, metric, stepped.value)
+    assert folds == scores_of_folds(
+        evaluate_measured(tmp_path, model, data, metric, params), metric, alone.value
+    )
+
+
+def evaluate_measured(folder: Path, model: str, data: str, metric: str, params: Params) -> Any:
+    from tuner.experiment import Measurement
+
+    _, reports = scored(pipeline(folder, model, "", data, metric), params)
+    return [Measurement(step, name, value) for step, told in reports for name, value in told.items()]
+
+
+@pytest.mark.parametrize("model", BOOSTERS)
+def test_a_step_is_worth_what_a_fit_of_so_many_rounds_is(tmp_path: Path, model: str) -> None:
+    params = {**BOOSTERS[model]}
+    _, reports = scored(pipeline(tmp_path, model), params)
+    at_six = dict(reports)[6]["roc_auc"]
+    short, _ = scored(pipeline(tmp_path, model, ""), {**params, "n_estimators": 6})
+    assert at_six == pytest.approx(short.value, abs=1e-9)
+
+
+def test_samples_grow_by_the_factor_and_end_with_all(tmp_path: Path) -> None:
+    plain = scored(pipeline(tmp_path, "random_forest", ""), {"n_estimators": 5})[0]
+    grown = "steps = 'samples'\ngrace = 10\nreduction_factor = 3"
+    evaluation, reports = scored(pipeline(tmp_path, "random_forest", grown), {"n_estimators": 5})
+    assert [step for step, _ in reports] == [10, 30, 90]
+    assert evaluation.value == plain.value
+    assert {m.step for m in evaluation.measurements if m.metric == "roc_auc"} == {10, 30, 90, 100}
+    assert len({told["roc_auc"] for _, told in reports}) == 3
+
+
+def test_of_several_objectives_each_is_told_at_each_step(tmp_path: Path) -> None:
+    both = pipeline(
+        tmp_path, more="", pruning="steps = 'rounds'\ngrace = 2\n[[objective]]\nmetric = 'accuracy'"
+    )
+    _, reports = scored(both, BOOSTERS["xgboost"])
+    assert all(set(told) == {"roc_auc", "accuracy"} for _, told in reports)
+
+
+def test_what_is_pruned_ends_every_fold(tmp_path: Path) -> None:
+    of = pipeline(tmp_path)
+    of.use(of.load())
+
+    def stop(step: int, metrics: Any) -> None:
+        if step == 6:
+            raise Pruned
+
+    with pytest.raises(Pruned):
+        of.evaluate(BOOSTERS["xgboost"], stop, 0)
+    assert not [each for each in threading.enumerate() if each.name == "retrain-fit"]
+
+
+def test_the_detail_of_a_gate_is_told_by_folds(tmp_path: Path) -> None:
+    of = pipeline(tmp_path)
+    of.use(of.load())
+    told: list[int] = []
+    evaluation, detail = of.evaluate_in_detail(BOOSTERS["xgboost"], lambda step, _: told.append(step), 0, {})
+    assert told == [0, 1, 2]
+    assert sum(detail.folds["roc_auc"]) / 3 == pytest.approx(evaluation.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "pruning", "more", "words"),
+    [
+        ("ridge", "steps = 'rounds'", "", "no meaning for ridge: only for xgboost, lightgbm"),
+        ("xgboost", "steps = 'epochs'", "", "rounds, samples or folds"),
+        ("xgboost", "steps = 'rounds'", "early_stopping_rounds = 5\n", "early_stopping_rounds"),
+        ("xgboost", "pruner = 'wilcoxon'\nsteps = 'rounds'", "", "compares folds"),
+        ("xgboost", "pruner = 'ahsa'", "", "Did you mean 'asha'"),
+        ("xgboost", "steps = 'samples'\ngrace = 100", "", "below 100"),
+        ("xgboost", "steps = 'rounds'\nmax_steps = 5", "", "at least grace, which is 10"),
+        ("xgboost", "reduction_factor = 1", "", "reduction_factor"),
+    ],
+)
+def test_steps_that_cannot_be_made_are_refused_before_anything_runs(
+    tmp_path: Path, model: str, pruning: str, more: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pipeline(tmp_path, model, pruning, more=more)
+    assert words in str(caught.value)
