@@ -40,6 +40,8 @@ def scored(of: Pipeline, params: Params) -> tuple[Any, list[Any]]:
 
 
 class TestRounds(PipelineContract):
+    has_data = True
+
     @pytest.fixture
     def pipeline(self, tmp_path: Path) -> Pipeline:
         return pipeline(tmp_path, "xgboost", "steps = 'rounds'\ngrace = 5")
@@ -53,7 +55,7 @@ def test_the_value_is_that_of_the_whole_fit(tmp_path: Path, model: str, data_met
     """Also where rows are drawn: side by side, each fold draws as it would alone."""
     data, metric = data_metric
     params = BOOSTERS[model]
-    alone, _ = scored(pipeline(tmp_path, model, "", data, metric), params)
+    alone, by_fold = scored(pipeline(tmp_path, model, "", data, metric), params)
     stepped, reports = scored(pipeline(tmp_path, model, data=data, metric=metric), params)
     assert (stepped.value, stepped.std_error) == (alone.value, alone.std_error)
     same = {name: value for name, value in alone.metrics.items() if name != "fit_seconds"}
@@ -62,16 +64,7 @@ def test_the_value_is_that_of_the_whole_fit(tmp_path: Path, model: str, data_met
     curve = {m.step: m.value for m in stepped.measurements if m.metric == metric}
     assert curve == {**{step: told[metric] for step, told in reports}, 20: alone.value}
     folds = scores_of_folds(stepped.measurements, metric, stepped.value)
-    assert folds == scores_of_folds(
-        evaluate_measured(tmp_path, model, data, metric, params), metric, alone.value
-    )
-
-
-def evaluate_measured(folder: Path, model: str, data: str, metric: str, params: Params) -> Any:
-    from tuner.experiment import Measurement
-
-    _, reports = scored(pipeline(folder, model, "", data, metric), params)
-    return [Measurement(step, name, value) for step, told in reports for name, value in told.items()]
+    assert folds == [told[metric] for _, told in by_fold]
 
 
 @pytest.mark.parametrize("model", BOOSTERS)
@@ -94,9 +87,8 @@ def test_samples_grow_by_the_factor_and_end_with_all(tmp_path: Path) -> None:
 
 
 def test_of_several_objectives_each_is_told_at_each_step(tmp_path: Path) -> None:
-    both = pipeline(
-        tmp_path, more="", pruning="steps = 'rounds'\ngrace = 2\n[[objective]]\nmetric = 'accuracy'"
-    )
+    pruning = "steps = 'rounds'\ngrace = 2\n[[objective]]\nmetric = 'accuracy'"
+    both = pipeline(tmp_path, pruning=pruning)
     _, reports = scored(both, BOOSTERS["xgboost"])
     assert all(set(told) == {"roc_auc", "accuracy"} for _, told in reports)
 
