@@ -312,6 +312,9 @@ class PretendedPool(WorkerPool):
             events.append(Finished(key, Evaluation(self._rng.random(), duration_s=took_s)))
         return events
 
+    def prune(self, key: str) -> None:
+        raise AssertionError(f"nothing reports here, but {key} is to be pruned")
+
     def cancel(self, key: str) -> None:
         raise AssertionError(f"nothing takes that long here, but {key} does")
 

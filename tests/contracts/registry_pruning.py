@@ -71,7 +71,11 @@ class PruningContract(RegistryFixtures):
         study = registry.open_study(SPEC)
         registry.add(study, some(3))
         claims = registry.claim(study, 3)
-        results = [STOPPED, Failure(Outcome.CANCELLED, "by ann"), Evaluation(0.5)]
+        results: list[Evaluation | Failure | Partial] = [
+            STOPPED,
+            Failure(Outcome.CANCELLED, "by ann"),
+            Evaluation(0.5),
+        ]
         ended = registry.finish(list(zip(claims, results, strict=True)), ON)
         assert [each.state for each in ended if not isinstance(each, ClaimLostError)] == [
             State.PRUNED,

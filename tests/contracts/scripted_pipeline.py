@@ -150,7 +150,7 @@ class Scripted(Pipeline):
 
     def do_hold(self, params: Params, report: Report, seed: int) -> Any:
         """Hold real memory: here, or in two children that hold half of it each, and wait for the end."""
-        n = int(params["mb"]) * 10**6  # type: ignore[call-overload]
+        n = int(str(params["mb"])) * 10**6
         if params["where"] == "here":
             held = b"x" * n  # the interpreter is locked while it is written
             until(lambda: not held, "somebody ends it")

@@ -18,7 +18,7 @@ from retrain.confirmation import CONFIRMED
 from retrain.pipeline import Scores
 from tests.orchestrator.fakes import Act, FakeClock, FakePool, Recorder
 from tests.retrain.deploy.project import BAD, BETTER, GOOD, Ridge
-from tuner.experiment import Evaluation, Params, Study, Suggestion
+from tuner.experiment import Evaluation, Params, Partial, Study, Suggestion
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, StudySpec
 
@@ -45,6 +45,7 @@ class Bench:
     def confirm(self, deployed: Params | None = None) -> ConfirmResult:
         def behave(task: Task) -> Act:
             result = run_task(self.pipeline, task, lambda *_: None)
+            assert not isinstance(result, Partial)
             return Act(result)
 
         pool = FakePool(behave, FakeClock(), 2)

@@ -64,6 +64,7 @@ def run(config: Config, info: Mapping[str, Any] | None = None, *, add: float = 0
         result = run_task(pipeline, Task("x", experiment.params, experiment.seed), lambda *_: None)
         if isinstance(result, Failure):
             return registry.fail(claim, result, NO_RETRY).public_id
+        assert isinstance(result, Evaluation)
         moved = Evaluation(result.value + add, result.std_error, result.metrics, result.measurements)
         return registry.complete(claim, moved, pipeline.provenance()).public_id
 

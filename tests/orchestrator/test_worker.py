@@ -12,7 +12,7 @@ from orchestrator.worker import run_task, start_error
 from retrain.pipeline import Report
 from tests.contracts.scripted_pipeline import Scripted
 from tuner.errors import DataError, ParamsError, PoolError, RetrainError
-from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Params
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Params, Partial
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = Task("one", {"x": 0.5}, seed=3)
@@ -32,7 +32,9 @@ Body = Callable[[Params, Report, int], Any]
 
 def outcome(body: Body, told: list[Any] | None = None) -> Evaluation | Failure:
     seen = told if told is not None else []
-    return run_task(Calls(body), TASK, lambda step, metrics: seen.append((step, dict(metrics))))
+    result = run_task(Calls(body), TASK, lambda step, metrics: seen.append((step, dict(metrics))))
+    assert not isinstance(result, Partial), result
+    return result
 
 
 def failure(body: Body) -> Failure:

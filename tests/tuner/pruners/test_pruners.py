@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -64,7 +65,7 @@ def decisions_here(pruner: Pruner, losses: Losses) -> list[int | None]:
     return stops
 
 
-def decisions_of_optuna(pruner: "optuna.pruners.BasePruner", losses: Losses) -> list[int | None]:
+def decisions_of_optuna(pruner: Any, losses: Losses) -> list[int | None]:
     study = optuna.create_study(pruner=pruner, study_name="s")
     stops: list[int | None] = []
     for each in losses:
