@@ -124,8 +124,8 @@ def _ratings_of(
     """Chosen by fame and by genres that a user looks for; rated by quality, a little by taste, and noise."""
     looks_for, taste = rng.normal(size=len(_GENRES)), rng.normal(size=len(_GENRES))
     drawn_to = 0.5 * fame + 1.5 * (of_genre @ looks_for) / of_genre.sum(axis=1) + rng.gumbel(size=len(fame))
-    chosen = np.argsort(-drawn_to)[: min(2 + rng.geometric(0.15), 40)]
-    liking = quality + 0.5 * (of_genre @ taste) / of_genre.sum(axis=1) + 0.3 * (franchise >= 0)
+    chosen = np.argsort(-drawn_to)[: min(2 + rng.geometric(0.08), 60)]
+    liking = quality + 1.5 * (of_genre @ taste) / of_genre.sum(axis=1) + 0.3 * (franchise >= 0)
     rating = np.clip(np.round(7 + 1.3 * liking[chosen] + rng.normal(size=len(chosen))), 0, 10).astype(int)
     return pd.DataFrame(
         {
