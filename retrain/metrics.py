@@ -22,6 +22,7 @@ __all__ = [
     "MULTICLASS",
     "RANKING_METRICS",
     "REGRESSION",
+    "SPANS",
     "USUAL_METRICS",
     "Metric",
     "Predictions",
@@ -34,7 +35,7 @@ __all__ = [
     "score",
 ]
 
-BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+BINARY, MULTICLASS, REGRESSION, SPANS = "binary", "multiclass", "regression", "spans"
 _CLASSES = (BINARY, MULTICLASS)
 
 
@@ -150,6 +151,11 @@ _ALL = [
     *_averages("jaccard", "jaccard_score"),
     _labels("csmf_accuracy", "csmf_accuracy"),
     _labels("cod_accuracy", "cod_accuracy"),
+    # Of the spans in texts, by `retrain.spans`; the last is the mean of f1_macro and span_f1.
+    *(
+        Metric(name, "", "spans", (SPANS,))
+        for name in ("span_f1", "span_precision", "span_recall", "mean_f1")
+    ),
     _ranking("roc_auc", "roc_auc_score"),
     _ranking("average_precision", "average_precision_score"),
     _several_auc("roc_auc_ovr", multi_class="ovr"),
@@ -185,6 +191,7 @@ USUAL_METRICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         BINARY: ("roc_auc", "average_precision", "log_loss", "accuracy", "balanced_accuracy", "f1"),
         MULTICLASS: ("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
         REGRESSION: ("r2", "rmse", "mae"),
+        SPANS: (),
     }
 )
 """What is reported beside the study's own metric, by task."""

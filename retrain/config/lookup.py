@@ -49,6 +49,8 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "drop",
             "trusted",
             "text",
+            "spans",
+            "architecture",
             "early_stopping_rounds",
             "fixed",
             "command",

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from retrain.config.faults import FaultsError
 from retrain.config.naming import OF_TABLES, WITH_FOLDS
 from retrain.config.section import Section, Texts, unknown
-from retrain.metrics import METRICS, RANKING_METRICS, REGRESSION, get_metric
+from retrain.metrics import METRICS, RANKING_METRICS, REGRESSION, SPANS, get_metric
 from retrain.models import MODELS, check_metric
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Direction
@@ -36,6 +36,10 @@ class PipelineConfig(Section):
             of texts, a file.
         target: the column to predict; a built-in data set has its own (tabular, text).
         text: the column that holds the texts (text).
+        spans: the columns of the first character of a span of the text, from 0, and of the one after the
+            last (text).
+        architecture: what is predicted of a text: its "label" (the default without spans), its "span" (with
+            spans, without target), or both: from features that both "share", or by one model, "joint" (text).
         metric: the number that is optimised; "value" by default for a program or a Python function.
         direction: taken from the metric where that is known.
         drop: columns that are not features (tabular).
@@ -62,6 +66,8 @@ class PipelineConfig(Section):
     drop: Texts = ()
     trusted: Texts = ()
     text: str | None = None
+    spans: Texts = ()
+    architecture: Literal["label", "span", "share", "joint"] | None = None
     early_stopping_rounds: int | None = Field(None, ge=1, le=10_000)
     fixed: dict[str, float | int | str | bool] = Field(default_factory=dict)
     command: str | Texts | None = None
@@ -124,7 +130,7 @@ class PipelineConfig(Section):
         yield from self._missing("model", "data", "metric")
         if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
             yield "target", "is needed: the column of the data to predict."
-        yield from self._meaningless("command", "params_as", "text")
+        yield from self._meaningless("command", "params_as", "text", "spans", "architecture")
         if self.early_stopping_rounds is not None and self.models:
             able = [name for name, family in MODELS.items() if family.default_rounds is not None]
             if not set(able) & set(self.models):
@@ -136,7 +142,8 @@ class PipelineConfig(Section):
         yield from self._metric_faults()
 
     def _text_faults(self) -> Iterable[tuple[str, str]]:
-        yield from self._missing("model", "data", "metric", "text", "target")
+        yield from self._missing("model", "data", "metric", "text")
+        yield from self._architecture_faults()
         if self.data in BUILT_IN_DATA:
             yield "data", f"must be a file for kind = 'text': {self.data!r} has no texts."
         if self.text is not None and self.text == self.target:
@@ -158,13 +165,37 @@ class PipelineConfig(Section):
         if self.held_out == "ratings":
             yield from self._meaningless("known", where="with held_out = 'ratings'")
         yield from self._meaningless(
-            "command", "params_as", "model", "drop", "trusted", "text", "early_stopping_rounds"
+            "command", "params_as", "model", "drop", "trusted", "text", "spans", "architecture", "early_stopping_rounds"
         )
         if self.metric is not None and self.direction not in (None, RANKING_METRICS[self.metric]):
             yield (
                 "direction",
                 f"must be {RANKING_METRICS[self.metric].value!r} (or left out) for {self.metric}.",
             )
+
+    def _architecture_faults(self) -> Iterable[tuple[str, str]]:
+        its = f"for architecture = {self.predicts!r}"
+        if self.predicts == "span":
+            yield from self._meaningless("target", where=its)
+        else:
+            yield from self._missing("target")
+        if self.predicts == "label":
+            yield from self._meaningless("spans", where=its)
+        elif len(self.spans) != 2:
+            yield "spans", f"must be two columns {its}: of the first character, and the one after the last."
+        known = [name for name, metric in METRICS.items() if SPANS in metric.tasks]
+        if self.predicts == "span":
+            known.remove("mean_f1")
+        if self.metric in METRICS and (self.metric in known) != (self.predicts != "label"):
+            instead = "another one" if self.predicts == "label" else ", ".join(known)
+            yield "metric", f"must be {instead} {its}, but got {self.metric!r}."
+
+    @property
+    def predicts(self) -> str:
+        """The architecture, whether it was said or follows from the columns."""
+        if self.architecture is not None:
+            return self.architecture
+        return "label" if not self.spans else "span" if self.target is None else "share"
 
     def _missing(self, *keys: str) -> Iterable[tuple[str, str]]:
         for key in keys:
@@ -198,7 +229,15 @@ class PipelineConfig(Section):
                 f"must not hold {PARAMS_PLACEHOLDER} with params_as = 'json': they come on stdin.",
             )
         yield from self._meaningless(
-            "model", "data", "target", "drop", "trusted", "text", "early_stopping_rounds"
+            "model",
+            "data",
+            "target",
+            "drop",
+            "trusted",
+            "text",
+            "spans",
+            "architecture",
+            "early_stopping_rounds",
         )
         yield from self._direction_faults()
 

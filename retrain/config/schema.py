@@ -15,7 +15,7 @@ from retrain.config.pruning import PruningConfig
 from retrain.config.section import Finite, Section, unknown
 from retrain.config.space import build_space, names_of
 from retrain.config.stages import StageConfig, faults_of_stages
-from retrain.metrics import COSTS, METRICS, RANKING_METRICS, direction_of
+from retrain.metrics import COSTS, METRICS, RANKING_METRICS, SPANS, direction_of
 from retrain.models import MODELS
 from tuner.direction import Direction
 from tuner.errors import ConfigError, did_you_mean
@@ -463,7 +463,9 @@ class Config(Section):
 
     @property
     def _declaring(self) -> Declaring:
-        features = "text" if self.pipeline.kind == "text" else None
+        features = None
+        if self.pipeline.kind == "text":
+            features = "text" if self.pipeline.predicts == "label" else "spans"
         return Declaring(self.pipeline.models, self.pipeline.regresses, features)
 
     def search_space(self) -> SearchSpace:
@@ -487,6 +489,8 @@ def _fault_of_goal(metric: str, own: str | None, before: Sequence[str], kind: st
         return unknown(metric, [*COSTS, *METRICS], "metric")
     if kind == "ranking" and metric not in RANKING_METRICS:
         return unknown(metric, RANKING_METRICS, "metric of a ranking")
+    if own in METRICS and SPANS in METRICS[str(own)].tasks:  # labels have metrics of their own beside it
+        return ""
     tasks = [set(METRICS[name].tasks) for name in (metric, own) if name is not None and name in METRICS]
     if kind in OF_TABLES and tasks and not set.intersection(*tasks):
         return f"is not defined where {own} is: {metric!r}."

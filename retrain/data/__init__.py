@@ -1,6 +1,7 @@
 """From a file, or a data set that scikit-learn carries, to arrays that travel to workers without a copy."""
 
 from retrain.data.columns import Columns
+from retrain.data.evidence import EvidenceTable, make_evidence
 from retrain.data.features import meta_features
 from retrain.data.leakage import Leak, Roles, find_leaks
 from retrain.data.ratings import Ratings, make_ratings
@@ -10,6 +11,7 @@ from retrain.data.texts import copied_texts, make_texts
 
 __all__ = [
     "Columns",
+    "EvidenceTable",
     "Leak",
     "Ratings",
     "Roles",
@@ -19,6 +21,7 @@ __all__ = [
     "copied_texts",
     "find_leaks",
     "known_rows",
+    "make_evidence",
     "make_ratings",
     "make_table",
     "make_texts",

@@ -121,6 +121,7 @@ def check_columns(
     time: str | None = None,
     by: Sequence[str] = (),
     text: str | None = None,
+    spans: Sequence[str] = (),
 ) -> None:
     """Check that the columns that a configuration names are among `names`.
 
@@ -130,6 +131,7 @@ def check_columns(
     wanted = [
         ("target", target),
         ("text", text),
+        *(("spans", s) for s in spans),
         ("splits.group", group),
         ("splits.time", time),
         *(("drop", d) for d in drop),

@@ -30,6 +30,10 @@ def _build(config: "Config") -> Pipeline:
 
         return TabularPipeline(config)
     if kind == "text":
+        if config.pipeline.predicts != "label":
+            from retrain.pipelines.text_evidence import EvidencePipeline
+
+            return EvidencePipeline(config)
         from retrain.pipelines.text import TextPipeline
 
         return TextPipeline(config)

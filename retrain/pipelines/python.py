@@ -36,6 +36,8 @@ _OF_TABLES = (
     "drop",
     "trusted",
     "text",
+    "spans",
+    "architecture",
     "early_stopping_rounds",
     "items",
     "scorer",

@@ -112,9 +112,9 @@ class TabularPipeline(Pipeline):
         frame = read_table(str(self._config.pipeline.data), self._config.root)
         table = self._table(frame)
         for family in self._choice.families:
-            check_task(family, table.task)
+            check_task(family, self._learned(table))
         for name in self._scored[1:]:
-            if table.task not in get_metric(name).tasks:
+            if not {table.task, *self._further_tasks} & {*get_metric(name).tasks}:
                 raise DataError(
                     f"The metric {name!r} of an objective or limit must be defined for the data, but"
                     f" these are of a {table.task} task.",
@@ -132,10 +132,17 @@ class TabularPipeline(Pipeline):
         suspicions = tuple(f"possible leakage: {leak.what}" for leak in leaks)
         return LoadedTable(table, train, holdout, suspicions, part), leaks
 
+    _further_tasks: tuple[str, ...] = ()
+    """Tasks besides that of the target, whose metrics are known, too."""
+
+    def _learned(self, table: "Table") -> str:
+        """The task that the model learns."""
+        return table.task
+
     def _check_rules(self, table: "Table", folds: list[Split]) -> None:
         """Refuse, before anything runs, a space of which some models cannot be fitted."""
         facts = Facts(
-            table.task,
+            self._learned(table),
             min(len(learned) for learned, _ in folds),
             stops_early=self._config.pipeline.early_stopping_rounds is not None,
         )

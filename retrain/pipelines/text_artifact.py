@@ -20,7 +20,15 @@ from retrain.pipelines.tfidf import Features
 from tuner.errors import DataError, StorageError
 from tuner.experiment import Value
 
-__all__ = ["TextModel", "load_text_model", "save_text_model"]
+__all__ = [
+    "TextModel",
+    "load_text_model",
+    "read_features",
+    "save_text_model",
+    "texts_of",
+    "write_features",
+    "write_json",
+]
 
 FORMAT = 1
 FEATURES_FILE = "features.json"
@@ -65,19 +73,28 @@ class TextModel:
         Raises:
             DataError: a row has no text.
         """
-        for row in rows:
-            if not isinstance(row.get(self.text), str):
-                raise DataError(
-                    f"Each row must have a text {self.text!r}, but one has {row.get(self.text)!r}.",
-                    "Give rows with the column that the model was trained on.",
-                )
-        found = self.predictions([str(row[self.text]) for row in rows])
+        found = self.predictions(texts_of(rows, self.text))
         if not self.classes:
             return list(found.labels.tolist())
         labels = [self.classes[code] for code in found.labels]
         if found.probabilities is None:
             return labels
         return [[label, *p] for label, p in zip(labels, found.probabilities.tolist(), strict=True)]
+
+
+def texts_of(rows: Sequence[Mapping[str, Value]], text: str) -> list[str]:
+    """The texts of rows of plain values.
+
+    Raises:
+        DataError: a row has none.
+    """
+    for row in rows:
+        if not isinstance(row.get(text), str):
+            raise DataError(
+                f"Each row must have a text {text!r}, but one has {row.get(text)!r}.",
+                "Give rows with the column that the model was trained on.",
+            )
+    return [str(row[text]) for row in rows]
 
 
 def save_text_model(model: TextModel, folder: Path) -> Sequence[Path]:
@@ -90,11 +107,38 @@ def save_text_model(model: TextModel, folder: Path) -> Sequence[Path]:
         "classes": list(model.classes),
         "fitted_classes": None if model.fitted_classes is None else model.fitted_classes.tolist(),
     }
-    files = {SCHEMA_FILE: schema, FEATURES_FILE: {"format": FORMAT, **model.features.to_dict()}}
-    for name, document in files.items():
-        text = json.dumps(document, ensure_ascii=False, indent=1 if name == SCHEMA_FILE else None)
-        (folder / name).write_text(text + "\n", encoding="utf-8")
-    return [*(folder / name for name in files), family_module(model.family).save(model.estimator, folder)]
+    return [
+        write_json(folder / SCHEMA_FILE, schema),
+        write_features(folder, model.features),
+        family_module(model.family).save(model.estimator, folder),
+    ]
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> Path:
+    """Write a small document for people to read, too."""
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def write_features(folder: Path, features: Features) -> Path:
+    """Write what was learned of texts into a folder."""
+    text = json.dumps({"format": FORMAT, **features.to_dict()}, ensure_ascii=False)
+    (folder / FEATURES_FILE).write_text(text + "\n", encoding="utf-8")
+    return folder / FEATURES_FILE
+
+
+def read_features(folder: Path) -> Features:
+    """Read what `write_features` wrote.
+
+    Raises:
+        StorageError: the file is missing, damaged or of a newer format.
+    """
+    path = folder / FEATURES_FILE
+    document = read_json(path, FORMAT)
+    try:
+        return Features.from_dict(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"The model file {str(path)!r} cannot be read: {error}.") from None
 
 
 def load_text_model(folder: Path) -> TextModel:
@@ -108,13 +152,7 @@ def load_text_model(folder: Path) -> TextModel:
 
     check_sealed(folder)
     schema = read_json(folder / SCHEMA_FILE, FORMAT)
-    document = read_json(folder / FEATURES_FILE, FORMAT)
-    try:
-        features = Features.from_dict(document)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(
-            f"The model file {str(folder / FEATURES_FILE)!r} cannot be read: {error}."
-        ) from None
+    features = read_features(folder)
     family, task, fitted = schema["family"], schema["task"], schema["fitted_classes"]
     return TextModel(
         family,

@@ -11,7 +11,7 @@ __all__ = ["APPETITES", "FEATURES", "PRESETS", "load_preset"]
 APPETITES = ("conservative", "default", "aggressive")
 """From few parameters in narrow ranges to many in wide ones."""
 
-FEATURES = ("text",)
+FEATURES = ("spans", "text")
 """Folders whose presets say how features are made: they stand beside that of a model, never alone."""
 
 _FOLDER = Path(__file__).parent
