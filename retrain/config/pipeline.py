@@ -165,7 +165,15 @@ class PipelineConfig(Section):
         if self.held_out == "ratings":
             yield from self._meaningless("known", where="with held_out = 'ratings'")
         yield from self._meaningless(
-            "command", "params_as", "model", "drop", "trusted", "text", "spans", "architecture", "early_stopping_rounds"
+            "command",
+            "params_as",
+            "model",
+            "drop",
+            "trusted",
+            "text",
+            "spans",
+            "architecture",
+            "early_stopping_rounds",
         )
         if self.metric is not None and self.direction not in (None, RANKING_METRICS[self.metric]):
             yield (
