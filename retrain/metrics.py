@@ -191,7 +191,6 @@ USUAL_METRICS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         BINARY: ("roc_auc", "average_precision", "log_loss", "accuracy", "balanced_accuracy", "f1"),
         MULTICLASS: ("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
         REGRESSION: ("r2", "rmse", "mae"),
-        SPANS: (),
     }
 )
 """What is reported beside the study's own metric, by task."""

@@ -39,7 +39,12 @@ DOORS = {
     "alembic": ("tuner/registry/",),
     "pysqlite3": ("tuner/registry/",),
     "psycopg": ("tuner/registry/",),
-    "scipy": ("tuner/generators/", "tuner/pruners/wilcoxon.py", "retrain/pipelines/tfidf.py"),
+    "scipy": (
+        "tuner/generators/",
+        "tuner/pruners/wilcoxon.py",
+        "retrain/pipelines/tfidf.py",
+        "retrain/pipelines/text_heads.py",
+    ),
     "skopt": ("tuner/generators/skopt.py",),
     "optuna": ("tuner/generators/optuna.py", "orchestrator/adapters/optuna"),
     "cmaes": ("tuner/generators/optuna.py",),
