@@ -35,6 +35,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "study",
             "compare",
             "budget",
+            "pruning",
             "stages",
         }
     ),
