@@ -64,6 +64,8 @@ class PruningConfig(Section):
 
     def faults_for(self, pipeline: PipelineConfig) -> Iterable[tuple[str, str]]:
         """Steps that the pipeline cannot make."""
+        if pipeline.kind == "ranking" and self.steps not in (None, "folds"):
+            yield "pruning.steps", "must be 'folds' (or left out) for kind = 'ranking'."
         if pipeline.kind not in OF_TABLES or self.steps in (None, "folds", "samples"):
             return
         if self.steps == "epochs":

@@ -10,7 +10,7 @@ import numpy as np
 
 from retrain.comparable import given_besides
 from retrain.metrics import RANKING_METRICS
-from retrain.pipeline import REFIT, Detail, Pipeline, Report, Scores
+from retrain.pipeline import FOLDS, REFIT, Detail, Pipeline, Report, Scores
 from retrain.pipelines.constants import without_constants
 from retrain.pipelines.objective import code_version
 from retrain.pipelines.pairs import Pairs
@@ -22,6 +22,7 @@ from retrain.pipelines.scoring import means
 from retrain.reloading import plain
 from retrain.splits import standard_error
 from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
+from tuner.patterns import Traits
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -111,7 +112,25 @@ class RankingPipeline(Pipeline):
             f" {what}{by}, holdout {splits.holdout:g} of seed {splits.seed}",
         )
 
+    def traits(self) -> Traits:
+        """The scorer, and how many users, items and ratings there are to train on."""
+        data = self.data
+        n_users = len(np.unique(data.ratings.users[data.train]))
+        n_items, n_ratings = len(data.ratings.items), len(data.train)
+        features = {
+            "n_users": float(n_users),
+            "n_items": float(n_items),
+            "n_ratings": float(n_ratings),
+            "density": n_ratings / (n_users * n_items),
+        }
+        return Traits(self._scorer.reference.attribute, "ranking", features)
+
     # ---- scoring
+
+    @property
+    def steps(self) -> str:
+        """Folds."""
+        return FOLDS
 
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
         """Rank what each fold holds out, reporting the metric fold by fold.

@@ -102,6 +102,17 @@ def test_held_out_ratings_are_of_users_that_are_known(tmp_path: Path) -> None:
     assert (asked == (asked + train) // 5).all()
 
 
+def test_a_pruner_may_stop_it_after_a_fold_and_the_memory_knows_its_kind(tmp_path: Path) -> None:
+    pipeline = pipeline_of(tmp_path)
+    pipeline.use(pipeline.load())
+    assert pipeline.steps == "folds"
+    assert [step for step, _ in evaluate(pipeline)[1]] == [0, 1, 2]
+    traits = pipeline.traits()
+    assert (traits.model, traits.kind) == ("Scorer", "ranking")
+    assert traits.features["n_items"] == 30
+    assert 0 < traits.features["density"] < 1
+
+
 def test_constants_that_a_deployment_writes_are_no_change_of_code(tmp_path: Path) -> None:
     before = load_pipeline(ranking(tmp_path, text=CONFIG + DEPLOY))
     before.use(before.load())
@@ -156,6 +167,7 @@ def test_the_whole_way_to_production_and_back(
             "gate[0].by",
         ),
         (('kind = "ranking"', 'kind = "ranking"\nmodel = "ridge"'), "`pipeline.model` has no meaning"),
+        (("[space.params]", '[pruning]\nsteps = "samples"\n[space.params]'), "must be 'folds'"),
         (('kind = "ranking"', 'kind = "ranking"\nheld_out = "ratings"\nknown = 0.2'), "held_out = 'ratings'"),
         (('kind = "ranking"', 'kind = "ranking"\nknown = 1.0'), "less than 1"),
         (('kind = "ranking"', 'kind = "ranking"\nuser = "item"'), "three columns"),
