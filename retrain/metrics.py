@@ -162,6 +162,9 @@ _ALL = [
     _several_auc("roc_auc_ovo", multi_class="ovo"),
     _several_auc("roc_auc_ovr_weighted", multi_class="ovr", average="weighted"),
     _several_auc("roc_auc_ovo_weighted", multi_class="ovo", average="weighted"),
+    Metric("d2_log_loss_score", "d2_log_loss_score", "probabilities", _CLASSES),
+    Metric("d2_brier_score", "d2_brier_score", "probabilities", _CLASSES),
+    Metric("top_k_accuracy", "top_k_accuracy_score", "probabilities", (MULTICLASS,)),
     *_losses("log_loss", "log_loss", "log_loss", "probabilities", _CLASSES),
     *_losses("brier_score", "brier_score", "brier_score_loss", "positive", (BINARY,)),
     *_losses("rmse", "root_mean_squared_error", "root_mean_squared_error", "values", (REGRESSION,)),
@@ -219,6 +222,10 @@ def direction_of(name: str) -> Direction | None:
     return METRICS[name].direction if name in METRICS else RANKING_METRICS.get(name)
 
 
+_BELOW_ZERO = ("matthews_corrcoef", "d2_log_loss_score", "d2_brier_score")
+"""Metrics of classes that may be negative."""
+
+
 def is_share(name: str) -> bool:
     """Whether a metric, with or without `test_`, is known to lie between 0 and 1, the best."""
     metric = METRICS.get(name.removeprefix("test_"))
@@ -227,7 +234,7 @@ def is_share(name: str) -> bool:
         and metric.direction is Direction.MAXIMIZE
         and metric.sign == 1
         and REGRESSION not in metric.tasks
-        and name.removeprefix("test_") != "matthews_corrcoef"
+        and metric.name not in _BELOW_ZERO
     )
 
 

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder = Path(scratch)
             shutil.copy(Path(__file__).parent / TASKS[task], folder)
             runs = [
-                run_again(folder, task, asked.data, trials=30, again=8, seed=seed)
+                run_again(folder, task, asked.data, trials=20, again=8, seed=seed)
                 for seed in range(0, 2 * asked.seeds, 2)
             ]
         print(again_table(task, runs), flush=True)

@@ -37,7 +37,10 @@ def run(folder: Path, data: Path | None) -> list[Gained]:
         print(json.dumps(result, indent=1), flush=True)
         rows.append(held_out(folder, task, result, start))
         if data is not None or task == "weight":
-            print(again_table(task, [run_again(folder, task, data, trials=trials, again=again)]), flush=True)
+            print(
+                again_table(task, [run_again(folder, task, data, trials=trials // 2, again=again)]),
+                flush=True,
+            )
     return rows
 
 

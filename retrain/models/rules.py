@@ -88,6 +88,12 @@ def _classes_are_there_to_be_weighted(params: Params, facts: Facts) -> Iterator[
         yield "class_weight has no meaning for a regression"
 
 
+def _criterion_suits_task(params: Params, facts: Facts) -> Iterator[str]:
+    criterion, of_classes = params.get("criterion"), ("gini", "entropy", "log_loss")
+    if criterion is not None and (criterion in of_classes) is (facts.task == REGRESSION):
+        yield f"criterion = {criterion!r} is one of {'classes' if criterion in of_classes else 'numbers'}"
+
+
 def _loss_suits_task(params: Params, facts: Facts) -> Iterator[str]:
     loss = params.get("loss")
     if loss in ("log_loss", "exponential") and facts.task == REGRESSION:
@@ -142,11 +148,13 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
     "random_forest": (
         _no_more_features_than_there_are,
         _samples_need_bootstrap(True),
+        _criterion_suits_task,
         _classes_are_there_to_be_weighted,
     ),
     "extra_trees": (
         _no_more_features_than_there_are,
         _samples_need_bootstrap(False),
+        _criterion_suits_task,
         _classes_are_there_to_be_weighted,
     ),
     "gradient_boosting": (_no_more_features_than_there_are, _loss_suits_task),

@@ -20,6 +20,7 @@ from retrain.metrics import (
     cod_accuracy,
     csmf_accuracy,
     get_metric,
+    is_share,
     score,
 )
 from tuner.errors import ConfigError
@@ -157,3 +158,11 @@ def test_csmf_accuracy_lies_in_the_unit_interval_whatever_the_order(pairs: list[
 def test_the_table_is_read_without_heavy_imports() -> None:
     code = "import sys, retrain.metrics, retrain.models; print({'sklearn', 'xgboost'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_what_may_be_negative_is_no_share() -> None:
+    assert is_share("test_top_k_accuracy")
+    assert not is_share("test_d2_brier_score")
+    assert not is_share("d2_log_loss_score")
+    guess = Predictions(np.array([1, 0, 1]), np.array([[0.0, 1.0], [1.0, 0.0], [0.1, 0.9]]))
+    assert score(get_metric("d2_brier_score"), np.array([0, 1, 0]), guess, 2) < 0

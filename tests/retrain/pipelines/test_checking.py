@@ -37,6 +37,7 @@ def look(folder: Path, params: str = "", **pipeline: Any) -> None:
         ("random_forest", "max_features = { type = 'int', low = 1, high = 7 }\n", {}, "the 6 features that"),
         ("extra_trees", "", {"max_features": 9}, "max_features = 9 must not be above the 6 features"),
         ("extra_trees", "", {"max_samples": 0.5, "bootstrap": False}, "max_samples needs bootstrap = true"),
+        ("random_forest", "criterion = ['gini', 'squared_error']\n", {}, "'squared_error' is one of numbers"),
         ("gradient_boosting", "", {"loss": "squared_error"}, "loss = 'squared_error' is one of numbers"),
         ("lightgbm", "subsample = { type = 'float', low = 0.5, high = 1.0 }\n", {}, "subsample says nothing"),
         ("ridge", "", {"solver": "sag", "positive": True}, "positive = true needs solver = 'lbfgs'"),
