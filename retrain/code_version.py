@@ -13,9 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["git_version", "library_versions"]
+__all__ = ["git_version", "library_versions", "version_of"]
 
-_LIBRARIES = ("retrain", "numpy", "pandas", "scikit-learn", "xgboost", "scikit-optimize", "ray", "sqlalchemy")
+_LIBRARIES = (
+    *("retrain", "numpy", "pandas", "scikit-learn", "xgboost", "lightgbm", "scikit-optimize", "ray"),
+    "sqlalchemy",
+)
 _TIMEOUT_S = 5.0
 
 
@@ -44,6 +47,11 @@ def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that scores hang on, without importing them."""
     found = ((name, _version(name)) for name in _LIBRARIES)
     return {"python": platform.python_version(), **{name: number for name, number in found if number}}
+
+
+def version_of(name: str) -> str:
+    """The version of a distribution, in words where it is not installed as one."""
+    return _version(name) or "of a source tree"
 
 
 def _version(name: str) -> str | None:

@@ -1,18 +1,57 @@
-"""Whether the models can be fitted with whatever a space may propose: found out before anything runs."""
+"""Whether the data and whatever a space may propose can be used at all: found out before anything runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrain.metrics import get_metric
 from retrain.models import Choice, Facts, ModelFamily, faults_of
-from tuner.errors import ConfigError
+from retrain.pipelines.artifact import make_preprocessing
+from retrain.splits import Rows, Split
+from tuner.errors import ConfigError, DataError
 from tuner.experiment import Params, Value
 from tuner.space import CategoricalParam, SearchSpace
 
-__all__ = ["check_rules"]
+if TYPE_CHECKING:
+    from retrain.data import Table
+
+__all__ = ["check_classes", "check_defined", "check_rules", "fewest_features"]
 
 _DRAWS = 256
+
+
+def check_defined(metrics: Sequence[str], tasks: Sequence[str]) -> None:
+    """Refuse metrics of objectives and limits that have no value for the data.
+
+    Args:
+        metrics: their names.
+        tasks: what the data are, and what else is scored on them.
+
+    Raises:
+        DataError: names the first.
+    """
+    for name in metrics:
+        if not {*tasks} & {*get_metric(name).tasks}:
+            raise DataError(
+                f"The metric {name!r} of an objective or limit must be defined for the data, but"
+                f" these are of a {tasks[0]} task.",
+                "Name another metric in [[objective]] or [[limit]].",
+            )
+
+
+def check_classes(rows: Rows, classes: Sequence[Any]) -> None:
+    """Refuse rows to train on that are all of one class.
+
+    Raises:
+        DataError: names it.
+    """
+    if rows.n_classes and len(np.unique(rows.y)) < 2:
+        raise DataError(
+            f"The rows to train on must hold at least two classes, but all are {classes[rows.y[0]]!r}.",
+            "The split by group or time leaves the others to the holdout: use another one.",
+        )
 
 
 def check_rules(
@@ -37,11 +76,14 @@ def check_rules(
     Raises:
         ConfigError: says which rule, and what in the space to change.
     """
+    counted: dict[tuple[bool, ...], int | None] = {}
     for params in _some_of(space):
         family, own = choice.chosen(given(params))
         known = facts
         if isinstance(own.get("max_features"), int):
-            known = replace(facts, n_features=n_features(family))
+            if family.preparation not in counted:
+                counted[family.preparation] = n_features(family)
+            known = replace(facts, n_features=counted[family.preparation])
         faults = faults_of(family.name, own, known)
         if faults:
             raise ConfigError(
@@ -50,6 +92,14 @@ def check_rules(
                 "Change the range or the fixed value, forbid the combination ([[space.constraints]] with"
                 " forbid), or bind one parameter to the other (when).",
             )
+
+
+def fewest_features(family: ModelFamily, table: "Table", folds: Sequence[Split]) -> int:
+    """How many features a fold has at least, once those of a table are prepared for a family."""
+    prepared = (
+        make_preprocessing(family.name, table.columns).fit(table.features[learned]) for learned, _ in folds
+    )
+    return min(int(each.transform(table.features[:1]).shape[1]) for each in prepared)
 
 
 def _some_of(space: SearchSpace) -> Iterator[dict[str, Value]]:

@@ -5,12 +5,12 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrain.code_version import version_of
 from retrain.comparable import given_besides
 from retrain.metrics import COSTS, METRICS, get_metric
 from retrain.models import Facts, ModelFamily, check_installed, check_task, choice_of, make_model
@@ -28,7 +28,7 @@ from retrain.pipelines.artifact import (
 )
 from retrain.pipelines.blocks import deal_blocks, scores_without_blocks
 from retrain.pipelines.by_group import group_scores
-from retrain.pipelines.checking import check_rules
+from retrain.pipelines.checking import check_classes, check_defined, check_rules, fewest_features
 from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
 from retrain.pipelines.lockstep import Pause
@@ -45,7 +45,6 @@ from retrain.splits import (
     standard_error,
     why_not_stratified,
 )
-from tuner.errors import DataError
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
 from tuner.patterns import Traits
 from tuner.space import config_key
@@ -113,13 +112,7 @@ class TabularPipeline(Pipeline):
         table = self._table(frame)
         for family in self._choice.families:
             check_task(family, self._learned(table))
-        for name in self._scored[1:]:
-            if not {table.task, *self._further_tasks} & {*get_metric(name).tasks}:
-                raise DataError(
-                    f"The metric {name!r} of an objective or limit must be defined for the data, but"
-                    f" these are of a {table.task} task.",
-                    "Name another metric in [[objective]] or [[limit]].",
-                )
+        check_defined(self._scored[1:], (table.task, *self._further_tasks))
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
         part = None
         if splits.rows < 1:
@@ -146,22 +139,17 @@ class TabularPipeline(Pipeline):
             min(len(learned) for learned, _ in folds),
             stops_early=self._config.pipeline.early_stopping_rounds is not None,
         )
-        counted: dict[tuple[bool, ...], int | None] = {}
-
-        def n_features(family: ModelFamily) -> int | None:
-            if family.preparation not in counted:
-                counted[family.preparation] = self._n_features(family, table, folds)
-            return counted[family.preparation]
-
-        check_rules(self._choice, self.space, self._of_the_models, facts, n_features)
+        check_rules(
+            self._choice,
+            self.space,
+            self._of_the_models,
+            facts,
+            lambda family: self._n_features(family, table, folds),
+        )
 
     def _n_features(self, family: ModelFamily, table: "Table", folds: list[Split]) -> int | None:
         """The fewest features that a fold has once they are prepared; None where that is not known before."""
-        prepared = (
-            make_preprocessing(family.name, table.columns).fit(table.features[learned])
-            for learned, _ in folds
-        )
-        return min(int(each.transform(table.features[:1]).shape[1]) for each in prepared)
+        return fewest_features(family, table, folds)
 
     def _table(self, frame: "pd.DataFrame") -> "Table":
         """Features, target, groups and times of the raw rows."""
@@ -194,12 +182,7 @@ class TabularPipeline(Pipeline):
         """The folds of the first repeat, which all others are like."""
         splits = self._config.splits
         folds = make_folds(rows, splits.folds, 1, seed=0)
-        if rows.n_classes and len(np.unique(rows.y)) < 2:
-            raise DataError(
-                "The rows to train on must hold at least two classes, "
-                f"but all are {table.classes[rows.y[0]]!r}.",
-                "The split by group or time leaves the others to the holdout: use another one.",
-            )
+        check_classes(rows, table.classes)
         reason = why_not_stratified(rows, splits.folds)
         if reason:
             _log.warning("%s", reason)
@@ -226,7 +209,7 @@ class TabularPipeline(Pipeline):
         """Fingerprint of the table; versions of what scores it; metric, folds and holdout."""
         settings, splits = self._config.pipeline, self._config.splits
         libraries = sorted({"scikit-learn", *(family.library for family in self._choice.families)})
-        code = ", ".join(f"{name} {_version(name)}" for name in ("retrain", *libraries))
+        code = ", ".join(f"{name} {version_of(name)}" for name in ("retrain", *libraries))
         fixed = given_besides(self._fixed)
         patience = settings.early_stopping_rounds
         stopping = f" stopping early after {patience} rounds" if patience else ""
@@ -510,10 +493,3 @@ class TabularPipeline(Pipeline):
     def predict_rows(self, model: Any, rows: Sequence[Mapping[str, Value]]) -> list[Any]:
         """Numbers, or for each row its label and the probabilities of the classes."""
         return list(model.predict_rows(rows))
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "of a source tree"
