@@ -75,9 +75,6 @@ class InlinePool(WorkerPool):
         events, self._events = self._events, []
         return events
 
-    def prune(self, key: str) -> None:
-        """It has ended already."""
-
     def cancel(self, key: str) -> None:
         """It has ended already."""
 
