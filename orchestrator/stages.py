@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from retrain.config import Config
     from retrain.config.stages import StageConfig
 
-__all__ = ["StageOutcome", "StagesResult", "run_stages", "with_budget"]
+__all__ = ["StageOutcome", "StagesResult", "check_stages", "run_stages", "with_budget"]
 
 _N_FINALISTS = 3
 _FEWEST_AROUND = 3
@@ -141,7 +141,7 @@ def run_stages(config: "Config", request: Request, *, display: Display, stop: St
     request = request.settled()
     config = searching(config)
     whole = load_pipeline(config)
-    stages = _checked(config, whole)
+    stages = check_stages(config, whole)
     with open_or_make(config, lambda: found_in_place(config, whole.space)) as registry:
         job = _Job(config, registry, request, display, stop, started_at)
         outcomes: list[StageOutcome] = []
@@ -185,8 +185,14 @@ def with_budget(stages: "Sequence[StageConfig]", n: int) -> "tuple[StageConfig, 
 # ---- before anything runs
 
 
-def _checked(config: "Config", whole: Pipeline) -> list[_Stage]:
-    """Every stage with its pipeline, after all that can be said of it without data."""
+def check_stages(config: "Config", whole: Pipeline) -> list[_Stage]:
+    """Every stage with its pipeline, after all that can be said of it without data.
+
+    Raises:
+        ConfigError: there are none, or one cannot be as it is declared.
+        UsageError: stages cannot serve several objectives, or a method this space.
+        SpaceError: what a stage fixes leaves no space.
+    """
     from retrain.config.stages import in_stage
     from retrain.pipelines import load_pipeline
 

@@ -7,6 +7,7 @@ import sys
 
 from orchestrator.cli.comparing import compare
 from orchestrator.cli.confirming import confirm, revalidate
+from orchestrator.cli.everything import everything
 from orchestrator.cli.experiments import cli
 from orchestrator.cli.keeping import backup, cancel
 from orchestrator.cli.looking import diff, ls, replay, show
@@ -17,7 +18,9 @@ from retrain.cli import run_command
 
 __all__ = ["cli", "main"]
 
-for _command in (stages, compare, confirm, revalidate, ls, show, plot, replay, diff, memory, cancel, backup):
+_RUNNING = (stages, everything, compare, confirm, revalidate)
+_LOOKING = (ls, show, plot, replay, diff, memory)
+for _command in (*_RUNNING, *_LOOKING, cancel, backup):
     cli.add_command(_command)
 
 

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from retrain.config.faults import explain
-from retrain.config.files import FILE, PREFIX, absolute_url, find_config, read_document, shown
+from retrain.config.files import FILE, PREFIX, absolute_url, find_config, parted, read_document, shown
 from retrain.config.schema import Config
 from tuner.errors import ConfigError, did_you_mean
 
@@ -31,7 +31,8 @@ def load_config(
     """Load and check the configuration.
 
     Args:
-        path: the file, or the folder it is in; the working directory when not given.
+        path: the file, or the folder it is in; the working directory when not given. With `#NAME` behind it,
+            its architecture of that name.
         overrides: flags by dotted key, such as {"db": .., "study.seed": 3}. None means not given.
         environ: the environment; the process's own when not given.
 
@@ -41,13 +42,14 @@ def load_config(
     environ = os.environ if environ is None else environ
     if path is None and environ.get(f"{PREFIX}CONFIG"):
         path = Path(environ[f"{PREFIX}CONFIG"])
+    path, architecture = parted(path)
     source = find_config(path)
     if source is None:
         raise ConfigError(
             f"There is no {FILE} in {(path or Path.cwd())}, and no [tool.retrain] in a pyproject.toml.",
             "retrain init --example breast_cancer",
         )
-    document = read_document(source)
+    document = read_document(source, architecture)
     origins: dict[str, str] = {}
     for key, (variable, value) in _from_environment(environ).items():
         _set(document, key, value)

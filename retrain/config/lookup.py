@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain.config.files import PREFIX, absolute_url, find_config, read_document
+from retrain.config.files import PREFIX, absolute_url, find_config, parted, read_document
 from retrain.config.naming import WITH_FOLDS, checked_name, default_name
 
 if TYPE_CHECKING:
@@ -141,10 +141,11 @@ class _LeftToSchemaError(Exception):
 def _look_up(path: Path | None, overrides: Mapping[str, Any], environ: Mapping[str, str]) -> Lookup:
     if path is None and environ.get(f"{PREFIX}CONFIG"):
         path = Path(environ[f"{PREFIX}CONFIG"])
+    path, architecture = parted(path)
     source = find_config(path)
     if source is None:
         raise _LeftToSchemaError
-    document = read_document(source)
+    document = read_document(source, architecture)
     given = {_VARIABLES.get(name, ""): text for name, text in environ.items() if _is_ours(name)}
     given |= {key: value for key, value in overrides.items() if value is not None}
     _insist(given.keys() <= set(_VARIABLES.values()))
