@@ -15,6 +15,7 @@ from retrain.config.naming import OF_TABLES
 from retrain.config.pipeline import BUILT_IN_DATA
 from retrain.page import hanging
 from retrain.passwords import without_password
+from retrain.phases import searching
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.tables import render, to_json
@@ -102,6 +103,7 @@ def doctor(
         ("leakage", partial(_leakage, config, pipeline)),
         ("ratings", partial(_ratings, config, pipeline)),
         ("deploy target", partial(_target, config, pipeline)),
+        ("phases", partial(_phases, config)),
         ("registry", partial(check, config.db, partial(_versions, config, pipeline))),
     )
     for name, look in looks:
@@ -284,6 +286,20 @@ def _target(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
         if missing
         else "",
     )
+
+
+def _phases(config: Config) -> Iterable[Finding]:
+    """Whether the later phases can be searched, and deployed."""
+    for name in config.space.phases:
+        phase = config.in_phase(name)
+        try:
+            with open_registry(config.db, create=False, read_only=True) as registry:
+                phase = searching(phase, registry)
+        except NotFoundError:
+            yield Finding("phases", Verdict.OK, f"{name} begins once something is deployed")
+            continue
+        for found in _target(phase, load_pipeline(phase)):
+            yield Finding("phases", found.verdict, f"{name}: {found.detail}", found.remedy)
 
 
 def _registry(

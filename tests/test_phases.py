@@ -8,6 +8,7 @@ import pytest
 from orchestrator.cli import cli as orchestrator
 from retrain.cli import cli as retrain
 from retrain.cli import run_command
+from retrain.doctor import doctor
 from tests.retrain.projects import config_in
 from tuner.registry import open_registry
 
@@ -210,3 +211,18 @@ def test_a_parameter_that_was_taken_out_of_the_space_is_not_held(tmp_path: Path)
     (tmp_path / "retrain.toml").write_text(CONFIG)
     assert run("retrain", "--apply-hp", '{"taste": 0.7}', *PHASE, "-q") == 0
     assert deployed(tmp_path) == {"depth": 7, "taste": 0.7}
+
+
+def test_doctor_looks_at_each_phase(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said() -> list[str]:
+        return [each.detail for each in doctor(tmp_path) if each.check == "phases"]
+
+    assert said() == ["taste begins once something is deployed", "phase2 begins once something is deployed"]
+    assert run("retrain", "--apply-hp", '{"depth": 6}', "-q") == 0
+    assert "params.json holds 0 of 1 parameters, and lacks taste" in said()[0]
+    assert run("retrain", "--apply-hp", '{"taste": 0.7}', *PHASE, "-q") == 0
+    assert said()[0] == "taste: params.json holds 1 of 1 parameters"
+    broken = CONFIG.replace('taste = { type = "float", low = 0.0', 'taste = { type = "float", low = 2.0')
+    (tmp_path / "retrain.toml").write_text(broken)
+    (problem,) = (each for each in doctor(tmp_path) if each.check == "phases" and each.verdict == "problem")
+    assert "taste" in problem.detail
