@@ -15,11 +15,11 @@ from retrain.config import Config
 from retrain.deploy import ApplyOutcome, ApplyReport, Confirm, Overrides
 from retrain.deploy.rivals import RETUNE, Rival, rivals_lines, score_rivals, to_retune
 from retrain.opening import open_or_make, open_up_to_date
-from retrain.phases import deploying, phase_of, searching
+from retrain.phases import deploying, of_another_phase, phase_of, searching
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.who import who
-from tuner.errors import GateError, NotFoundError, RetrainError
+from tuner.errors import GateError, NotFoundError, ParamsError, RetrainError
 from tuner.experiment import Params
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, RegistryReader
@@ -53,7 +53,10 @@ def apply_hyperparameters(
     search = _search(config, text, dry_run=dry_run)
     searched = load_pipeline(search)
     with _for_reading(search, changing=not dry_run) as registry:
-        given = deploy.parse_params_input(text, search, registry, searched.space)
+        try:
+            given = deploy.parse_params_input(text, search, registry, searched.space)
+        except ParamsError as error:
+            raise of_another_phase(search, error) or error from None
     config = deploying(search)
     pipeline = load_pipeline(config) if search.phase is not None or search.held else searched
     if given.best is not None:

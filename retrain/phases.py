@@ -8,11 +8,11 @@ after another deployment earlier scores are kept, and not compared. A version al
 from retrain.config import Config
 from retrain.opening import open_up_to_date
 from retrain.pipelines import load_pipeline
-from tuner.errors import NotFoundError
+from tuner.errors import NotFoundError, ParamsError
 from tuner.experiment import Params
 from tuner.registry.base import RegistryReader
 
-__all__ = ["deploying", "phase_line", "phase_of", "searching"]
+__all__ = ["deploying", "of_another_phase", "phase_line", "phase_of", "searching"]
 
 
 def searching(config: Config, registry: RegistryReader | None = None) -> Config:
@@ -60,6 +60,16 @@ def phase_of(config: Config, registry: RegistryReader, text: str) -> str | None:
         return None
     study = next(each.name for each in registry.studies() if each.id == experiment.study_id)
     return next((name for name in config.space.phases if config.in_phase(name).study_name == study), None)
+
+
+def of_another_phase(config: Config, error: ParamsError) -> ParamsError | None:
+    """The same error with the flag to add, where a parameter that is unknown here is one of a later phase."""
+    for phase in config.space.phases:
+        for name in config.names_in(phase):
+            if phase != config.phase and f"Unknown parameter {name!r}" in str(error):
+                remedy = f"Parameter {name!r} is of a later phase: add --phase {phase}."
+                return ParamsError(str(error), remedy, error.problems)
+    return None
 
 
 def phase_line(config: Config) -> str | None:

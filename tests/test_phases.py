@@ -139,6 +139,14 @@ def test_the_id_of_an_experiment_says_its_phase(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("first_phase")
+def test_a_parameter_of_a_later_phase_says_the_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("retrain", "--apply-hp", '{"taste": 0.7}') == 2
+    assert "add --phase taste" in capsys.readouterr().err
+    assert run("retrain", "--apply-hp", '{"tste": 0.7}') == 2
+    assert "The space has: depth" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("first_phase")
 def test_after_another_deployment_scores_are_kept_and_not_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
