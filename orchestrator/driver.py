@@ -478,7 +478,7 @@ class Driver:
 
 def _work_of(task: _Task) -> Task:
     experiment = task.right.experiment
-    return Task(task.key, experiment.params, experiment.seed)
+    return Task(task.key, experiment.params, experiment.seed, tuning=True)
 
 
 def _as_asked(task: _Task, result: Result) -> Result:

@@ -17,11 +17,15 @@ __all__ = ["Event", "Finished", "Printed", "Progress", "Returned", "Started", "T
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One attempt of one experiment. `key` is unique among the tasks of a pool."""
+    """One attempt of one experiment. `key` is unique among the tasks of a pool.
+
+    `tuning`: it is part of a search, and so may be scored on fewer rows.
+    """
 
     key: str
     params: Params
     seed: int
+    tuning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

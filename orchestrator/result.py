@@ -10,6 +10,7 @@ from orchestrator.confirming import ConfirmResult
 from orchestrator.plan import StopReason
 from orchestrator.report.confirmed_text import confirmed_json
 from retrain.tables import plus_minus, plus_minus_column, printable, render, seconds, to_json
+from retrain.tune_rows import tuned_on
 from tuner.experiment import Experiment, Study
 
 __all__ = ["RunResult", "result_text", "traceback_text", "trouble_text"]
@@ -154,6 +155,8 @@ def _lines(result: RunResult) -> list[str]:
         lines += _front_lines(result)
     elif result.best is not None:
         lines += _best_lines(result.study.metric, result.best, result.baseline)
+        if (part := tuned_on(result.best.provenance)) is not None:
+            lines.append(f"{part}; confirmation, gate and final fit take all")
     elif n_ended and n_ended == result.n_failed:
         lines.append("no experiment succeeded")
     elif result.n_complete:

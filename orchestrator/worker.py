@@ -96,7 +96,8 @@ def run_task(
     started = time.perf_counter()
     result: Evaluation | Failure | Partial
     try:
-        raw = pipeline.evaluate(dict(task.params), recorder, task.seed)
+        evaluate = pipeline.evaluate_for_tuning if task.tuning else pipeline.evaluate
+        raw = evaluate(dict(task.params), recorder, task.seed)
         if recorder.fault is not None:
             raise recorder.fault  # user code caught it, but a NaN on the way is no success
         result = check_result(raw, pipeline.metric)

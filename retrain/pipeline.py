@@ -133,6 +133,13 @@ class Pipeline(ABC):
         Whatever the user's code raises passes through; the worker turns it into a Failure.
         """
 
+    def evaluate_for_tuning(self, params: Params, report: Report, seed: int) -> Evaluation:
+        """Score one configuration of a search: as `evaluate`, on fewer rows where those are enough to choose.
+
+        `provenance` says on how many. What is confirmed, gated and deployed is scored by `evaluate`.
+        """
+        return self.evaluate(params, report, seed)
+
     def traits(self) -> Traits:
         """By what the memory finds studies like this one: model, kind of problem, data. Call after `use`.
 

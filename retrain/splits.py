@@ -18,7 +18,6 @@ __all__ = [
     "Rows",
     "Split",
     "make_folds",
-    "some_rows",
     "split_holdout",
     "standard_error",
     "why_not_stratified",
@@ -78,15 +77,6 @@ def split_holdout(rows: Rows, share: float, seed: int) -> Split:
     splitter = (StratifiedShuffleSplit if enough else ShuffleSplit)(1, test_size=n_held, random_state=seed)
     train, held = next(splitter.split(indices, rows.y))
     return np.sort(train), np.sort(held)
-
-
-def some_rows(rows: Rows, share: float, seed: int) -> np.ndarray:
-    """About `share` (below 1) of the rows, ascending: whole groups, the latest times, classes as they are.
-
-    Raises:
-        DataError: too few rows, groups or distinct times to do so.
-    """
-    return split_holdout(rows, share, seed)[1]
 
 
 def make_folds(rows: Rows, folds: int, repeats: int, seed: int) -> list[Split]:

@@ -8,6 +8,7 @@ from retrain.confirmed import Confirmed
 from retrain.honest import Basis, Estimate, Finding, Optimism, finding_text
 from retrain.improvement import ROLES
 from retrain.tables import number, signed
+from retrain.tune_rows import tuned_on
 from tuner.experiment import Direction, Experiment, Study
 from tuner.registry.base import HoldoutRead
 
@@ -36,6 +37,8 @@ def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRea
     if winner.public_id in outcome.plan.references.values():
         role = next(role for role, each in outcome.plan.references.items() if each == winner.public_id)
         lines.append(f"It is {ROLES[role]}: nothing that was confirmed has a better bound.")
+    if (part := tuned_on(outcome.plan.provenance)) is not None:
+        lines.append(f"It was {part}, and confirmed on all: that, too, is in the optimism of validation.")
     if estimate.note:
         lines.append(estimate.note)
     if outcome.n_tried > 1 and estimate.low is not None:

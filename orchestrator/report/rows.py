@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from retrain.tables import timestamp
+from retrain.tune_rows import tuned_on
 from tuner.experiment import Experiment, Params, Provenance, State, Study
 from tuner.goals import Goals
 
@@ -62,6 +63,8 @@ def provenance_facts(provenance: Provenance | None, study: Study) -> dict[str, s
         return {}
     metric = provenance.metric.removeprefix(f"{study.metric}, {study.direction}").lstrip("; ")
     facts = {"data": provenance.data, "code": provenance.code, "measured": metric}
+    if (part := tuned_on(provenance)) is not None:
+        facts["rows"] = f"{part}; confirmation, gate and final fit take all"
     return {label: value for label, value in facts.items() if value}
 
 

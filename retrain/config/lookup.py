@@ -64,7 +64,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "known",
         }
     ),
-    "splits": frozenset({"folds", "repeats", "holdout", "group", "time", "seed", "rows"}),
+    "splits": frozenset({"folds", "repeats", "holdout", "group", "time", "seed", "tune_rows"}),
     "study": frozenset({"name", "seed", "warm_start", "memory"}),
 }
 """The keys of the tables that are looked at, as the schema has them; "" is the file itself."""

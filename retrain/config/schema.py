@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+_LEAST_ROWS = 10
+
+
 class SplitsConfig(Section):
     """How rows are held out.
 
@@ -49,8 +52,8 @@ class SplitsConfig(Section):
         group: column whose rows of one value stay together.
         time: column by which rows are ordered; what comes later is never learned from.
         seed: of the holdout. The folds follow the seed of the study.
-        rows: share of the rows to train on that a search learns from and scores, in (0, 1]; the final model
-            is fitted on all of them.
+        tune_rows: a search scores its experiments on so many of the rows to train on, or on this share of
+            them; what is confirmed, gated and fitted takes all of them.
     """
 
     folds: int = Field(5, ge=2, le=1000)
@@ -59,7 +62,16 @@ class SplitsConfig(Section):
     group: str | None = None
     time: str | None = None
     seed: int = Field(0, ge=0, lt=2**32)
-    rows: float = Field(1.0, gt=0, le=1)
+    tune_rows: int | float | None = None
+
+    @field_validator("tune_rows")
+    @classmethod
+    def _is_a_part(cls, rows: float | None) -> float | None:
+        if rows is None or (0 < rows < 1 if isinstance(rows, float) else rows >= _LEAST_ROWS):
+            return rows
+        raise ValueError(
+            f"must be a number of rows, {_LEAST_ROWS} or more, or a share between 0 and 1, but got {rows}."
+        )
 
     @model_validator(mode="after")
     def _is_one_design(self) -> Self:
@@ -328,6 +340,13 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _tune_rows_suit_the_pipeline(self) -> Self:
+        if self.splits.tune_rows is not None and self.pipeline.kind not in OF_TABLES:
+            fault = f"has no meaning for kind = {self.pipeline.kind!r}: only for {', '.join(OF_TABLES)}."
+            raise FaultsError([("splits.tune_rows", fault)])
+        return self
+
+    @model_validator(mode="after")
     def _gates_suit_the_pipeline(self) -> Self:
         faults = []
         for i, gate in enumerate(self.gate):
@@ -351,8 +370,6 @@ class Config(Section):
             faults = []
             if self.splits.group is not None:
                 faults.append(("splits.group", "has no meaning for kind = 'ranking': users stay together."))
-            if self.splits.rows < 1:
-                faults.append(("splits.rows", "has no meaning for kind = 'ranking'."))
             if self.splits.time is not None and self.pipeline.held_out == "ratings":
                 faults.append(("splits.time", "needs held_out = 'users': of whom the earliest are known."))
             FaultsError.raise_if(faults)

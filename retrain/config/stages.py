@@ -22,7 +22,7 @@ class FidelityConfig(Section):
 
     Attributes:
         folds, repeats: of its cross-validation.
-        rows: share of the rows to train on, in (0, 1].
+        rows: share of the rows to train on, in (0, 1]; `[splits] tune_rows` of the stage.
         fixed: parameters that are not searched in it, such as a small number of rounds or epochs.
     """
 
@@ -94,7 +94,7 @@ def in_stage(config: "Config", stage: StageConfig) -> "Config":
             f"The name of a stage's study, <study>-<stage>, {error}", "Give the stage a shorter name."
         ) from None
     fidelity = stage.fidelity
-    given = {"folds": fidelity.folds, "repeats": fidelity.repeats, "rows": fidelity.rows}
+    given = {"folds": fidelity.folds, "repeats": fidelity.repeats, "tune_rows": fidelity.rows}
     splits = {key: value for key, value in given.items() if value is not None}
     searched = {key: spec for key, spec in config.space.params.items() if key not in fidelity.fixed}
     fixed = {**config.pipeline.fixed, **fidelity.fixed}

@@ -41,6 +41,7 @@ from retrain.holdout import count_look
 from retrain.improvement import folds_of
 from retrain.metrics import direction_of
 from retrain.pipeline import Pipeline, Scores
+from retrain.tune_rows import tuned_on
 from tuner.errors import BusyError, ParamsError, RetrainError
 from tuner.experiment import Params
 from tuner.registry.base import ModelVersion, RegistryReader, writable
@@ -297,7 +298,7 @@ class _Deployment:
             after=new.metrics,
             verdicts=verdicts,
             noise=noise,
-            notes=plan.notes + challenger.notes,
+            notes=plan.notes + self._tuned_on() + challenger.notes,
         )
         warnings = [*self._warnings(report, new.n_test_rows), *self.pipeline.suspicions()]
         warnings += [] if refused else [verdict.why for verdict in unlike]
@@ -318,6 +319,13 @@ class _Deployment:
         ]
         verdict = scored_on(experiment, present, rescored)
         return [] if verdict is None else [verdict]
+
+    def _tuned_on(self) -> tuple[str, ...]:
+        """That the experiment was chosen by its score on a part of the rows, where it was."""
+        if self.order.experiment is None:
+            return ()
+        part = tuned_on(self.registry.get_experiment(self.order.experiment).provenance)
+        return () if part is None else (f"{self.order.experiment} was {part}; here it is scored on all",)
 
     def _warnings(self, report: ApplyReport, n_test_rows: int | None) -> tuple[str, ...]:
         """What the search never saw says otherwise, and no configured bound looks there."""

@@ -28,19 +28,14 @@ class LoadedTable:
         table: all rows.
         train, holdout: row numbers.
         suspicions: what may leak.
-        part: the rows of `train` that a search learns from and scores; None for all of them.
+        tuned: those of `train` that a search scores its experiments on; None for all.
     """
 
     table: "Table"
     train: np.ndarray
     holdout: np.ndarray
     suspicions: tuple[str, ...] = ()
-    part: np.ndarray | None = None
-
-    @property
-    def searched(self) -> np.ndarray:
-        """The rows that folds are made of."""
-        return self.train if self.part is None else self.part
+    tuned: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +55,14 @@ class Folds:
         data: the table.
         splits: how many folds and repeats.
         seed: all that decides who is in which.
+        tuning: take those rows only that a search is scored on.
     """
 
-    def __init__(self, data: LoadedTable, splits: "SplitsConfig", seed: int) -> None:
-        rows = rows_of(data.table).take(data.searched)
-        folds = make_folds(rows, splits.folds, splits.repeats, seed)
-        self.seed = seed
-        searched = data.searched
-        self.splits: list[Split] = [(searched[train], searched[valid]) for train, valid in folds]
+    def __init__(self, data: LoadedTable, splits: "SplitsConfig", seed: int, *, tuning: bool = False) -> None:
+        taken = data.train if data.tuned is None or not tuning else data.tuned
+        folds = make_folds(rows_of(data.table).take(taken), splits.folds, splits.repeats, seed)
+        self.seed, self.tuning = seed, tuning
+        self.splits: list[Split] = [(taken[train], taken[valid]) for train, valid in folds]
         self._table = data.table
         self._kept: dict[tuple[int, tuple[bool, ...]], Fold] = {}
         self._kept_bytes = 0

@@ -214,6 +214,12 @@ class ImportedPipeline(Pipeline):
         with stdout_to_stderr():
             return self.inner.evaluate({**params, **self._fixed}, strict_report(report), seed)
 
+    def evaluate_for_tuning(self, params: Params, report: Report, seed: int) -> Evaluation:
+        """The same for a search."""
+        with stdout_to_stderr():
+            given = {**params, **self._fixed}
+            return self.inner.evaluate_for_tuning(given, strict_report(report), seed)
+
     @property
     def steps(self) -> str:
         """As the configuration says, else as it says itself."""

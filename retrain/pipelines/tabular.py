@@ -36,15 +36,8 @@ from retrain.pipelines.scoring import FoldScores, means, score_all
 from retrain.pipelines.stepwise import Marks, Stepwise, side_by_side, whole_curve
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.results import ResultError
-from retrain.splits import (
-    Rows,
-    Split,
-    make_folds,
-    some_rows,
-    split_holdout,
-    standard_error,
-    why_not_stratified,
-)
+from retrain.splits import Split, make_folds, split_holdout, standard_error, why_not_stratified
+from retrain.tune_rows import choose_rows, stated
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
 from tuner.patterns import Traits
 from tuner.space import config_key
@@ -114,16 +107,13 @@ class TabularPipeline(Pipeline):
             check_task(family, self._learned(table))
         check_defined(self._scored[1:], (table.task, *self._further_tasks))
         train, holdout = split_holdout(rows_of(table), splits.holdout, splits.seed)
-        part = None
-        if splits.rows < 1:
-            part = train[some_rows(rows_of(table).take(train), splits.rows, splits.seed)]
-        searched = train if part is None else part
-        folds = self._checked_folds(rows_of(table).take(searched), table)
-        in_table = [(searched[learned], searched[scored]) for learned, scored in folds]
-        self._check_rules(table, in_table)
+        in_table = self._checked_folds(train, table)
+        chosen = choose_rows(rows_of(table).take(train), splits.tune_rows, splits.seed)
+        tuned = None if chosen is None else train[chosen]
+        self._check_rules(table, in_table if tuned is None else self._checked_folds(tuned, table))
         leaks = self._leaks(frame, table, [(train, holdout), *in_table])
         suspicions = tuple(f"possible leakage: {leak.what}" for leak in leaks)
-        return LoadedTable(table, train, holdout, suspicions, part), leaks
+        return LoadedTable(table, train, holdout, suspicions, tuned), leaks
 
     _further_tasks: tuple[str, ...] = ()
     """Tasks besides that of the target, whose metrics are known, too."""
@@ -178,9 +168,9 @@ class TabularPipeline(Pipeline):
     def _target(self) -> str:
         return self._config.pipeline.target or "target"
 
-    def _checked_folds(self, rows: Rows, table: "Table") -> list[Split]:
-        """The folds of the first repeat, which all others are like."""
-        splits = self._config.splits
+    def _checked_folds(self, taken: np.ndarray, table: "Table") -> list[Split]:
+        """The folds of the first repeat of these rows, which all others are like."""
+        splits, rows = self._config.splits, rows_of(table).take(taken)
         folds = make_folds(rows, splits.folds, 1, seed=0)
         check_classes(rows, table.classes)
         reason = why_not_stratified(rows, splits.folds)
@@ -189,7 +179,7 @@ class TabularPipeline(Pipeline):
         if self._config.pipeline.early_stopping_rounds is not None:
             for step, (learned, _) in enumerate(folds):
                 stopping_split(rows.take(learned), 0, step)
-        return folds
+        return [(taken[learned], taken[scored]) for learned, scored in folds]
 
     def use(self, data: object) -> None:
         """Take what `load` returned."""
@@ -215,11 +205,10 @@ class TabularPipeline(Pipeline):
         stopping = f" stopping early after {patience} rounds" if patience else ""
         by = f" by group {splits.group!r}" if splits.group else ""
         by = f" by time {splits.time!r}" if splits.time else by
-        design = (
-            f"{splits.folds} folds x {splits.repeats}{by}, holdout {splits.holdout:g} of seed {splits.seed}"
-        )
-        if splits.rows < 1:
-            design += f", on {splits.rows:g} of the other rows"
+        data = self.data
+        part = stated(None if data.tuned is None else len(data.tuned), len(data.train))
+        holdout = f"holdout {splits.holdout:g} of seed {splits.seed}"
+        design = f"{splits.folds} folds x {splits.repeats}{by}{part}, {holdout}"
         return Provenance(
             data=self.data.table.fingerprint,
             code=f"{' or '.join(self._choice.names)}{fixed}{stopping}; {code}",
@@ -241,14 +230,21 @@ class TabularPipeline(Pipeline):
         Raises:
             ResultError: the metric is undefined on a fold (of outcome NON_FINITE).
         """
-        if self.steps == FOLDS:
-            return self.evaluate_in_detail(params, report, seed, {})[0]
-        return self._evaluate_stepwise(params, report, seed)
+        return self._evaluate(params, report, seed, tuning=False)
 
     @property
     def steps(self) -> str:
         """Folds, unless the configuration names others."""
         return self._config.pruning.steps or FOLDS
+
+    def evaluate_for_tuning(self, params: Params, report: Report, seed: int) -> Evaluation:
+        """The same on `tune_rows` of the rows, where those are configured."""
+        return self._evaluate(params, report, seed, tuning=self.data.tuned is not None)
+
+    def _evaluate(self, params: Params, report: Report, seed: int, *, tuning: bool) -> Evaluation:
+        if self.steps == FOLDS:
+            return self._cross_validated(params, report, seed, {}, tuning=tuning)[0]
+        return self._evaluate_stepwise(params, report, seed, tuning=tuning)
 
     @property
     def splits_follow_seed(self) -> bool:
@@ -259,8 +255,19 @@ class TabularPipeline(Pipeline):
         self, params: Params, report: Report, seed: int, by: Mapping[str, Collection[str]]
     ) -> tuple[Evaluation, Detail]:
         """The same with every metric fold by fold, and told apart by columns."""
+        return self._cross_validated(params, report, seed, by)
+
+    def _cross_validated(
+        self,
+        params: Params,
+        report: Report,
+        seed: int,
+        by: Mapping[str, Collection[str]],
+        *,
+        tuning: bool = False,
+    ) -> tuple[Evaluation, Detail]:
         start = time.perf_counter()
-        folds = self._folds_of(seed)
+        folds = self._folds_of(seed, tuning=tuning)
         done: list[FoldScores] = []
         for step in range(len(folds)):
             done.append(self._score_fold(params, folds, step, seed))
@@ -273,10 +280,10 @@ class TabularPipeline(Pipeline):
         repeats = [said[i : i + self._n_folds] for i in range(0, len(said), self._n_folds)] if by else []
         return evaluation, Detail(by_fold, group_scores(self.data.table, by, repeats))
 
-    def _evaluate_stepwise(self, params: Params, report: Report, seed: int) -> Evaluation:
+    def _evaluate_stepwise(self, params: Params, report: Report, seed: int, *, tuning: bool) -> Evaluation:
         """All folds side by side, reporting the mean of their scores at each step."""
         start = time.perf_counter()
-        folds = self._folds_of(seed)
+        folds = self._folds_of(seed, tuning=tuning)
         jobs = [partial(self._score_fold, params, folds, step, seed) for step in range(len(folds))]
         done, curve = side_by_side(jobs, report)
         evaluation = self._evaluation(params, seed, folds, done, start)
@@ -326,7 +333,7 @@ class TabularPipeline(Pipeline):
     ) -> Evaluation:
         """The mean of the folds with its standard error."""
         stopped = [fold.stopped for fold in done if fold.stopped is not None]
-        if stopped:
+        if stopped and not folds.tuning:  # the final fit follows the rounds on all rows
             best_rounds, n_learned = zip(*stopped, strict=True)
             self._stopped[config_key(params), seed] = Stopped(best_rounds, n_learned)
         metrics = means([fold.metrics for fold in done])
@@ -369,10 +376,10 @@ class TabularPipeline(Pipeline):
         """One fold with its features prepared."""
         return folds.prepare(step, self._given(params)[0].name)
 
-    def _folds_of(self, seed: int) -> Folds:
+    def _folds_of(self, seed: int, *, tuning: bool) -> Folds:
         """The folds of a seed; those of the last one are kept."""
-        if self._folds is None or self._folds.seed != seed:
-            self._folds = Folds(self.data, self._config.splits, seed)
+        if self._folds is None or (self._folds.seed, self._folds.tuning) != (seed, tuning):
+            self._folds = Folds(self.data, self._config.splits, seed, tuning=tuning)
         return self._folds
 
     def _fit(

@@ -722,6 +722,13 @@ def test_what_does_not_end_in_time_is_given_back_and_did_not_fail(bench: Bench) 
     assert not any(each.failures or each.deaths for each in bench.experiments())
 
 
+def test_what_a_driver_runs_is_part_of_a_search(bench: Bench) -> None:
+    bench.add(2)
+    pool = bench.pool(lambda task: scored(0.0))
+    bench.driver(pool).run()
+    assert [task.tuning for task in pool.ran] == [True, True]
+
+
 def test_what_would_not_end_in_time_is_not_begun(bench: Bench) -> None:
     bench.add(20)
     assert bench.run(lambda task: scored(0.0, 20.0), deadline=1090.0, overrun_s=3.0) is StopReason.TIMEOUT

@@ -460,23 +460,3 @@ def test_its_traits_say_model_task_and_what_the_training_rows_are_like(tmp_path:
         "n_classes": 2.0,
         "share_largest_class": 0.75,
     }
-
-
-def test_a_search_on_some_of_the_rows_says_so_and_the_final_model_has_them_all(tmp_path: Path) -> None:
-    (tmp_path / "retrain.toml").write_text(
-        '[pipeline]\nmodel = "ridge"\ndata = "iris"\nmetric = "accuracy"\n[splits]\nrows = 0.5\n'
-    )
-    pipeline = load_pipeline(load_config(tmp_path / "retrain.toml"))
-    whole = load_pipeline(load_config(tmp_path / "retrain.toml", {"splits.rows": 1.0}))
-    for each in (pipeline, whole):
-        each.use(each.load())
-    assert isinstance(pipeline, TabularPipeline)
-    data = pipeline.data
-    assert (len(data.train), len(data.searched), len(data.holdout)) == (120, 60, 30)
-    assert set(data.searched) < set(data.train)
-    assert np.bincount(data.table.y[data.searched]).tolist() == [20, 20, 20]
-    assert pipeline.provenance().metric == whole.provenance().metric + ", on 0.5 of the other rows"
-    assert pipeline.provenance().data == whole.provenance().data
-    model = pipeline.fit(pipeline.space.defaults(), 0)
-    assert pipeline.fit_rule(model)["n_rows"] == 120
-    evaluate(pipeline, pipeline.space.defaults())
