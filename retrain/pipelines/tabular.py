@@ -376,7 +376,7 @@ class TabularPipeline(Pipeline):
         """One fold with its features prepared."""
         return folds.prepare(step, self._given(params)[0].name)
 
-    def _folds_of(self, seed: int, *, tuning: bool) -> Folds:
+    def _folds_of(self, seed: int, *, tuning: bool = False) -> Folds:
         """The folds of a seed; those of the last one are kept."""
         if self._folds is None or (self._folds.seed, self._folds.tuning) != (seed, tuning):
             self._folds = Folds(self.data, self._config.splits, seed, tuning=tuning)
