@@ -9,12 +9,13 @@ from retrain.models import get_family
 from retrain.pipelines.artifact import make_preprocessing
 from retrain.pipelines.stopping import stopping_split
 from retrain.splits import Rows, Split, make_folds
+from retrain.tune_rows import stated
 
 if TYPE_CHECKING:
     from retrain.config import SplitsConfig
     from retrain.data import Table
 
-__all__ = ["Fold", "Folds", "LoadedTable", "rows_of"]
+__all__ = ["Fold", "Folds", "LoadedTable", "design_of", "rows_of"]
 
 MAX_CACHE_BYTES = 256 * 2**20
 """Folds are prepared once per worker, not once per experiment, as far as they fit into this."""
@@ -109,3 +110,12 @@ class Folds:
 def rows_of(table: "Table") -> Rows:
     """What the splits look at."""
     return Rows(table.y, table.n_classes, table.groups, table.times)
+
+
+def design_of(splits: "SplitsConfig", data: LoadedTable) -> str:
+    """How a search is scored, for the definition of its metric."""
+    by = f" by group {splits.group!r}" if splits.group else ""
+    by = f" by time {splits.time!r}" if splits.time else by
+    part = stated(None if data.tuned is None else len(data.tuned), len(data.train))
+    holdout = f"holdout {splits.holdout:g} of seed {splits.seed}"
+    return f"{splits.folds} folds x {splits.repeats}{by}{part}, {holdout}"

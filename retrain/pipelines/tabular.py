@@ -30,14 +30,14 @@ from retrain.pipelines.blocks import deal_blocks, scores_without_blocks
 from retrain.pipelines.by_group import group_scores
 from retrain.pipelines.checking import check_classes, check_defined, check_rules, fewest_features
 from retrain.pipelines.costs import costs
-from retrain.pipelines.folds import Fold, Folds, LoadedTable, rows_of
+from retrain.pipelines.folds import Fold, Folds, LoadedTable, design_of, rows_of
 from retrain.pipelines.lockstep import Pause
 from retrain.pipelines.scoring import FoldScores, means, score_all
 from retrain.pipelines.stepwise import Marks, Stepwise, side_by_side, whole_curve
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.results import ResultError
 from retrain.splits import Split, make_folds, split_holdout, standard_error, why_not_stratified
-from retrain.tune_rows import choose_rows, stated
+from retrain.tune_rows import choose_rows
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
 from tuner.patterns import Traits
 from tuner.space import config_key
@@ -197,18 +197,13 @@ class TabularPipeline(Pipeline):
 
     def provenance(self) -> Provenance:
         """Fingerprint of the table; versions of what scores it; metric, folds and holdout."""
-        settings, splits = self._config.pipeline, self._config.splits
+        settings = self._config.pipeline
         libraries = sorted({"scikit-learn", *(family.library for family in self._choice.families)})
         code = ", ".join(f"{name} {version_of(name)}" for name in ("retrain", *libraries))
         fixed = given_besides(self._fixed)
         patience = settings.early_stopping_rounds
         stopping = f" stopping early after {patience} rounds" if patience else ""
-        by = f" by group {splits.group!r}" if splits.group else ""
-        by = f" by time {splits.time!r}" if splits.time else by
-        data = self.data
-        part = stated(None if data.tuned is None else len(data.tuned), len(data.train))
-        holdout = f"holdout {splits.holdout:g} of seed {splits.seed}"
-        design = f"{splits.folds} folds x {splits.repeats}{by}{part}, {holdout}"
+        design = design_of(self._config.splits, self.data)
         return Provenance(
             data=self.data.table.fingerprint,
             code=f"{' or '.join(self._choice.names)}{fixed}{stopping}; {code}",
