@@ -6,7 +6,7 @@ from typing import Any
 
 from retrain.config import Lookup
 from retrain.opening import open_up_to_date
-from retrain.page import Page
+from retrain.page import Page, hanging
 from retrain.tables import number, render, timestamp, to_json
 from retrain.who import who
 from tuner.errors import NotFoundError
@@ -14,8 +14,9 @@ from tuner.patterns import THRESHOLD, Traits, similarity, trust
 from tuner.registry import open_registry
 from tuner.registry.base import Lesson, Pattern, RegistryReader
 
-__all__ = ["explain_pattern", "forget_pattern", "list_patterns"]
+__all__ = ["explain_pattern", "forget_pattern", "list_events", "list_patterns"]
 
+_N_EVENTS = 1000
 _COLUMNS = ["id", "study", "model", "kind", "rows", "metric", "value", "used", "helped", "forgotten"]
 
 
@@ -95,8 +96,7 @@ def explain_pattern(config: Lookup, id_: int, output: str = "table", *, colour: 
 
 
 def _told(lesson: Lesson) -> dict[str, Any]:
-    at = str(timestamp(lesson.at)).replace("T", " ")[: len("2026-11-21 09:01")]
-    return {"at (UTC)": at, "what": lesson.kind, "study": lesson.study, "why": lesson.why}
+    return {"at (UTC)": _minute(lesson.at), "what": lesson.kind, "study": lesson.study, "why": lesson.why}
 
 
 def _verdict(lessons: Sequence[Lesson], trusted: float, n_helped: int, n_judged: int) -> list[str]:
@@ -126,6 +126,36 @@ def forget_pattern(config: Lookup, id_: int, reason: str | None = None) -> str:
         message = f"Pattern {id_} of study {pattern.study!r} was forgotten {why}."
         registry.log("pattern forgotten", message, salience=0.6, pattern=id_, study=pattern.study)
     return f"pattern {id_} is forgotten: no study starts from it any more"
+
+
+def list_events(config: Lookup, salience: float, output: str = "table") -> str:
+    """What mattered at least so much, oldest first: one line for each event.
+
+    Raises:
+        NotFoundError: nothing did.
+    """
+    with open_up_to_date(config) as registry:
+        events = [each for each in registry.events(_N_EVENTS) if each.salience >= salience][::-1]
+    if not events:
+        raise NotFoundError(
+            f"There is no event of a salience of {salience:g} or more.", "orchestrator memory --events 0"
+        )
+    if output in ("json", "csv"):
+        rows = [{**asdict(each), "at": timestamp(each.at), "data": dict(each.data)} for each in events]
+        columns = ["at", "kind", "salience", "message"]
+        return render(rows, [*columns, "data"] if output == "json" else columns, output)
+    shown = [
+        {"at (UTC)": _minute(each.at), "salience": each.salience, "what": each.message} for each in events
+    ]
+    if output == "markdown":
+        return render(shown, ["at (UTC)", "salience", "what"], output)
+    heads = [f"{_minute(each.at)}  {each.salience:.1f}  " for each in events]
+    told = [hanging(head, each.message.replace("\n", " ")) for head, each in zip(heads, events, strict=True)]
+    return "\n".join(line for lines in told for line in lines)
+
+
+def _minute(at: float) -> str:
+    return str(timestamp(at)).replace("T", " ")[: len("2026-11-21 09:01")]
 
 
 def _get(registry: RegistryReader, id_: int) -> Pattern:

@@ -120,6 +120,11 @@ class Request:
                 raise UsageError(
                     f"{name} must be at least {least}, but got {count}.", f"Leave it out, or give {least}."
                 )
+        if self.memory is not None and not 0 < self.memory <= 1:
+            raise UsageError(
+                f"How similar studies must be to be learned from is in (0, 1], but got {self.memory!r}.",
+                "Give True, or a number such as 0.8.",
+            )
         if self.address is not None and self.pool != "ray":
             raise UsageError(
                 f"An address is that of a Ray cluster, but the pool is {self.pool!r}.", "Give --pool ray."

@@ -22,12 +22,12 @@ from orchestrator.spill import Spill
 from retrain.pipeline import Pipeline
 from retrain.who import who
 from tuner.errors import ConfigError, MismatchError, ParamsError, RetrainError, UsageError, did_you_mean
-from tuner.experiment import GUESS, Experiment, Provenance, State, Study
+from tuner.experiment import GUESS, Experiment, Provenance, State, Study, Value
 from tuner.generators import learns_from_earlier, make_generator
 from tuner.narrow import narrowed
 from tuner.propose import complete_guesses, open_study, queue_guesses
 from tuner.registry.base import HoldoutRead, Registry, StudySpec
-from tuner.space import SearchSpace, config_key
+from tuner.space import CategoricalParam, FloatParam, Param, SearchSpace, config_key
 
 if TYPE_CHECKING:
     from retrain.config import Config
@@ -208,24 +208,38 @@ def check_stages(config: "Config", whole: Pipeline) -> list[_Stage]:
         )
     stages = []
     for declared in config.stages:
-        unknown = [name for name in declared.fidelity.fixed if name not in whole.space.params]
-        if unknown:
-            raise ConfigError(
-                f"Stage {declared.name!r} fixes {unknown[0]!r}, which is no parameter of the space."
-                f"{did_you_mean(unknown[0], whole.space.names)}",
-                f"The space has: {', '.join(whole.space.names)}.",
-            )
         for name, value in declared.fidelity.fixed.items():
-            if problem := whole.space.params[name].check(value)[1]:
-                raise ConfigError(
-                    f"Stage {declared.name!r} fixes {name!r} beside its range: {problem}",
-                    "Give a value of the parameter, or widen its range.",
-                )
+            _check_fixed(declared.name, name, value, whole.space)
         staged = in_stage(config, declared)
         pipeline = load_pipeline(staged)
         make_generator(declared.method, pipeline.space, goals=pipeline.goals)
         stages.append(_Stage(declared, staged, pipeline))
     return stages
+
+
+def _check_fixed(stage: str, name: str, value: Value, space: SearchSpace) -> None:
+    """A parameter that is not searched at all may be fixed too, such as epochs; not one that is misspelt."""
+    if name not in space.params:
+        if meant := did_you_mean(name, space.names):
+            raise ConfigError(
+                f"Stage {stage!r} fixes {name!r}, which is no parameter of the space.{meant}",
+                f"The space has: {', '.join(space.names)}.",
+            )
+        return
+    if not _is_of(space.params[name], value):
+        raise ConfigError(
+            f"Stage {stage!r} fixes {name!r} at {value!r}, which is no value of its type.",
+            "Give a number where it is one, or one of its choices. It may lie beside the range.",
+        )
+
+
+def _is_of(param: Param, value: Value) -> bool:
+    """Whether a value has the type of a parameter. Bounds are for the search alone."""
+    if isinstance(param, CategoricalParam):
+        return not param.check(value)[1]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(param, FloatParam) or float(value).is_integer()
 
 
 # ---- one stage
@@ -327,14 +341,14 @@ def _n_lacking(registry: Registry, study: Study, n_wanted: int, provenance: Prov
     That of an interrupted run where there is one: asked for again, it goes on.
     """
     own = [each for each in registry.experiments(study) if each.method not in _REFERENCES]
-    counted = [each for each in own if not each.state.finished or _is_of(each, provenance)]
+    counted = [each for each in own if not each.state.finished or _ended_on(each, provenance)]
     last = registry.find_run(own[-1]) if own else None
     if last is not None and last.ended_at is None:
         return last.n_wanted
     return max(0, n_wanted - len(counted))
 
 
-def _is_of(row: Experiment, provenance: Provenance) -> bool:
+def _ended_on(row: Experiment, provenance: Provenance) -> bool:
     return provenance in (row.provenance, row.ended_on)
 
 

@@ -18,6 +18,7 @@ from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Experiment, Params, State, Study
 from tuner.generators import make_generator
 from tuner.goals import NO_GOALS, Goals
+from tuner.patterns import THRESHOLD
 from tuner.propose import complete_guesses, open_study, queue_guesses
 from tuner.registry import open_registry
 from tuner.registry.base import StudySpec
@@ -90,6 +91,7 @@ def tune(
     study: str = "tune",
     seed: int = 0,
     warm_start: Sequence[str] = (),
+    memory: bool | float = False,
     workers: int | None = None,
     pool: str = "local",
     experiment_timeout: float | None = None,
@@ -120,6 +122,8 @@ def tune(
         seed: of a new study. With workers=1 the same seed and results give the same candidates; with more
             workers a method that learns sees results in the order in which they arrive, and may differ.
         warm_start: names of earlier studies in `db` for the method to learn from.
+        memory: learn from similar studies in `db` unnamed, too; or how similar they must be, in (0, 1]. Of a
+            function those are similar that tuned one of the same name in a space like it.
         workers: processes at a time; one per core by default.
         pool: "local", whose processes start at once, or "ray", which takes some seconds to start.
         experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
@@ -139,6 +143,7 @@ def tune(
         method=method,
         n_configs=configs,
         warm_start=tuple(warm_start),
+        memory=(THRESHOLD if memory else None) if isinstance(memory, bool) else memory,
         options=options,
         n_workers=workers,
         pool=pool,

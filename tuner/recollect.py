@@ -14,6 +14,7 @@ from tuner.space import SearchSpace
 
 __all__ = ["Recollected", "adopt", "judge", "name_of", "recollect", "remember", "similar"]
 
+_ENDED = (State.COMPLETE, State.PRUNED, State.FAILED)
 _FEWEST_RESULTS = 10
 """A pattern is not judged by fewer: of three results any may be the best."""
 
@@ -187,7 +188,7 @@ def _earlier(registry: RegistryReader, pattern: Pattern, until: float = float("i
     assert study is not None  # studies are never deleted
     rows = [
         each
-        for each in registry.experiments(study, states=[State.COMPLETE, State.FAILED])
+        for each in registry.experiments(study, states=_ENDED)
         if (each.finished_at or 0.0) <= until and _is_of(each, pattern.provenance)
     ]
     return Earlier(

@@ -4,13 +4,16 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator import tune
 from orchestrator.cli import cli
 from retrain.cli import cli as retrain_cli
 from retrain.cli import run_command
 from tests.orchestrator.toy import write_toy
+from tuner.errors import UsageError
 from tuner.experiment import Evaluation, Provenance
 from tuner.patterns import Traits
 from tuner.recollect import remember
@@ -122,6 +125,20 @@ def test_patterns_are_listed_explained_and_forgotten(run: Run, spring: str) -> N
 
 
 @pytest.mark.parametrize("output", ["table", "markdown", "csv", "json"])
+def test_what_mattered_is_listed_by_its_salience(run: Run, spring: str, output: str) -> None:
+    run("memory", "1", "--forget")
+    code, out, _ = run("memory", "--events", "--format", output)
+    assert code == 0
+    assert "was forgotten" in out
+    assert "taught" not in out
+    code, out, _ = run("memory", "--events", "0.3", "--format", output)
+    assert out.index("taught") < out.index("was forgotten"), "oldest first"
+    code, out, err = run("memory", "--events", "1.0", "--format", output)
+    assert (code, out) == (6, "")
+    assert "no event of a salience of 1 or more" in err
+
+
+@pytest.mark.parametrize("output", ["table", "markdown", "csv", "json"])
 def test_an_explanation_has_every_format(run: Run, spring: str, output: str) -> None:
     code, out, _ = run("memory", "1", "--format", output)
     assert code == 0
@@ -135,6 +152,8 @@ def test_an_explanation_has_every_format(run: Run, spring: str, output: str) -> 
         ("memory 0", 2, "must be at least 1"),
         ("memory --forget", 2, "--forget goes with the number of a pattern"),
         ("memory 1 --reason x", 2, "--reason goes with --forget"),
+        ("memory 1 --events", 2, "give it alone"),
+        ("memory --events 7", 2, "7"),
         ("--memory", 2, "--memory goes with --method or --configs"),
     ],
 )
@@ -161,3 +180,15 @@ def test_a_threshold_is_a_share(run: Run, tmp_path: Path, given: str) -> None:
     code, _, err = run("--tune", program="retrain")
     assert code == 2
     assert "study.memory" in err
+
+
+def test_from_python_too(tmp_path: Path) -> None:
+    def objective(params: dict[str, float]) -> float:
+        return params["x"]
+
+    settings: dict[str, Any] = {"db": tmp_path / "e.db", "workers": 1, "progress": False}
+    tune(objective, {"x": (0.0, 1.0)}, study="spring", method="random", configs=2, **settings)
+    result = tune(objective, {"x": (0.0, 1.0)}, study="summer", configs=1, memory=True, **settings)
+    assert result.experiments[1].reason["study"] == "spring #1"
+    with pytest.raises(UsageError, match=r"in \(0, 1\], but got 7"):
+        tune(objective, {"x": (0.0, 1.0)}, memory=7)

@@ -178,8 +178,8 @@ def test_fewer_than_stages_are_refused() -> None:
             "Did you mean 'epochs'?",
         ),
         (
-            ONE + "fidelity = { fixed = { epochs = 999 } }\n",
-            "beside its range",
+            ONE + "fidelity = { fixed = { epochs = 'few' } }\n",
+            "no value of its type",
         ),
         (f'[[stages]]\nname = "{"S" * 63}"\nconfigs = 3\n', "Give the stage a shorter name"),
         ('[[objective]]\nmetric = "time"\ndirection = "minimize"\n' + STAGES, "there is no one best"),
