@@ -1,0 +1,371 @@
+"""What pruning saves: regret at a third of the cost, ours beside Optuna's pruners and Ray Tune's ASHA.
+
+    python benchmarks/pruning.py lcbench [--tasks 10] [--seeds 5]
+    python benchmarks/pruning.py xgboost [--configs 60] [--replays 200] [--csv FILE TARGET [--rows 5000]]
+
+The candidates are random, and the same for every pruner of a seed; four workers take the next one as soon as
+they are free, on a clock of costs. Without pruning 50 candidates (20 with xgboost) come to their end; every
+pruner stops when a third of that cost is spent. Only experiments that came to their end count: the regret of
+the best of them is 0 at the best known and 1 at the median of random configurations.
+
+`lcbench`: learning curves over 52 epochs of published surrogates (../shared/bench or TUNING_PROBLEMS); a cost
+is an epoch. `xgboost`: real runs of a tabular pipeline whose steps are rounds, each candidate run once, from
+its beginning to its end, with the CPU time at each step; replayed in other orders, one for each replay.
+"""
+
+import argparse
+import heapq
+import math
+import os
+import sys
+import tempfile
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from retrain.config import load_config
+from retrain.pipelines import load_pipeline
+from retrain.tables import render
+from tuner.generators import make_generator
+from tuner.pruners import Curve, make_pruner
+
+N_WORKERS, SHARE, ETA, EPOCHS = 4, 1 / 3, 3, 52
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration: where it reports, what it has cost by then, and its loss there; last its value."""
+
+    steps: Sequence[int]
+    costs: Sequence[float]
+    loss: Callable[[int], float]
+
+
+class Judge(ABC):
+    """A pruner as the race asks it."""
+
+    @abstractmethod
+    def prunes(self, number: int, step: int, loss: float) -> bool:
+        """Whether the candidate should stop after this report."""
+
+    @abstractmethod
+    def end(self, number: int, loss: float | None) -> None:
+        """It is over: complete with this loss, or pruned."""
+
+
+class Never(Judge):
+    """No pruning."""
+
+    def prunes(self, number: int, step: int, loss: float) -> bool:
+        return False
+
+    def end(self, number: int, loss: float | None) -> None:
+        pass
+
+
+class Ours(Judge):
+    """One of `tuner.pruners`."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        self._pruner = make_pruner(name, **options)
+        self._curves: dict[int, Curve] = {}
+
+    def prunes(self, number: int, step: int, loss: float) -> bool:
+        before = self._curves.get(number, Curve(number, (), ()))
+        own = Curve(number, (*before.steps, step), (*before.losses, (loss,)))
+        self._curves[number] = own
+        return self._pruner.should_prune(own, [c for n, c in self._curves.items() if n != number])
+
+    def end(self, number: int, loss: float | None) -> None:
+        curve = self._curves[number]
+        self._curves[number] = Curve(number, curve.steps, curve.losses, complete=loss is not None)
+
+
+class Optunas(Judge):
+    """One of Optuna's, asked as its users ask it."""
+
+    def __init__(self, pruner: Any) -> None:
+        import optuna
+
+        self._pruned = optuna.trial.TrialState.PRUNED
+        self._study = optuna.create_study(pruner=pruner)
+        self._trials: dict[int, Any] = {}
+
+    def prunes(self, number: int, step: int, loss: float) -> bool:
+        if number not in self._trials:
+            self._trials[number] = self._study.ask()
+        self._trials[number].report(loss, step)
+        return bool(self._trials[number].should_prune())
+
+    def end(self, number: int, loss: float | None) -> None:
+        if loss is None:
+            self._study.tell(self._trials[number], state=self._pruned)
+        else:
+            self._study.tell(self._trials[number], loss)
+
+
+class Rays(Judge):
+    """Ray Tune's ASHA, asked as its controller asks it."""
+
+    def __init__(self, grace: int, longest: int) -> None:
+        from ray.tune.schedulers import ASHAScheduler
+
+        self._scheduler: Any = ASHAScheduler(grace_period=grace, reduction_factor=ETA, max_t=longest)
+        self._scheduler.set_search_properties("loss", "min")
+        self._trials: dict[int, Any] = {}
+
+    def prunes(self, number: int, step: int, loss: float) -> bool:
+        if number not in self._trials:
+            self._trials[number] = SimpleNamespace(trial_id=str(number))
+            self._scheduler.on_trial_add(None, self._trials[number])
+        result = {"training_iteration": step, "loss": loss}
+        return bool(self._scheduler.on_trial_result(None, self._trials[number], result) == "STOP")
+
+    def end(self, number: int, loss: float | None) -> None:
+        pass
+
+
+def judges(grace: int, longest: int) -> Mapping[str, Callable[[], Judge]]:
+    """Every pruner by its name in the table."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rungs: dict[str, Any] = {"grace": grace, "reduction_factor": ETA, "max_steps": longest}
+    theirs = optuna.pruners
+    return {
+        "ours, asha": lambda: Ours("asha", **rungs),
+        "ours, hyperband": lambda: Ours("hyperband", **rungs),
+        "ours, median": lambda: Ours("median", grace=grace),
+        "Optuna, successive halving": lambda: Optunas(theirs.SuccessiveHalvingPruner(grace, ETA)),
+        "Optuna, Hyperband": lambda: Optunas(theirs.HyperbandPruner(grace, longest, ETA)),
+        "Optuna, median": lambda: Optunas(theirs.MedianPruner(5, grace)),
+        "Ray Tune, ASHA": lambda: Rays(grace, longest),
+    }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a race ended: the best loss of what was complete, if anything was; how many began and ended."""
+
+    best: float | None
+    n_begun: int
+    n_complete: int
+
+
+def race(candidates: Sequence[Candidate], judge: Judge, budget: float) -> Outcome:
+    """Let the workers go until the budget is spent; what is then unfinished is given up."""
+    queue = iter(enumerate(candidates))
+    clock: list[tuple[float, int, int]] = []  # when, number of the candidate, its next report
+    spent, n_begun, complete = 0.0, 0, list[float]()
+
+    def begin(now: float) -> None:
+        nonlocal n_begun
+        for number, candidate in queue:
+            n_begun += 1
+            heapq.heappush(clock, (now + candidate.costs[0], number, 0))
+            return
+
+    for _ in range(N_WORKERS):
+        begin(0.0)
+    while clock:
+        now, number, i = heapq.heappop(clock)
+        candidate = candidates[number]
+        spent += candidate.costs[i] - (candidate.costs[i - 1] if i else 0.0)
+        if spent > budget:
+            break
+        step, loss = candidate.steps[i], candidate.loss(i)
+        stops = judge.prunes(number, step, loss)
+        if i == len(candidate.steps) - 1:
+            complete.append(loss)
+            judge.end(number, loss)
+            begin(now)
+        elif stops:
+            judge.end(number, None)
+            begin(now)
+        else:
+            heapq.heappush(clock, (now + candidate.costs[i + 1] - candidate.costs[i], number, i + 1))
+    return Outcome(min(complete, default=None), n_begun, len(complete))
+
+
+@dataclass(frozen=True)
+class Course:
+    """The candidates of one seed, how many of them make up the whole cost, and the scale of their regret."""
+
+    candidates: Sequence[Candidate]
+    n_whole: int
+    best: float
+    median: float
+    grace: int
+    longest: int
+
+    def regret(self, outcome: Outcome) -> float:
+        """0 at the best known, 1 at the median of random ones, and where nothing was complete."""
+        if outcome.best is None:
+            return 1.0
+        return min(1.0, max(0.0, (outcome.best - self.best) / (self.median - self.best)))
+
+
+def compare(courses: Iterator[Course]) -> str:
+    """Race every pruner over every course; one line each."""
+    found: dict[str, list[tuple[float, Outcome]]] = {}
+    for n, course in enumerate(courses):
+        whole = sum(each.costs[-1] for each in course.candidates[: course.n_whole])
+        runs: dict[str, tuple[Callable[[], Judge], float]] = {
+            "no pruning": (Never, whole),
+            "no pruning, a third": (Never, whole * SHARE),
+        }
+        runs |= {name: (make, whole * SHARE) for name, make in judges(course.grace, course.longest).items()}
+        np.random.seed(n)
+        for name, (make, budget) in runs.items():
+            given = course.candidates[: course.n_whole] if name == "no pruning" else course.candidates
+            outcome = race(given, make(), budget * (1 + 1e-9))
+            found.setdefault(name, []).append((course.regret(outcome), outcome))
+        print(f"course {n + 1}", file=sys.stderr, flush=True)
+    reference = np.array([regret for regret, _ in found["no pruning"]])
+    rows = []
+    for name, races in found.items():
+        regrets = np.array([regret for regret, _ in races])
+        gap = regrets - reference
+        mean, half = gap.mean(), 1.96 * gap.std(ddof=1) / math.sqrt(len(gap))
+        rows.append(
+            {
+                "pruner": name,
+                "cost": "1" if name == "no pruning" else "1/3",
+                "regret": f"{regrets.mean():.3f}",
+                "more than without, 95 % interval": f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]",
+                "begun": f"{np.mean([each.n_begun for _, each in races]):.0f}",
+                "complete": f"{np.mean([each.n_complete for _, each in races]):.0f}",
+            }
+        )
+    return render(rows, list(rows[0]), "markdown") + f"\n\n{len(reference)} courses"
+
+
+# ---- lcbench
+
+
+def lcbench_courses(n_tasks: int, n_seeds: int) -> Iterator[Course]:
+    """The named tasks of the shared folder first, then others that its surrogate knows."""
+    folder = os.environ.get("TUNING_PROBLEMS", str(Path(__file__).resolve().parents[2] / "shared" / "bench"))
+    sys.path.append(folder)
+    import problems  # type: ignore[import-not-found]
+
+    named = [name.split(":")[2] for name in problems.NAMES if name.startswith("yahpo:lcbench:")]
+    known = list(problems._json("yahpo", "lcbench", "encoding.json")["OpenML_task_id"])
+    tasks = [*named, *(task for task in known if task not in named and task.isdigit())][:n_tasks]
+    for task in tasks:
+        name = f"yahpo:lcbench:{task}:val_accuracy"
+        problems._json("stats.json").setdefault(name, {"best": 0.0, "median": 1.0})
+        problem = problems.make(name)
+        drawn = [problem.active(problem.random(np.random.default_rng([9, i]))) for i in range(1_000)]
+        scale = problem._run(drawn)
+        for seed in range(n_seeds):
+            rng = np.random.default_rng([seed, int(task)])
+            configs = [problem.active(problem.random(rng)) for _ in range(600)]
+            candidates = [_lcbench(problem, config) for config in configs]
+            yield Course(candidates, 50, float(scale.min()), float(median(scale)), 1, EPOCHS)
+
+
+def _lcbench(problem: Any, config: Mapping[str, Any]) -> Candidate:
+    known: dict[int, float] = {}
+
+    def loss(i: int) -> float:
+        if i not in known:
+            known[i] = float(problem._run([config], epoch=i + 1)[0])
+        return known[i]
+
+    return Candidate(range(1, EPOCHS + 1), [float(epoch) for epoch in range(1, EPOCHS + 1)], loss)
+
+
+# ---- real runs of XGBoost
+
+
+_PROJECT = """[pipeline]
+model = "xgboost"
+data = "{data}"
+{target}
+metric = "roc_auc"
+[splits]
+folds = 3
+[space]
+preset = "xgboost/default"
+[space.params]
+n_estimators = {{ type = "int", low = 270, high = 300 }}
+[pruning]
+steps = "rounds"
+grace = 10
+"""
+
+
+def xgboost_courses(n_configs: int, n_replays: int, csv: Sequence[str] | None, rows: int) -> Iterator[Course]:
+    """Run every candidate once, then shuffle what was recorded."""
+    with tempfile.TemporaryDirectory() as scratch:
+        recorded = _record(Path(scratch), n_configs, csv, rows)
+    losses = [each.loss(len(each.steps) - 1) for each in recorded]
+    for seed in range(n_replays):
+        order = np.random.default_rng(seed).permutation(len(recorded))
+        shuffled = [recorded[i] for i in order]
+        yield Course(shuffled, 20, min(losses), median(losses), 10, 300)
+
+
+def _record(folder: Path, n_configs: int, csv: Sequence[str] | None, rows: int) -> list[Candidate]:
+    data, target = "breast_cancer", ""
+    if csv is not None:
+        import pandas as pd
+
+        data, target = "data.csv", f'target = "{csv[1]}"'
+        frame = pd.read_csv(csv[0])
+        frame.sample(min(rows, len(frame)), random_state=0).to_csv(folder / data, index=False)
+    (folder / "retrain.toml").write_text(_PROJECT.format(data=data, target=target))
+    pipeline = load_pipeline(load_config(folder, environ={}))
+    pipeline.use(pipeline.load())
+    generator = make_generator("random", pipeline.space, seed=0)
+    found = []
+    for number, suggestion in zip(count(1), generator.ask(n_configs)):
+        found.append(_recorded(pipeline, suggestion.params))
+        print(f"configuration {number} of {n_configs}", file=sys.stderr, flush=True)
+    return found
+
+
+def _recorded(pipeline: Any, params: Mapping[str, Any]) -> Candidate:
+    start, told = time.process_time(), list[tuple[int, float, float]]()
+    evaluation = pipeline.evaluate(
+        params,
+        lambda step, metrics: told.append((step, time.process_time() - start, -metrics["roc_auc"])),
+        0,
+    )
+    told.append((300, time.process_time() - start, -evaluation.value))
+    steps, costs, losses = zip(*told, strict=True)
+    return Candidate(steps, costs, losses.__getitem__)
+
+
+def main() -> None:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("lcbench", "xgboost"))
+    parser.add_argument("--tasks", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--configs", type=int, default=60)
+    parser.add_argument("--replays", type=int, default=200)
+    parser.add_argument("--csv", nargs=2, metavar=("FILE", "TARGET"))
+    parser.add_argument("--rows", type=int, default=5_000)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if asked.what == "lcbench":
+        print(compare(lcbench_courses(asked.tasks, asked.seeds)))
+    else:
+        print(compare(xgboost_courses(asked.configs, asked.replays, asked.csv, asked.rows)))
+
+
+if __name__ == "__main__":
+    main()
