@@ -1,6 +1,6 @@
 """What pruning saves: regret at a third of the cost, ours beside Optuna's pruners and Ray Tune's ASHA.
 
-    python benchmarks/pruning.py lcbench [--tasks 10] [--seeds 5]
+    python benchmarks/pruning.py lcbench [--tasks 10] [--seeds 5] [--grace 1] [--only asha,halving,ASHA]
     python benchmarks/pruning.py xgboost [--configs 60] [--replays 200] [--csv FILE TARGET [--rows 5000]]
 
 The candidates are random, and the same for every pruner of a seed; four workers take the next one as soon as
@@ -214,8 +214,8 @@ class Course:
         return min(1.0, max(0.0, (outcome.best - self.best) / (self.median - self.best)))
 
 
-def compare(courses: Iterator[Course]) -> str:
-    """Race every pruner over every course; one line each."""
+def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
+    """Race every pruner over every course; one line each. `only`: those with one of these in their name."""
     found: dict[str, list[tuple[float, Outcome]]] = {}
     for n, course in enumerate(courses):
         whole = sum(each.costs[-1] for each in course.candidates[: course.n_whole])
@@ -224,6 +224,8 @@ def compare(courses: Iterator[Course]) -> str:
             "no pruning, a third": (Never, whole * SHARE),
         }
         runs |= {name: (make, whole * SHARE) for name, make in judges(course.grace, course.longest).items()}
+        wanted = ("no pruning", *only) if only else ("",)
+        runs = {name: run for name, run in runs.items() if any(part in name for part in wanted)}
         np.random.seed(n)
         for name, (make, budget) in runs.items():
             given = course.candidates[: course.n_whole] if name == "no pruning" else course.candidates
@@ -252,7 +254,7 @@ def compare(courses: Iterator[Course]) -> str:
 # ---- lcbench
 
 
-def lcbench_courses(n_tasks: int, n_seeds: int) -> Iterator[Course]:
+def lcbench_courses(n_tasks: int, n_seeds: int, grace: int) -> Iterator[Course]:
     """The named tasks of the shared folder first, then others that its surrogate knows."""
     folder = os.environ.get("TUNING_PROBLEMS", str(Path(__file__).resolve().parents[2] / "shared" / "bench"))
     sys.path.append(folder)
@@ -271,7 +273,7 @@ def lcbench_courses(n_tasks: int, n_seeds: int) -> Iterator[Course]:
             rng = np.random.default_rng([seed, int(task)])
             configs = [problem.active(problem.random(rng)) for _ in range(600)]
             candidates = [_lcbench(problem, config) for config in configs]
-            yield Course(candidates, 50, float(scale.min()), float(median(scale)), 1, EPOCHS)
+            yield Course(candidates, 50, float(scale.min()), float(median(scale)), grace, EPOCHS)
 
 
 def _lcbench(problem: Any, config: Mapping[str, Any]) -> Candidate:
@@ -357,14 +359,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--configs", type=int, default=60)
     parser.add_argument("--replays", type=int, default=200)
+    parser.add_argument("--grace", type=int, default=1, help="of lcbench, in epochs")
+    parser.add_argument("--only", default="", help="parts of the names of pruners, by commas")
     parser.add_argument("--csv", nargs=2, metavar=("FILE", "TARGET"))
     parser.add_argument("--rows", type=int, default=5_000)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
+    only = [part for part in asked.only.split(",") if part]
     if asked.what == "lcbench":
-        print(compare(lcbench_courses(asked.tasks, asked.seeds)))
+        print(compare(lcbench_courses(asked.tasks, asked.seeds, asked.grace), only))
     else:
-        print(compare(xgboost_courses(asked.configs, asked.replays, asked.csv, asked.rows)))
+        print(compare(xgboost_courses(asked.configs, asked.replays, asked.csv, asked.rows), only))
 
 
 if __name__ == "__main__":
