@@ -4,15 +4,17 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.plots.canvas import BLUE, DARK, ORANGE, Canvas
 from orchestrator.plots.rows import metric_label, shortened
 from retrain.confirmed import Confirmed, find_look
 from retrain.honest import LEVEL, confirmed
+from retrain.metrics import is_share
 from retrain.stats import t_quantile
 from retrain.tables import number
+from retrain.tune_rows import tuned_on
 from tuner.errors import NotFoundError
 from tuner.experiment import Experiment, Study
 from tuner.registry.base import HoldoutRead, RegistryReader
@@ -78,7 +80,9 @@ def prepare(
             f"There is nothing to plot yet: in study {study.name!r} {what}.",
             "Run more: orchestrator --method bayesian --configs 20",
         )
-    pairs = [Pair("cross-validated", _validated(baseline, folds), _validated(tuned, folds))]
+    part = tuned_on(tuned.provenance)
+    how = "cross-validated" if part is None else f"cross-validated ({part.removeprefix('tuned on ')})"
+    pairs = [Pair(how, _validated(baseline, folds), _validated(tuned, folds))]
     if outcome is not None:
         mark = Mark(outcome.estimate.mean, outcome.estimate.low, outcome.estimate.high)
         pairs.append(Pair("confirmed on fresh folds", _reference(registry, study, outcome), mark))
@@ -89,7 +93,7 @@ def prepare(
     return Pairs(
         f"Default against tuned: {study.name}",
         metric_label(study.metric, study.direction),
-        tuple(pairs),
+        tuple(Pair(each.label, _cut(study, each.default), _cut(study, each.tuned)) for each in pairs),
         f"tuned: {tuned.public_id}{same}; lines: 95 % intervals, where known",
     )
 
@@ -112,6 +116,13 @@ def _reference(registry: RegistryReader, study: Study, outcome: Confirmed) -> Ma
         return None
     estimate = confirmed(runs, study.direction, folds=outcome.plan.folds)
     return Mark(estimate.mean, estimate.low, estimate.high)
+
+
+def _cut(study: Study, mark: Mark | None) -> Mark | None:
+    """Without what of an interval lies beyond the ends of the metric's range."""
+    if mark is None or mark.low is None or mark.high is None or not is_share(study.metric):
+        return mark
+    return replace(mark, low=max(mark.low, 0.0), high=min(mark.high, 1.0)) if 0 <= mark.value <= 1 else mark
 
 
 def _held_out(look: HoldoutRead | None, metric: str) -> Mark | None:

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,21 @@ class TestTuned:
         assert pair.tuned is not None
         assert (pair.default.value, pair.tuned.value) == pytest.approx((0.922, 0.934))
         assert pair.default.low == pytest.approx(0.922 - 2.776 * 0.0086, abs=1e-3)
+
+    def test_an_interval_ends_where_the_metric_does(self, story: Story) -> None:
+        story.scored([0.97, 1.0, 1.0, 0.98, 1.0], "default")
+        (pair,) = self.prepare(story).pairs
+        assert pair.default is not None
+        assert pair.default.high == 1.0
+        assert pair.default.low is not None
+        assert pair.default.low < 0.98
+
+    def test_scores_on_a_part_of_the_rows_say_so(self, story: Story) -> None:
+        part = replace(
+            TODAY, metric="roc_auc, maximize; 5 folds x 1 on 50 of 400 rows, holdout 0.2 of seed 0"
+        )
+        story.scored(BASE, "default", provenance=part)
+        assert self.prepare(story).pairs[0].label == "cross-validated (50 of 400 rows)"
 
     def test_without_the_baseline_there_is_nothing_to_compare(self, story: Story) -> None:
         story.scored(better(BASE, 0.1), max_depth=3)
