@@ -10,7 +10,7 @@ import numpy as np
 
 from retrain.metrics import BINARY, COSTS, MULTICLASS, SPANS, get_metric
 from retrain.models import make_model
-from retrain.pipeline import REFIT, Detail, Report, Scores
+from retrain.pipeline import FOLDS, REFIT, Detail, Report, Scores
 from retrain.pipelines.artifact import fit_estimator
 from retrain.pipelines.blocks import deal_blocks
 from retrain.pipelines.by_group import group_scores
@@ -24,6 +24,7 @@ from retrain.pipelines.tfidf import learn
 from retrain.results import ResultError
 from retrain.spans import span_scores
 from retrain.splits import standard_error
+from tuner.errors import ConfigError
 from tuner.experiment import Evaluation, Outcome, Params
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class EvidencePipeline(TextPipeline):
 
     def __init__(self, config: "Config") -> None:
         self._architecture = config.pipeline.predicts
+        if config.pruning.steps not in (None, FOLDS):
+            raise ConfigError(
+                f"pruning.steps must be 'folds' for spans, but is {config.pruning.steps!r}.",
+                "Leave it out, or take spans out of [pipeline].",
+            )
         super().__init__(config)
 
     _further_tasks = (SPANS,)

@@ -252,3 +252,8 @@ def test_a_faulty_configuration_is_refused(tmp_path: Path, keys: str, part: str)
     with pytest.raises(ConfigError) as caught:
         config_in(tmp_path, base + keys + "\n")
     assert part in str(caught.value)
+
+
+def test_steps_on_the_way_of_a_fold_are_refused_for_spans(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be 'folds' for spans, but is 'samples'"):
+        project(tmp_path, rest=DESIGN + "[pruning]\npruner = 'asha'\nsteps = 'samples'\n")
