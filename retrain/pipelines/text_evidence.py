@@ -91,12 +91,18 @@ class EvidencePipeline(TextPipeline):
 
     # ---- scoring
 
-    def evaluate_in_detail(
-        self, params: Params, report: Report, seed: int, by: Mapping[str, Collection[str]]
+    def _cross_validated(
+        self,
+        params: Params,
+        report: Report,
+        seed: int,
+        by: Mapping[str, Collection[str]],
+        *,
+        tuning: bool = False,
     ) -> tuple[Evaluation, Detail]:
         """Cross-validate one configuration, with every metric fold by fold; labels told apart by columns."""
         start = time.perf_counter()
-        table, folds = self._evidence, self._folds_of(seed)
+        table, folds = self._evidence, self._folds_of(seed, tuning=tuning)
         scores: list[dict[str, float]] = []
         said_of: list[Any] = []
         fit_seconds = 0.0
