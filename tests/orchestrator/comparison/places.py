@@ -78,5 +78,8 @@ class InlinePool(WorkerPool):
     def cancel(self, key: str) -> None:
         """It has ended already."""
 
+    def prune(self, key: str) -> None:
+        """It has ended already."""
+
     def close(self) -> None:
         """There is nothing to end."""
