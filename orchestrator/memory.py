@@ -35,7 +35,9 @@ def list_patterns(config: Lookup, output: str = "table") -> str:
             "orchestrator --method bayesian --configs 20",
         )
     rows = [_row(each, _of(each, lessons), metrics[each.study]) for each in patterns]
-    return render(rows, _COLUMNS, output, keys=["id"])
+    # On a terminal of 80 columns, an empty column at the end would be a table of its own.
+    told = [each for each in _COLUMNS if output != "table" or any(row[each] is not None for row in rows)]
+    return render(rows, told, output, keys=["id"])
 
 
 def _row(pattern: Pattern, lessons: Sequence[Lesson], metric: str) -> dict[str, Any]:

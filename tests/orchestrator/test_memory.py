@@ -104,6 +104,7 @@ def test_patterns_are_listed_explained_and_forgotten(run: Run, spring: str) -> N
     assert code == 0
     [row] = json.loads(out)
     assert (row["id"], row["study"], row["used"], row["forgotten"]) == (1, "spring", 0, None)
+    assert "forgotten" not in run("memory")[1], "nothing is: no column says so"
     code, out, _ = run("memory", "1")
     assert code == 0
     assert "was the best of study 'spring'" in out
@@ -111,6 +112,7 @@ def test_patterns_are_listed_explained_and_forgotten(run: Run, spring: str) -> N
 
     code, out, _ = run("memory", "1", "--forget", "--reason", "other sensors")
     assert (code, out) == (0, "pattern 1 is forgotten: no study starts from it any more\n")
+    assert "forgotten" in run("memory")[1]
     _, out, _ = run("memory", "1", "--forget")
     assert "is forgotten already, by " in out
     _, out, _ = run("memory", "1")
