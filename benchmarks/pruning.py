@@ -1,7 +1,8 @@
 """What pruning saves: regret at a third of the cost, ours beside Optuna's pruners and Ray Tune's ASHA.
 
     python benchmarks/pruning.py lcbench [--tasks 10] [--seeds 5] [--grace 1] [--only asha,halving,ASHA]
-    python benchmarks/pruning.py xgboost [--configs 60] [--replays 200] [--csv FILE TARGET [--rows 5000]]
+    python benchmarks/pruning.py xgboost [--configs 60] [--replays 200] [--steps samples]
+        [--csv FILE TARGET [--rows 5000]]
 
 The candidates are random, and the same for every pruner of a seed; four workers take the next one as soon as
 they are free, on a clock of costs. Without pruning 50 candidates (20 with xgboost) come to their end; every
@@ -302,23 +303,30 @@ preset = "xgboost/default"
 [space.params]
 n_estimators = {{ type = "int", low = 270, high = 300 }}
 [pruning]
-steps = "rounds"
-grace = 10
+steps = "{steps}"
+grace = {grace}
 """
 
+_STEPS = {"rounds": (10, 300), "samples": (12, 100)}
+"""The first step and the last: 10, 30, 90, 270 rounds; or 12, 36 and 100 % of the rows to learn from."""
 
-def xgboost_courses(n_configs: int, n_replays: int, csv: Sequence[str] | None, rows: int) -> Iterator[Course]:
+
+def xgboost_courses(
+    n_configs: int, n_replays: int, csv: Sequence[str] | None, rows: int, steps: str
+) -> Iterator[Course]:
     """Run every candidate once, then shuffle what was recorded."""
     with tempfile.TemporaryDirectory() as scratch:
-        recorded = _record(Path(scratch), n_configs, csv, rows)
+        recorded = _record(Path(scratch), n_configs, csv, rows, steps)
     losses = [each.loss(len(each.steps) - 1) for each in recorded]
     for seed in range(n_replays):
         order = np.random.default_rng(seed).permutation(len(recorded))
         shuffled = [recorded[i] for i in order]
-        yield Course(shuffled, 20, min(losses), median(losses), 10, 300)
+        yield Course(shuffled, 20, min(losses), median(losses), *_STEPS[steps])
 
 
-def _record(folder: Path, n_configs: int, csv: Sequence[str] | None, rows: int) -> list[Candidate]:
+def _record(
+    folder: Path, n_configs: int, csv: Sequence[str] | None, rows: int, steps: str
+) -> list[Candidate]:
     data, target = "breast_cancer", ""
     if csv is not None:
         import pandas as pd
@@ -326,27 +334,29 @@ def _record(folder: Path, n_configs: int, csv: Sequence[str] | None, rows: int) 
         data, target = "data.csv", f'target = "{csv[1]}"'
         frame = pd.read_csv(csv[0])
         frame.sample(min(rows, len(frame)), random_state=0).to_csv(folder / data, index=False)
-    (folder / "retrain.toml").write_text(_PROJECT.format(data=data, target=target))
+    (folder / "retrain.toml").write_text(
+        _PROJECT.format(data=data, target=target, steps=steps, grace=_STEPS[steps][0])
+    )
     pipeline = load_pipeline(load_config(folder, environ={}))
     pipeline.use(pipeline.load())
     generator = make_generator("random", pipeline.space, seed=0)
     found = []
     for number, suggestion in zip(count(1), generator.ask(n_configs)):
-        found.append(_recorded(pipeline, suggestion.params))
+        found.append(_recorded(pipeline, suggestion.params, _STEPS[steps][1]))
         print(f"configuration {number} of {n_configs}", file=sys.stderr, flush=True)
     return found
 
 
-def _recorded(pipeline: Any, params: Mapping[str, Any]) -> Candidate:
+def _recorded(pipeline: Any, params: Mapping[str, Any], last: int) -> Candidate:
     start, told = time.process_time(), list[tuple[int, float, float]]()
     evaluation = pipeline.evaluate(
         params,
         lambda step, metrics: told.append((step, time.process_time() - start, -metrics["roc_auc"])),
         0,
     )
-    told.append((300, time.process_time() - start, -evaluation.value))
-    steps, costs, losses = zip(*told, strict=True)
-    return Candidate(steps, costs, losses.__getitem__)
+    told.append((last, time.process_time() - start, -evaluation.value))
+    at, costs, losses = zip(*told, strict=True)
+    return Candidate(at, costs, losses.__getitem__)
 
 
 def main() -> None:
@@ -359,6 +369,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--configs", type=int, default=60)
     parser.add_argument("--replays", type=int, default=200)
+    parser.add_argument("--steps", choices=tuple(_STEPS), default="rounds", help="of xgboost")
     parser.add_argument("--grace", type=int, default=1, help="of lcbench, in epochs")
     parser.add_argument("--only", default="", help="parts of the names of pruners, by commas")
     parser.add_argument("--csv", nargs=2, metavar=("FILE", "TARGET"))
@@ -369,7 +380,9 @@ def main() -> None:
     if asked.what == "lcbench":
         print(compare(lcbench_courses(asked.tasks, asked.seeds, asked.grace), only))
     else:
-        print(compare(xgboost_courses(asked.configs, asked.replays, asked.csv, asked.rows), only))
+        print(
+            compare(xgboost_courses(asked.configs, asked.replays, asked.csv, asked.rows, asked.steps), only)
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +96,7 @@ def tune(
     pool: str = "local",
     experiment_timeout: float | None = None,
     same_error: int = 3,
+    pruner: str | Mapping[str, Any] = "none",
     guesses: Sequence[Params] = (),
     progress: bool | None = None,
     **options: Any,
@@ -129,6 +130,8 @@ def tune(
         experiment_timeout: seconds after which an experiment is ended; by default 20 times the median, at
             least 10 minutes, once 5 have finished.
         same_error: so many experiments that fail in a row with the same error end the call; 0 for never.
+        pruner: what stops bad experiments early by what they `report`: a name of `tuner.pruners.PRUNERS`, or
+            a dictionary of its options with that name, such as {"name": "asha", "grace": 3}.
         guesses: configurations to try before any other; the space's defaults fill in what one leaves out.
         progress: True for live progress on stderr, False for none; None shows it on a terminal only.
         options: further options of the generator.
@@ -149,6 +152,7 @@ def tune(
         pool=pool,
         experiment_timeout_s=experiment_timeout,
         same_error=same_error,
+        **_pruning(pruner),
         seed=seed,
         command=("tune",),
     ).settled()
@@ -201,3 +205,15 @@ def tune(
             best, same_error_by = next(iter(registry.best(opened)), None), None
         front = tuple(registry.front(opened)) if goals.objectives else ()
         return TuneResult(opened, best, tuple(registry.experiments(opened)), same_error_by, front)
+
+
+def _pruning(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A name, or options with a name, in the words of a Request."""
+    if isinstance(given, str):
+        return {"pruner": given}
+    if "name" not in given:
+        raise UsageError(
+            "A pruner that is a dictionary must have a 'name' besides its options.",
+            'Such as {"name": "asha", "grace": 3}.',
+        )
+    return {"pruner": given["name"], "pruner_options": {k: v for k, v in given.items() if k != "name"}}

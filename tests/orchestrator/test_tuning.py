@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,28 @@ def test_where_nothing_keeps_the_limits_that_is_said() -> None:
 def test_a_goal_of_the_metric_itself_is_refused_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="must be of other metrics than the study's own"):
         quiet(lambda params: params["x"], goals=Goals(limits=(Limit("value", max=1.0),)))
+
+
+@pytest.mark.parametrize("pruner", ["asha", {"name": "median", "grace": 2, "startup": 1}])
+def test_what_is_worse_than_the_defaults_is_pruned(pruner: Any) -> None:
+    def objective(params: dict[str, Any], report: Any) -> float:
+        deadline = time.monotonic() + 60.0
+        for step in range(1, 1_000_000):
+            report(step, {"value": params["x"]})
+            if params["x"] == 0.0 and step == 9:  # the defaults come to their end
+                return 0.0
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        raise AssertionError
+
+    space = SearchSpace([FloatParam("x", 0.0, 1.0, default=0.0)])
+    result = tune(objective, space, method="random", configs=3, workers=1, pruner=pruner, progress=False)
+    assert [each.state for each in result.experiments] == [State.COMPLETE, *[State.PRUNED] * 3]
+    assert result.best_value == 0.0
+
+
+@pytest.mark.parametrize("pruner", ["ahsa", {"grace": 3}, {"name": "asha", "grase": 3}])
+def test_a_pruner_that_cannot_be_is_refused(pruner: Any) -> None:
+    space = SearchSpace([FloatParam("x", 0.0, 1.0)])
+    with pytest.raises(UsageError, match=r"pruner"):
+        tune(lambda params: 0.0, space, pruner=pruner)
