@@ -4,12 +4,12 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from math import fsum, hypot
 from statistics import median_low
 from typing import Any, Generic, TypeVar
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from tuner.errors import ParamsError, UsageError
 from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
@@ -168,6 +168,12 @@ class RememberingGenerator(Generator):
         """A valid configuration that the history does not hold, and the reason; None when none is left."""
 
 
+@cache
+def _libraries() -> Any:
+    """Those loaded with numpy and scipy: to look for them with every suggestion takes a millisecond."""
+    return ThreadpoolController()
+
+
 class LearningGenerator(RememberingGenerator, Generic[Belief]):
     """One that makes a model of what it was told, and keeps the model until it is told more."""
 
@@ -175,7 +181,7 @@ class LearningGenerator(RememberingGenerator, Generic[Belief]):
 
     def ask(self, n: int = 1) -> list[Suggestion]:
         # Small matrices are slower on many threads, and how many there are must not sway a result.
-        with threadpool_limits(1):
+        with _libraries().limit(limits=1):
             return super().ask(n)
 
     def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:

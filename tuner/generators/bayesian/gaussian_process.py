@@ -9,72 +9,91 @@ from typing import Self
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from tuner.generators.bayesian.factors import factored, solved
+from tuner.generators.bayesian.factors import factored, whitener
 from tuner.generators.bayesian.noise import USUAL, NoisePrior
-from tuner.generators.bayesian.posterior import JITTER, Posterior, correlation, level
+from tuner.generators.bayesian.posterior import Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
 __all__ = ["GaussianProcess"]
 
 _N_FOR_MODEL = 1000
 _N_FOR_POSTERIOR = 100
-_N_MEMBERS = 8
+_N_MEMBERS, _N_FEW_MEMBERS = 8, 3
+_N_FOR_ONE = 300
+_N_FOR_ALL = 160
+_N_STEPS = 10
 _N_PENDING = 2
-_N_PREDICTED = 2000
-_LEAST_VARIANCE = 1e-10
+_LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
-class _Member:
+class _Member(Surrogate):
     """One Gaussian process of fixed hyperparameters: Matern 5/2, a constant mean, noise.
 
     Attributes:
         scales: (d,), one over the length scale of each column.
         noise: its variance in shares of the signal's, for an observation as noisy as most.
+        jitter: what is added to that, so that points that coincide can be told of.
         x: (n, d), in length scales.
-        factor: lower Cholesky factor of the correlation of `x` with noise.
-        weights: factor^-1 (y - mean).
+        whitener: the inverse of the lower Cholesky factor of the correlation of `x` with noise.
+        weights: whitener (y - mean).
     """
 
     scales: Array
     noise: float
+    jitter: float
     mean: float
     variance: float
     x: Array
-    factor: Array
+    whitener: Array
     weights: Array
 
     @classmethod
-    def of(cls, theta: Array, owners: Sequence[int], x: Array, y: Array, noises: Array) -> Self:
+    def of(
+        cls, theta: Array, owners: Sequence[int], x: Array, y: Array, noises: Array, prior: NoisePrior
+    ) -> Self:
         scales = np.exp(-theta[:-1])[list(owners)]
-        noise = math.exp(theta[-1])
         scaled = x * scales
-        found = level(_correlations(scaled, scaled) + np.diag(noise * noises + JITTER), y)
-        return cls(scales, noise, found.mean, found.variance, scaled, found.factor, found.whitened)
+        noise = math.exp(theta[-1])
+        found = level(_factor(_correlations(scaled, scaled) + np.diag(noise * noises + prior.jitter)), y)
+        return cls(
+            scales,
+            noise,
+            prior.jitter,
+            found.mean,
+            found.variance,
+            scaled,
+            whitener(found.factor),
+            found.whitened,
+        )
 
     def condition(self, x: Array) -> Self:
         scaled = x * self.scales
-        cross = solved(self.factor, _correlations(scaled, self.x).T)
-        rest = _correlations(scaled, scaled) - cross.T @ cross + (self.noise + JITTER) * np.eye(len(x))
+        cross = self._whitened(scaled)
+        rest = _correlations(scaled, scaled) - cross @ cross.T + (self.noise + self.jitter) * np.eye(len(x))
         n = len(self.x)
-        factor = np.zeros((n + len(x), n + len(x)), order="F")
-        factor[:n, :n], factor[n:, :n] = self.factor, cross.T
-        factor[n:, n:] = factored(rest)
+        block = whitener(_factor(rest))
+        whole = np.zeros((n + len(x), n + len(x)))
+        whole[:n, :n], whole[n:, :n], whole[n:, n:] = self.whitener, -block @ cross @ self.whitener, block
         # What comes out at its mean tells nothing new: its share of the weights is zero.
         weights = np.concatenate([self.weights, np.zeros(len(x))])
-        return replace(self, x=np.vstack([self.x, scaled]), factor=factor, weights=weights)
+        return replace(self, x=np.vstack([self.x, scaled]), whitener=whole, weights=weights)
 
     def predict(self, x: Array) -> tuple[Array, Array]:
-        cross = solved(self.factor, _correlations(x * self.scales, self.x).T)
-        share = 1 - np.einsum("ij,ij->j", cross, cross)
-        return cross.T @ self.weights + self.mean, np.sqrt(np.maximum(share, _LEAST_VARIANCE) * self.variance)
+        cross = self._whitened(x * self.scales)
+        share = 1 - np.einsum("ij,ij->i", cross, cross)
+        return cross @ self.weights + self.mean, np.sqrt(np.maximum(share, _LEAST_VARIANCE) * self.variance)
 
     def drawn(self, x: Array, rng: np.random.Generator) -> Array:
         scaled = x * self.scales
-        cross = solved(self.factor, _correlations(scaled, self.x).T)
-        rest = _correlations(scaled, scaled) - cross.T @ cross
+        cross = self._whitened(scaled)
+        rest = _correlations(scaled, scaled) - cross @ cross.T
         offsets = _factor(rest) @ rng.standard_normal(len(x))
-        return np.asarray(cross.T @ self.weights + self.mean + math.sqrt(self.variance) * offsets)
+        return np.asarray(cross @ self.weights + self.mean + math.sqrt(self.variance) * offsets)[None, :]
+
+    def _whitened(self, scaled: Array) -> Array:
+        """The correlations of (m, d) rows with what is known, whitened: (m, n)."""
+        return np.asarray(_correlations(scaled, self.x) @ self.whitener.T)
 
 
 class GaussianProcess(Surrogate):
@@ -83,8 +102,9 @@ class GaussianProcess(Surrogate):
     With few observations many length scales are likely, and the best of them is a bold guess: eight draws
     from the posterior (`Posterior.draws`) hedge it. The posterior is taken of at most 100 observations and
     the model made of at most 1,000: the best, and as many spread over the rest. The larger the model, the
-    fewer the draws, so that the time to propose stays bounded; beyond 300 observations it is the mode alone.
-    What is pending makes a model larger, too: beyond 300 with it, every fourth of the eight draws is kept.
+    surer it is and the fewer are the draws, so that the time to propose stays bounded: eight up to 21
+    observations, four of 40, three from 46 on, and beyond 300 the mode alone. What is pending makes a model
+    larger, too: some of the draws are left out, two at least being kept.
     """
 
     def __init__(self, members: Sequence[_Member]) -> None:
@@ -114,15 +134,15 @@ class GaussianProcess(Surrogate):
         x, y, noises = x[kept], y[kept], noises[kept]
         few = _kept(y, _N_FOR_POSTERIOR)
         posterior = Posterior(x[few], y[few], owners, noises[few], prior)
-        mode = posterior.mode()
         n_members = _most_members(len(x))
+        mode = posterior.mode() if n_members == 1 else posterior.mode(_N_STEPS)
         # Always the same stream: equal data must give an equal model in every process.
         thetas = [mode] if n_members == 1 else posterior.draws(mode, n_members, np.random.default_rng(0))
-        return cls([_Member.of(theta, owners, x, y, noises) for theta in thetas])
+        return cls([_Member.of(theta, owners, x, y, noises, prior) for theta in thetas])
 
     @property
     def members(self) -> Sequence[Surrogate]:
-        return [type(self)([member]) for member in self._members]
+        return self._members
 
     def condition(self, x: Array) -> Self:
         if not len(x):
@@ -132,7 +152,7 @@ class GaussianProcess(Surrogate):
         return type(self)([member.condition(x) for member in kept])
 
     def drawn(self, x: Array, rng: np.random.Generator) -> Array:
-        return np.array([member.drawn(x, rng) for member in self._members])
+        return np.vstack([member.drawn(x, rng) for member in self._members])
 
     def predict(self, x: Array) -> tuple[Array, Array]:
         predicted = [member.predict(x) for member in self._members]
@@ -142,20 +162,22 @@ class GaussianProcess(Surrogate):
 
 def _most_members(n: int) -> int:
     """How many draws are made of a model of `n` observations."""
-    return _N_MEMBERS if n <= 100 else _N_MEMBERS // 2 if n <= 300 else 1
+    return 1 if n > _N_FOR_ONE else min(_N_MEMBERS, max(_N_FEW_MEMBERS, round(_N_FOR_ALL / n)))
 
 
 def _correlations(a: Array, b: Array) -> Array:
     """Of each row of `a` with each of `b`, both in length scales."""
-    squares = a @ (-2 * b.T)
-    squares += np.einsum("ij,ij->i", a, a)[:, None]
-    squares += np.einsum("ij,ij->i", b, b)
+    # (|a|^2, 1, a) (1, |b|^2, -2 b): one product, since a sum of three arrays takes longer than that.
+    left, right = np.ones((len(a), a.shape[1] + 2)), np.ones((len(b), b.shape[1] + 2))
+    left[:, 0], left[:, 2:] = np.einsum("ij,ij->i", a, a), a
+    right[:, 1], right[:, 2:] = np.einsum("ij,ij->i", b, b), -2 * b
+    squares = left @ right.T
     return correlation(np.maximum(squares, 0.0, out=squares))
 
 
 def _factor(covariance: Array) -> Array:
     """The lower Cholesky factor, with as little added to the diagonal as rounding asks for."""
-    for jitter in (1e-8, 1e-6, 1e-4):
+    for jitter in (0.0, 1e-8, 1e-6, 1e-4):
         try:
             return factored(covariance + jitter * np.eye(len(covariance)))
         except LinAlgError:

@@ -7,6 +7,7 @@ from math import exp, isfinite, sqrt
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from tuner.experiment import Direction, Params, loss_of
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement
@@ -103,7 +104,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         n_successes = sum(loss is not None for loss in losses)
         if n_successes < _N_SUCCESSES:
             return None
-        targets = scaled(losses)
+        targets = scaled(losses, smooth=self._noise is SMOOTH)
         best_first = [finished[i] for i in np.argsort(targets.y, kind="stable")]
         learned = (self.encode(finished), targets.y, self._owners, noises_of(results))
         if not self._carried:
@@ -136,8 +137,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
             promise = log_expected_improvement(surrogate, bests, x * self._weights)
             # Two that run at once and hardly differ teach hardly more than one.
             passed = np.zeros(len(x), dtype=bool)
-            for other in known_soon:
-                passed |= np.abs(x - other).max(axis=1) < _APART
+            if len(known_soon):
+                passed |= cdist(x, known_soon, "chebyshev").min(axis=1) < _APART
             if branch is not None:
                 passed |= (x[:, self._deciding] == branch).all(axis=1)
             return np.where(passed, promise - _FAR, promise)

@@ -14,14 +14,23 @@ class NoisePrior:
         center: location of one normal distribution as wide as all, which draws are proposed from.
         spread: its scale.
         kinds: of each its share, location and scale.
+        least: the least share there may be, > 0; no logarithm.
     """
 
     center: float
     spread: float
     kinds: tuple[tuple[float, float, float], ...]
+    least: float = 1e-7
+
+    @property
+    def jitter(self) -> float:
+        """Added to the noise, so that the covariance of points that coincide can still be factored."""
+        return self.least / 10
 
     def correction(self, noise: float) -> tuple[float, float]:
         """The log density of the mixture over that of the one distribution, and the slope of this."""
+        if self.kinds == ((1.0, self.center, self.spread),):
+            return 0.0, 0.0
         logs = [
             math.log(share * self.spread / scale) - _half(noise, at, scale) for share, at, scale in self.kinds
         ]
@@ -40,7 +49,7 @@ def _half(noise: float, location: float, scale: float) -> float:
 USUAL = NoisePrior(-6.0, 1.5, ((1.0, -6.0, 1.5),))
 """A quarter of a percent, give or take a factor of 4.5."""
 
-SMOOTH = NoisePrior(-11.0, 5.0, ((0.1, -6.0, 1.5), (0.9, -14.0, 3.0)))
+SMOOTH = NoisePrior(-11.0, 5.0, ((0.1, -6.0, 1.5), (0.9, -14.0, 3.0)), least=1e-10)
 """Next to none, most likely: for losses that bend without a step. A tenth keeps to the usual.
 
 A bowl is best learned with long length scales, of a variance far above what was seen of it, beside which the

@@ -17,14 +17,10 @@ from tuner.generators.bayesian.factors import factored, inverted, solved
 from tuner.generators.bayesian.noise import USUAL, NoisePrior
 from tuner.generators.bayesian.surrogate import Array
 
-__all__ = ["JITTER", "Level", "Posterior", "correlation", "level"]
-
-JITTER = 1e-8
-"""Added to the noise, so that the covariance of points that coincide can still be factored."""
+__all__ = ["Level", "Posterior", "correlation", "level"]
 
 _SQRT5 = math.sqrt(5)
 _LENGTHS = (math.log(0.02), math.log(1e3))
-_NOISES = (math.log(1e-7), 0.0)
 _GROWTH = 0.5
 _N_STEPS = 40
 _N_FOR_KINDS = 2
@@ -35,14 +31,12 @@ _N_SHRINKS = 30
 
 def correlation(distance2: Array) -> Array:
     """Matern 5/2 of squared distances >= 0, in length scales."""
-    distance = np.sqrt(distance2)
-    distance *= _SQRT5
-    decay = np.exp(-distance)
-    factor = distance / 3
+    negative = np.sqrt(distance2)
+    negative *= -_SQRT5
+    factor = distance2 * (5 / 3)
+    factor -= negative
     factor += 1
-    factor *= distance
-    factor += 1
-    factor *= decay
+    factor *= np.exp(negative, out=negative)
     return np.asarray(factor)
 
 
@@ -60,14 +54,9 @@ class Level:
     whitened: Array
 
 
-def level(covariance: Array, y: Array) -> Level:
-    """Find the level of `y`, (n,), under a covariance, (n, n).
-
-    Raises:
-        LinAlgError: the covariance is singular to working precision.
-    """
+def level(factor: Array, y: Array) -> Level:
+    """Find the level of `y`, (n,), under a covariance, given by its lower Cholesky factor, (n, n)."""
     n = len(y)
-    factor = factored(covariance)
     ones, given = solved(factor, np.array([np.ones(n), y]).T).T
     mean = float(ones @ given / (ones @ ones))
     whitened = given - mean * ones
@@ -101,12 +90,13 @@ class Posterior:
         location = math.sqrt(2) + _GROWTH * math.log(self.n_params)
         self.center = np.array([location] * self.n_params + [prior.center])
         self.spread = np.array([math.sqrt(3)] * self.n_params + [prior.spread])
-        self._low, self._high = np.array([_LENGTHS] * self.n_params + [_NOISES]).T
+        noises_allowed = (math.log(prior.least), 0.0)
+        self._low, self._high = np.array([_LENGTHS] * self.n_params + [noises_allowed]).T
 
     def log_likelihood(self, theta: Array) -> float:
         """Of `theta`, (n_params + 1,): logarithms of the length scales and of the noise's share."""
         try:
-            found = level(self._covariance(self._distances(theta), theta), self._y)
+            found = level(factored(self._covariance(self._distances(theta), theta)), self._y)
         except LinAlgError:
             return -math.inf
         return _log_likelihood(found)
@@ -116,7 +106,7 @@ class Posterior:
         z = (theta - self.center) / self.spread
         distances = self._distances(theta)
         try:
-            found = level(self._covariance(distances, theta), self._y)
+            found = level(factored(self._covariance(distances, theta)), self._y)
         except LinAlgError:
             return -1e10, np.zeros_like(theta)
         weights = solved(found.factor, found.whitened, transposed=True)
@@ -130,17 +120,19 @@ class Posterior:
         gradient[-1] += slope_of_it
         return _log_likelihood(found) - float(z @ z) / 2 + correction, gradient
 
-    def mode(self) -> Array:
+    def mode(self, n_steps: int = _N_STEPS) -> Array:
         """The most likely hyperparameters, from the prior's on: no earlier fit may sway a resumed study.
+
+        It takes `n_steps` of L-BFGS at most: a quarter of them will do to start draws from.
 
         With more than two observations for each parameter, from every kind of noise on: each is a peak of its
         own, since without noise a bowl has longer length scales and a larger variance.
         """
         n_kinds = len(self._prior.kinds) if len(self._y) > _N_FOR_KINDS * self.n_params else 1
         starts = [np.append(self.center[:-1], noise) for _, noise, _ in self._prior.kinds[:n_kinds]]
-        return max((self._peak(start) for start in starts), key=lambda peak: peak[0])[1]
+        return max((self._peak(start, n_steps) for start in starts), key=lambda peak: peak[0])[1]
 
-    def _peak(self, start: Array) -> tuple[float, Array]:
+    def _peak(self, start: Array, n_steps: int) -> tuple[float, Array]:
         """The density and the place of the peak uphill from `start`."""
 
         def descent(theta: Array) -> tuple[float, Array]:
@@ -153,7 +145,7 @@ class Posterior:
             jac=True,
             method="L-BFGS-B",
             bounds=list(zip(self._low, self._high, strict=True)),
-            options={"maxiter": _N_STEPS},
+            options={"maxiter": n_steps},
         )
         return -float(found.fun), np.asarray(found.x)
 
@@ -195,7 +187,7 @@ class Posterior:
 
     def _covariance(self, distances: Array, theta: Array) -> Array:
         covariance = correlation(distances)
-        covariance.ravel()[:: len(covariance) + 1] += math.exp(theta[-1]) * self._noises + JITTER
+        covariance.ravel()[:: len(covariance) + 1] += math.exp(theta[-1]) * self._noises + self._prior.jitter
         return covariance
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from tuner.experiment import Params, Value
-from tuner.generators.bayesian.columns import SAME, config_value, drawn, moved, row_value
+from tuner.generators.bayesian.columns import SAME, config_value, drawn, moved, reflected, row_value
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.ties import Tie, tie_of
 from tuner.space import CategoricalParam, SearchSpace
@@ -78,8 +78,9 @@ class Rows:
         widths = reach * np.exp(rng.uniform(math.log(_WIDTHS[0]), math.log(_WIDTHS[1]), (n, 1)))
         steps, fresh = rng.standard_normal((n, n_params)) * widths, self._drawn(n, rng, rest=False)
         redrawn = rng.random((n, n_params)) < max(reach, _LEAST_REDRAW)
-        child = parent.copy()
-        for j, param in enumerate(self._params):
+        child = np.where(moves & self._smooth, reflected(parent + steps), parent)
+        for j in np.flatnonzero(~self._smooth):
+            param = self._params[j]
             if isinstance(param, CategoricalParam):
                 child[:, j] = np.where(moves[:, j] & redrawn[:, j], fresh[:, j], child[:, j])
             elif j not in self._tied:
@@ -151,6 +152,16 @@ class Rows:
         rng = np.random.default_rng(self._seed)
         groups = [unit.group for unit in self._space.units if unit.group is not None]
         return [(tie_of(group, rng), [self._place[name] for name in group.names]) for group in groups]
+
+    @cached_property
+    def _smooth(self) -> "np.ndarray":
+        """(n_params,): which are free numbers without steps, so that all of them can be moved at once."""
+        return np.array(
+            [
+                not isinstance(param, CategoricalParam) and param.n_values is None and j not in self._tied
+                for j, param in enumerate(self._params)
+            ]
+        )
 
     @cached_property
     def _tied(self) -> set[int]:

@@ -14,6 +14,7 @@ __all__ = ["Targets", "noises_of", "scaled"]
 
 _N_FOR_LIMIT = 4
 _N_SPREADS = 2.0
+_MOST_OF_BOWL = 0.9
 _ROUNDING = 1e-14
 _RATIOS = (0.1, 10.0)
 _PARTIAL = 4.0
@@ -31,16 +32,18 @@ class Targets:
     scale: float
 
 
-def scaled(losses: Sequence[float | None]) -> Targets:
+def scaled(losses: Sequence[float | None], *, smooth: bool = False) -> Targets:
     """Bring finite losses, at least one of them known, to mean 0 and deviation 1.
 
     A loss far above the median counts as the limit: how bad a bad one is says nothing about where the best
     lies, and one outlier must not flatten all the rest. A failure (None) counts as the worst that remains.
+    Of a `smooth` loss the walls say where the bottom is, and a limit would be an edge in it: there it is far
+    above nine tenths.
     """
     # An eighth of each, so that no sum or difference of the largest floats overflows.
     eighths = [None if loss is None else loss / 8 for loss in losses]
     known = np.array([loss for loss in eighths if loss is not None])
-    limit = _limit(known)
+    limit = _limit_of_bowl(known) if smooth else _limit(known)
     worst = min(limit, float(known.max()))
     drawn_in = np.array([worst if loss is None else min(loss, limit) for loss in eighths])
     center = float((drawn_in / len(drawn_in)).sum())
@@ -60,6 +63,14 @@ def _limit(known: Array) -> float:
     best, quarter, median = np.quantile(known, [0.0, 0.25, 0.5])
     spread = max(median - quarter, (median - best) / 2)
     return float(median + _N_SPREADS * spread) if spread > 0 else float("inf")
+
+
+def _limit_of_bowl(known: Array) -> float:
+    """Twice as far above the 90 % quantile as that is above the best; infinite where that is no limit."""
+    if len(known) < _N_FOR_LIMIT:
+        return float("inf")
+    best, high = np.quantile(known, [0.0, _MOST_OF_BOWL], method="lower")
+    return float(high + _N_SPREADS * (high - best)) if high > best else float("inf")
 
 
 def noises_of(results: Sequence[Result]) -> Array:

@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from tuner.experiment import Params
-from tuner.generators.bayesian.factors import solved
+from tuner.generators.bayesian.factors import factored, solved
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
-from tuner.generators.bayesian.posterior import JITTER, Posterior, correlation, level
+from tuner.generators.bayesian.noise import USUAL
+from tuner.generators.bayesian.posterior import Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import noises_of, scaled
 from tuner.memory import Carried
@@ -233,7 +234,7 @@ def _fitted(x: bytes, y: bytes, noises: bytes, owners: tuple[int, ...]) -> tuple
     scales = np.exp(-theta[:-1])[list(owners)]
     known = rows * scales
     squares = ((known[:, None, :] - known[None, :, :]) ** 2).sum(axis=2)
-    covariance = correlation(squares) + np.diag(math.exp(theta[-1]) * multiples + JITTER)
-    found = level(covariance, targets)
+    covariance = correlation(squares) + np.diag(math.exp(theta[-1]) * multiples + USUAL.jitter)
+    found = level(factored(covariance), targets)
     pull = solved(found.factor, found.whitened, transposed=True)
     return scales, found.mean, pull
