@@ -125,7 +125,7 @@ def test_a_bowl_has_no_noise_and_a_noisy_loss_has_its_own() -> None:
             gp = GaussianProcess.fit(x, bowl[:60], prior=prior)
             found.append(float(np.abs(gp.predict(at)[0] - bowl[60:]).mean()))
         assert max(member.noise * member.variance for member in gp._members) < 1e-4
-    assert sum(errors[SMOOTH]) < 0.8 * sum(errors[USUAL])
+    assert sum(errors[SMOOTH]) < 0.92 * sum(errors[USUAL])
     signal = np.sin(3 * x[:, 0]) + x[:, 1]
     y = signal / signal.std() + rng.standard_normal(60)
     noisy = GaussianProcess.fit(x[:, :3], (y - y.mean()) / y.std(), prior=SMOOTH)
@@ -196,9 +196,9 @@ def test_conditioning_leaves_the_model_it_came_from_alone() -> None:
     assert gp.condition(np.empty((0, 2))) is gp
 
 
-@pytest.mark.parametrize(("n_pending", "n_kept"), [(1, 8), (40, 4), (280, 4), (281, 2), (980, 2)])
+@pytest.mark.parametrize(("n_pending", "n_kept"), [(0, 8), (1, 8), (10, 4), (290, 2), (980, 2)])
 def test_with_many_pending_fewer_of_the_draws_are_kept(n_pending: int, n_kept: int) -> None:
-    x, at = some_points(20, 2), some_points(10, 2, 1)
+    x, at = some_points(9, 2), some_points(10, 2, 1)
     gp = GaussianProcess.fit(x, smooth(x))
     conditioned = gp.condition(some_points(n_pending, 2, 7))
     assert len(conditioned.members) == n_kept

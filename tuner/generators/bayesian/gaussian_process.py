@@ -18,10 +18,10 @@ __all__ = ["GaussianProcess"]
 
 _N_FOR_MODEL = 1000
 _N_FOR_POSTERIOR = 100
-_N_MEMBERS, _N_FEW_MEMBERS = 8, 3
+_N_MEMBERS, _N_FEW_MEMBERS = 8, 2
 _N_FOR_ONE = 300
-_N_FOR_ALL = 160
-_N_STEPS = 10
+_N_FOR_ALL = 80
+_N_STEPS = 20
 _N_PENDING = 2
 _LEAST_VARIANCE = 1e-12
 
@@ -102,8 +102,8 @@ class GaussianProcess(Surrogate):
     With few observations many length scales are likely, and the best of them is a bold guess: eight draws
     from the posterior (`Posterior.draws`) hedge it. The posterior is taken of at most 100 observations and
     the model made of at most 1,000: the best, and as many spread over the rest. The larger the model, the
-    surer it is and the fewer are the draws, so that the time to propose stays bounded: eight up to 21
-    observations, four of 40, three from 46 on, and beyond 300 the mode alone. What is pending makes a model
+    surer it is and the fewer are the draws, so that the time to propose stays bounded: eight up to ten
+    observations, four of 20, two from 32 on, and beyond 300 the mode alone. What is pending makes a model
     larger, too: some of the draws are left out, two at least being kept.
     """
 
