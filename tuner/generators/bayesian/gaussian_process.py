@@ -135,7 +135,9 @@ class GaussianProcess(Surrogate):
         few = _kept(y, _N_FOR_POSTERIOR)
         posterior = Posterior(x[few], y[few], owners, noises[few], prior)
         n_members = _most_members(len(x))
-        mode = posterior.mode() if n_members == 1 else posterior.mode(_N_STEPS)
+        # Half of the way will do to start draws from, but does not tell which of two peaks is the higher.
+        near = n_members > 1 and len(prior.kinds) == 1
+        mode = posterior.mode(_N_STEPS) if near else posterior.mode()
         # Always the same stream: equal data must give an equal model in every process.
         thetas = [mode] if n_members == 1 else posterior.draws(mode, n_members, np.random.default_rng(0))
         return cls([_Member.of(theta, owners, x, y, noises, prior) for theta in thetas])

@@ -123,7 +123,7 @@ class Posterior:
     def mode(self, n_steps: int = _N_STEPS) -> Array:
         """The most likely hyperparameters, from the prior's on: no earlier fit may sway a resumed study.
 
-        It takes `n_steps` of L-BFGS at most: half of them will do to start draws from, a quarter will not.
+        It takes `n_steps` of L-BFGS at most.
 
         With more than two observations for each parameter, from every kind of noise on: each is a peak of its
         own, since without noise a bowl has longer length scales and a larger variance.
