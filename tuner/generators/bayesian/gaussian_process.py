@@ -103,7 +103,8 @@ class GaussianProcess(Surrogate):
     from the posterior (`Posterior.draws`) hedge it. The posterior is taken of at most 100 observations and
     the model made of at most 1,000: the best, and as many spread over the rest. The larger the model, the
     surer it is and the fewer are the draws, so that the time to propose stays bounded: eight up to ten
-    observations, four of 20, two from 32 on, and beyond 300 the mode alone. What is pending makes a model
+    observations, four of 20, two from 32 on, and beyond 300 the mode alone; where the prior of the noise has
+    several peaks, eight up to 100 and four up to 300. What is pending makes a model
     larger, too: some of the draws are left out, two at least being kept.
     """
 
@@ -134,9 +135,10 @@ class GaussianProcess(Surrogate):
         x, y, noises = x[kept], y[kept], noises[kept]
         few = _kept(y, _N_FOR_POSTERIOR)
         posterior = Posterior(x[few], y[few], owners, noises[few], prior)
-        n_members = _most_members(len(x))
+        several_peaks = len(prior.kinds) > 1
+        n_members = _most_members(len(x), several_peaks=several_peaks)
         # Half of the way will do to start draws from, but does not tell which of two peaks is the higher.
-        near = n_members > 1 and len(prior.kinds) == 1
+        near = n_members > 1 and not several_peaks
         mode = posterior.mode(_N_STEPS) if near else posterior.mode()
         # Always the same stream: equal data must give an equal model in every process.
         thetas = [mode] if n_members == 1 else posterior.draws(mode, n_members, np.random.default_rng(0))
@@ -162,8 +164,10 @@ class GaussianProcess(Surrogate):
         return means.mean(axis=0), np.sqrt((deviations**2).mean(axis=0) + means.var(axis=0))
 
 
-def _most_members(n: int) -> int:
-    """How many draws are made of a model of `n` observations."""
+def _most_members(n: int, *, several_peaks: bool = False) -> int:
+    """How many draws are made of a model of `n` observations; two would often miss one of several peaks."""
+    if several_peaks and n <= _N_FOR_ONE:
+        return _N_MEMBERS if n <= _N_FOR_POSTERIOR else _N_MEMBERS // 2
     return 1 if n > _N_FOR_ONE else min(_N_MEMBERS, max(_N_FEW_MEMBERS, round(_N_FOR_ALL / n)))
 
 
