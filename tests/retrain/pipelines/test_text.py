@@ -280,3 +280,13 @@ def test_a_hyperparameter_that_nobody_takes_is_refused_before_the_data_are_read(
         text_project(tmp_path, fixed={"tfidf_min_dif": 2})
     with pytest.raises(ConfigError, match="Unknown parameter 'tfidf'"):
         text_project(tmp_path, fixed={"tfidf": 2})
+
+
+def test_growing_samples_are_steps_of_texts_too(tmp_path: Path) -> None:
+    """As of a table: what a pruner sees on the way changes nothing at the end."""
+    design = "[splits]\ngroup = 'doc'\nfolds = 3\n"
+    whole = evaluate(bound(tmp_path, rest=design))[0]
+    steps = bound(tmp_path, rest=design + "[pruning]\npruner = 'asha'\nsteps = 'samples'\ngrace = 20\n")
+    evaluation, reports = evaluate(steps)
+    assert evaluation.value == whole.value
+    assert [step for step, _ in reports] == [20, 60]
