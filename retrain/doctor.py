@@ -220,8 +220,9 @@ def _check_columns(config: Config, path: Path) -> None:
 
     settings, splits = config.pipeline, config.splits
     by = [gate.by for gate in config.gate if gate.by is not None]
-    target = settings.target or "target"
-    check_columns(column_names(path), target, settings.drop, splits.group, splits.time, by, settings.text)
+    target = settings.target or next(iter(settings.spans), "target")
+    roles = (splits.group, splits.time, by, settings.text, settings.spans)
+    check_columns(column_names(path), target, settings.drop, *roles)
 
 
 def _leakage(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:

@@ -28,11 +28,12 @@ def run(folder: Path, data: Path | None) -> list[Gained]:
     print(f"{len(frame)} sentences of {frame['post_id'].nunique()} reports\n", flush=True)
     shell = Shell(folder)
     alone, together = ARCHITECTURES[:2], ARCHITECTURES[2:]
-    staged = () if data is not None else ("--n-trials", "6")
-    shell.run("orchestrator", "all", "--mode", "multistage", "--architectures", *alone, *staged, *POOL)
+    of_real, of_sample = (("30", "15"), ("6", "5"))
+    for_stages, for_one = of_sample if data is None else of_real
+    staged = ("--mode", "multistage", "--n-trials", for_stages)
+    shell.run("orchestrator", "all", *staged, "--architectures", *alone, *POOL)
     seconds = shell.seconds
-    n_trials = "40" if data is not None else "5"
-    large = ("--mode", "maximal", "--n-trials", n_trials)
+    large = ("--mode", "maximal", "--n-trials", for_one)
     shell.run("orchestrator", "all", *large, "--architectures", *together, *POOL)
     took = dict.fromkeys(alone, seconds) | dict.fromkeys(together, shell.seconds - seconds)
     return [_gained(shell, name, took[name]) for name in ARCHITECTURES]

@@ -9,6 +9,7 @@ import pytest
 
 from retrain.config import load_config
 from retrain.deploy.golden import golden_document
+from retrain.doctor import Verdict, _data
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.pipelines.text_evidence import EvidencePipeline
@@ -257,3 +258,12 @@ def test_a_faulty_configuration_is_refused(tmp_path: Path, keys: str, part: str)
 def test_steps_on_the_way_of_a_fold_are_refused_for_spans(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be 'folds' for spans, but is 'samples'"):
         project(tmp_path, rest=DESIGN + "[pruning]\npruner = 'asha'\nsteps = 'samples'\n")
+
+
+def test_the_doctor_looks_at_the_columns_of_spans(tmp_path: Path) -> None:
+    project(tmp_path)
+    config = load_config(tmp_path, environ={})
+    assert [each.verdict for each in _data(config)] == [Verdict.OK]
+    span_frame().drop(columns="end").to_csv(tmp_path / "texts.csv", index=False)
+    with pytest.raises(DataError, match="no column 'end', as spans names it"):
+        list(_data(config))
