@@ -74,11 +74,12 @@ class _Recorder:
 
     def partial(self, steps: str) -> Partial:
         """Where it stood; of folds, their mean so far."""
-        metrics = dict(self.last)
-        if steps == FOLDS:
-            scores = {each.step: each.value for each in self.measurements if each.metric == self._metric}
-            metrics[self._metric] = fsum(scores.values()) / len(scores)
+        metrics = {name: self._mean(name) for name in self.last} if steps == FOLDS else dict(self.last)
         return Partial(metrics.pop(self._metric), self.step, metrics)
+
+    def _mean(self, metric: str) -> float:
+        scores = {each.step: each.value for each in self.measurements if each.metric == metric}
+        return fsum(scores.values()) / len(scores)
 
 
 def run_task(

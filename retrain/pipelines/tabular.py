@@ -267,7 +267,7 @@ class TabularPipeline(Pipeline):
         for step in range(len(folds)):
             done.append(self._score_fold(params, folds, step, seed))
             rounds = {} if done[-1].stopped is None else {"best_iteration": float(done[-1].stopped[0])}
-            report(step, {self.metric: done[-1].metrics[self.metric], **rounds})
+            report(step, {name: done[-1].metrics[name] for name in self._scored} | rounds)
         evaluation = self._evaluation(params, seed, folds, done, start)
         scores = [fold.metrics for fold in done]
         by_fold = {name: tuple(fold[name] for fold in scores) for name in means(scores)}

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.pool import Task
 from orchestrator.worker import run_task, start_error
-from retrain.pipeline import Report
+from retrain.pipeline import FOLDS, Report
 from tests.contracts.scripted_pipeline import Scripted
 from tuner.errors import DataError, ParamsError, PoolError, RetrainError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Params, Partial
@@ -218,3 +218,22 @@ server.kill()
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("steps", "value", "auc"), [("", 4.0, 0.75), (FOLDS, 2.5, 0.5)])
+def test_where_it_stood_is_its_last_step_or_the_mean_of_its_folds(
+    steps: str, value: float, auc: float
+) -> None:
+    class Steps(Calls):
+        @property
+        def steps(self) -> str:
+            return steps
+
+    def body(params: Params, report: Report, seed: int) -> Any:
+        for step in range(9):
+            report(step, {"value": (1.0, 4.0)[step], "auc": (0.25, 0.75)[step]})
+
+    told: list[int] = []
+    result = run_task(Steps(body), TASK, lambda step, _: told.append(step), lambda: len(told) == 2)
+    assert isinstance(result, Partial)
+    assert (result.value, result.step, dict(result.metrics)) == (value, 1, {"auc": auc})

@@ -86,10 +86,11 @@ def test_samples_grow_by_the_factor_and_end_with_all(tmp_path: Path) -> None:
     assert len({told["roc_auc"] for _, told in reports}) == 3
 
 
-def test_of_several_objectives_each_is_told_at_each_step(tmp_path: Path) -> None:
-    pruning = "steps = 'rounds'\ngrace = 2\n[[objective]]\nmetric = 'accuracy'"
-    both = pipeline(tmp_path, pruning=pruning)
-    _, reports = scored(both, BOOSTERS["xgboost"])
+@pytest.mark.parametrize("steps", ["rounds", "folds"])
+def test_of_several_objectives_each_is_told_at_each_step(tmp_path: Path, steps: str) -> None:
+    pruning = f"steps = '{steps}'\ngrace = 2\n[[objective]]\nmetric = 'accuracy'"
+    _, reports = scored(pipeline(tmp_path, pruning=pruning), BOOSTERS["xgboost"])
+    assert len(reports) == 3
     assert all(set(told) == {"roc_auc", "accuracy"} for _, told in reports)
 
 
