@@ -84,7 +84,7 @@ def table(rows: Sequence[Gained]) -> str:
         for row in rows
     ]
     notes = [f"{row.application}: {row.metric}{row.note and '; '}{row.note}" for row in rows]
-    return "\n".join([render(lines, heads), "", *notes])
+    return "\n".join([render(lines, heads, keys=heads[:1]), "", *notes])
 
 
 def _interval(row: Gained) -> str:
