@@ -64,27 +64,31 @@ def run(name: str, data: Path | None, keep: Path | None) -> list[Gained]:
 
 
 def table(rows: Sequence[Gained]) -> str:
-    """One line for each task of each application, in 80 columns; metrics and notes below."""
-    heads = ["application", "default", "tuned", "held-out gain, 95 % interval", "runs", "min"]
-    lines = [
-        dict(
-            zip(
-                heads,
-                (
-                    row.application,
-                    f"{row.default:.4f}",
-                    f"{row.tuned:.4f}",
-                    f"{row.tuned - row.default:+.4f}{_interval(row)}",
-                    row.n_experiments,
-                    f"{row.seconds / 60:.1f}",
-                ),
-                strict=True,
-            )
+    """One line for each task of each application, in 80 columns; metrics and notes below.
+
+    Of a name with a comma, what stands before it is the line above those tasks.
+    """
+    heads = ["application", "default", "tuned", "gain, 95 % interval", "n", "min"]
+    lines: list[dict[str, object]] = []
+    above = ""
+    for row in rows:
+        whole, _, task = row.application.rpartition(", ")
+        if whole and whole != above:
+            lines.append({"application": whole})
+        above = whole
+        cells = (
+            task,
+            f"{row.default:.4f}",
+            f"{row.tuned:.4f}",
+            f"{row.tuned - row.default:+.4f}{_interval(row)}",
+            row.n_experiments,
+            f"{row.seconds / 60:.1f}",
         )
-        for row in rows
-    ]
+        lines.append(dict(zip(heads, cells, strict=True)))
     notes = [f"{row.application}: {row.metric}{row.note and '; '}{row.note}" for row in rows]
-    return "\n".join([render(lines, heads, keys=heads[:1]), "", *notes])
+    return "\n".join(
+        ["Scores on held-out rows; n experiments, minutes by the clock", render(lines, heads), "", *notes]
+    )
 
 
 def _interval(row: Gained) -> str:

@@ -43,8 +43,8 @@ def run(folder: Path, data: Path | None) -> list[Gained]:
     both = {**tuned, **phase_2["best"][0]["params"]}
     assert len(first) == 2, "what was in place, and what was applied"
     return [
-        _gained(folder, "movies", default, tuned, 51, seconds),
-        _gained(folder, "movies: taste", tuned, both, 21, shell.seconds - seconds),
+        _gained(folder, "movies, first search", default, tuned, 51, seconds),
+        _gained(folder, "movies, taste", tuned, both, 21, shell.seconds - seconds),
     ]
 
 

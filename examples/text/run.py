@@ -58,7 +58,7 @@ def _gained(shell: Shell, name: str, seconds: float) -> Gained:
         pipeline.direction,
     )
     return Gained(
-        f"text: {name}",
+        f"text, {name}",
         pipeline.metric,
         before.metrics[metric],
         after.metrics[metric],

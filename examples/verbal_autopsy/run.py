@@ -46,7 +46,7 @@ def compare(folder: Path, kind: str, n: int, *, models: Sequence[str] = MODELS) 
         }
         gained.append(
             Gained(
-                f"verbal_autopsy, {called}: {model}",
+                f"verbal_autopsy, {called} {model}",
                 "csmf_accuracy",
                 float(row["default"]),
                 float(row["tuned"]),

@@ -29,12 +29,21 @@ def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_row_tells_what_was_gained_and_fits_the_terminal() -> None:
     text = running.table([GAINED, Gained("b", "rmse", 2.0, 1.5, None, None, 5, 6.0)])
     assert max(map(len, text.splitlines())) <= 80
-    row = text.splitlines()[2].split()
+    row = text.splitlines()[3].split()
     assert row[:4] == ["shop_churn_recall", "0.5000", "0.6250", "+0.1250"]
     assert "[+0.1000, +0.1500]" in text
     assert row[-2:] == ["250", "1.5"]
     assert "\nshop_churn_recall: balanced_accuracy; of a sample\n" in text
     assert text.endswith("\nb: rmse")
+
+
+def test_tasks_of_one_application_stand_below_it() -> None:
+    names = ["verbal_autopsy, known logistic_regression", "verbal_autopsy, new xgboost", "risk"]
+    rows = [Gained(name, "m", 0.5, 0.625, 0.1, 0.15, 250, 90.0) for name in names]
+    lines = running.table(rows).splitlines()
+    assert max(map(len, lines)) <= 80
+    labels = [line[:26].strip() for line in lines[3:7]]
+    assert labels == ["verbal_autopsy", "known logistic_regression", "new xgboost", "risk"]
 
 
 def test_an_example_runs_in_a_copy(one: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
