@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.report import listing, show, summarize, summary_text
 from tests.contracts.registry_cases import ON, SPEC, some
-from tuner.experiment import Evaluation, Measurement, Partial, Study
+from tuner.experiment import Evaluation, Failure, Measurement, Partial, Study
 from tuner.registry import open_registry
 from tuner.registry.base import Registry
 from tuner.space import FloatParam, IntParam, SearchSpace
@@ -30,7 +30,7 @@ def study(registry: Registry) -> Study:
     study = registry.open_study(REAL)
     registry.add(study, some(5))
     whole, stopped = Evaluation(0.75, duration_s=9.0), Partial(0.625, 30, {}, CURVE, 3.0)
-    results = [whole, stopped, stopped, whole, stopped]
+    results: list[Evaluation | Failure | Partial] = [whole, stopped, stopped, whole, stopped]
     registry.finish(list(zip(registry.claim(study, 5), results, strict=True)), ON)
     return study
 
