@@ -12,11 +12,11 @@ __all__ = ["draw"]
 
 def draw(path: Path, rows: list[Row], scale: Mapping[str, tuple[float, float]]) -> None:
     """Write a picture, PNG or SVG by the ending of `path`, of the runs that all methods have."""
-    import matplotlib as mpl  # type: ignore[import-not-found]
+    import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.ticker import FormatStrFormatter  # type: ignore[import-not-found]
+    from matplotlib.ticker import FormatStrFormatter
 
     from benchmarks.arena.ranking import common_pairs, curves, mean_over_problems
 
