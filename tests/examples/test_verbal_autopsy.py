@@ -89,7 +89,7 @@ def test_a_label_that_was_forgotten_would_be_noticed(project: Path, label: str) 
 def test_the_loop_as_a_user_types_it(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rows = example.compare(project, "others", 2, models=["logistic_regression"])
     [row] = rows
-    assert (row.application, row.metric) == ("verbal_autopsy, new: logistic_regression", "csmf_accuracy")
+    assert (row.application, row.metric) == ("verbal_autopsy, new logistic_regression", "csmf_accuracy")
     assert 0 < row.default <= 1
     assert row.low is not None
     assert row.high is not None

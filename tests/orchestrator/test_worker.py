@@ -204,13 +204,14 @@ from tests.contracts.scripted_pipeline import Scripted
 
 class Serves(Scripted):
     def use(self, data):
-        self.server = subprocess.Popen(["sleep", "1000"])
+        quiet = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)  # else we would wait for its pipes
+        self.server = subprocess.Popen(["sleep", "1000"], **quiet)
 
 import cloudpickle
 worker = Worker([cloudpickle.dumps(Serves()), pickle.dumps(None)])
 server = worker._pipeline.server
 note = {str(tmp_path / "pids")!r}
-worker.run(Task("one", {{"do": "children", "pids": note, "then": "return"}}, 0), print)
+worker.run(Task("one", {{"do": "children", "pids": note, "then": "return"}}, 0), print, lambda: False)
 until_gone([int(pid) for pid in open(note).read().split()])
 assert not gone(server.pid)
 server.kill()

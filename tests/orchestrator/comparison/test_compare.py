@@ -176,13 +176,13 @@ def test_an_interrupted_comparison_goes_on(run: Run, monkeypatch: pytest.MonkeyP
         nonlocal n
         n += 1
         if n == 6:  # in the second of four tunings
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)  # a runner in the background may ignore SIGINT
         return real(self, *arguments)
 
     monkeypatch.setattr(TabularPipeline, "evaluate", interrupted)
     command = ("compare", *TUNE)
     code, out, _ = run(*command)
-    assert code == 130
+    assert code == 143
     assert "continue with: orchestrator compare" in out
     assert not (Path("comparison") / "results.csv").exists()
     with opened() as registry:

@@ -2,7 +2,7 @@
 """A Gaussian process whose hyperparameters are not settled upon but drawn: a mixture of plain ones."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -18,9 +18,8 @@ __all__ = ["GaussianProcess"]
 
 _N_FOR_MODEL = 1000
 _N_FOR_POSTERIOR = 100
-_N_MEMBERS, _N_FEW_MEMBERS = 8, 2
+_N_MEMBERS = 8
 _N_FOR_ONE = 300
-_N_FOR_ALL = 80
 _N_STEPS = 20
 _N_PENDING = 2
 _LEAST_VARIANCE = 1e-12
@@ -102,19 +101,13 @@ class GaussianProcess(Surrogate):
     With few observations many length scales are likely, and the best of them is a bold guess: eight draws
     from the posterior (`Posterior.draws`) hedge it. The posterior is taken of at most 100 observations and
     the model made of at most 1,000: the best, and as many spread over the rest. The larger the model, the
-    surer it is and the fewer are the draws, so that the time to propose stays bounded: eight up to ten
-    observations, four of 20, two from 32 on, and beyond 300 the mode alone; where the prior of the noise has
-    several peaks, eight up to 100 and four up to 300.
-
-    So it is too where something is pending, which is believed to come out as predicted: every point of a
-    batch rests on that, and two draws agree too easily. What is pending counts as part of the model.
+    surer it is and the fewer are the draws, so that the time to propose stays bounded: eight up to 100
+    observations, four up to 300, then the mode alone. What is pending makes a model larger, too: some of the
+    draws are left out, two at least being kept.
     """
 
-    def __init__(
-        self, members: Sequence[_Member], more: Callable[[int], Sequence[_Member]] | None = None
-    ) -> None:
-        self._members, self._more = tuple(members), more
-        self._most = self._members
+    def __init__(self, members: Sequence[_Member]) -> None:
+        self._members = tuple(members)
 
     @classmethod
     def fit(
@@ -140,18 +133,13 @@ class GaussianProcess(Surrogate):
         x, y, noises = x[kept], y[kept], noises[kept]
         few = _kept(y, _N_FOR_POSTERIOR)
         posterior = Posterior(x[few], y[few], owners, noises[few], prior)
-        several_peaks = len(prior.kinds) > 1
-        n_members = _most_members(len(x), hedged=several_peaks)
+        n_members = _most_members(len(x))
         # Half of the way will do to start draws from, but does not tell which of two peaks is the higher.
-        near = n_members > 1 and not several_peaks
+        near = n_members > 1 and len(prior.kinds) == 1
         mode = posterior.mode(_N_STEPS) if near else posterior.mode()
-
-        def members(n: int) -> list[_Member]:
-            # Always the same stream: equal data must give an equal model in every process.
-            thetas = [mode] if n == 1 else posterior.draws(mode, n, np.random.default_rng(0))
-            return [_Member.of(theta, owners, x, y, noises, prior) for theta in thetas]
-
-        return cls(members(n_members), members)
+        # Always the same stream: equal data must give an equal model in every process.
+        thetas = [mode] if n_members == 1 else posterior.draws(mode, n_members, np.random.default_rng(0))
+        return cls([_Member.of(theta, owners, x, y, noises, prior) for theta in thetas])
 
     @property
     def members(self) -> Sequence[Surrogate]:
@@ -160,11 +148,8 @@ class GaussianProcess(Surrogate):
     def condition(self, x: Array) -> Self:
         if not len(x):
             return self
-        n = len(self._members[0].x)
-        if self._more is not None and len(self._most) < _most_members(n, hedged=True):
-            self._most = tuple(self._more(_most_members(n, hedged=True)))
-        n_members = max(min(_N_PENDING, len(self._most)), _most_members(n + len(x), hedged=True))
-        kept = self._most[:: max(1, len(self._most) // n_members)]
+        most = max(_N_PENDING, _most_members(len(self._members[0].x) + len(x)))
+        kept = self._members[:: max(1, len(self._members) // most)]
         return type(self)([member.condition(x) for member in kept])
 
     def drawn(self, x: Array, rng: np.random.Generator) -> Array:
@@ -176,13 +161,9 @@ class GaussianProcess(Surrogate):
         return means.mean(axis=0), np.sqrt((deviations**2).mean(axis=0) + means.var(axis=0))
 
 
-def _most_members(n: int, *, hedged: bool) -> int:
+def _most_members(n: int) -> int:
     """How many draws are made of a model of `n` observations; two would often miss one of several peaks."""
-    if n > _N_FOR_ONE:
-        return 1
-    if hedged:
-        return _N_MEMBERS if n <= _N_FOR_POSTERIOR else _N_MEMBERS // 2
-    return min(_N_MEMBERS, max(_N_FEW_MEMBERS, round(_N_FOR_ALL / n)))
+    return _N_MEMBERS if n <= _N_FOR_POSTERIOR else _N_MEMBERS // 2 if n <= _N_FOR_ONE else 1
 
 
 def _correlations(a: Array, b: Array) -> Array:

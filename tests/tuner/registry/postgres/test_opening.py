@@ -215,7 +215,8 @@ def test_schema_2_is_brought_up_to_date(postgres_server: PostgresServer) -> None
     for view in views:
         postgres_server.execute(f"DROP VIEW {view}; CREATE VIEW {view} AS SELECT 1 AS x", "second")
     postgres_server.execute("ALTER TABLE studies DROP COLUMN goals", "second")
-    postgres_server.execute("ALTER TABLE experiments DROP COLUMN feasible, DROP COLUMN ended_on_id", "second")
+    drop = ", ".join(f"DROP COLUMN {name}" for name in ("feasible", "ended_on_id", "stop_step", "stop_value"))
+    postgres_server.execute(f"ALTER TABLE experiments {drop}", "second")
     postgres_server.execute("DROP TABLE confirmations, holdout_reads, lessons", "second")
     for trigger in ("patterns_stay", "patterns_are_kept", "patterns_are_not_emptied"):
         postgres_server.execute(f"DROP TRIGGER {trigger} ON patterns", "second")
