@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.pool import Finished, Progress, Task, WorkerPool
 from tests.contracts.pool_contract import run, until_finished, until_free
-from tests.contracts.scripted_pipeline import PATIENCE_S
+from tests.contracts.scripted_pipeline import PATIENCE_S, reported, until
 from tuner.experiment import Evaluation, Failure, Measurement, Partial
 
 
@@ -20,6 +20,8 @@ def prune_after_first_report(
     deadline = time.monotonic() + PATIENCE_S
     while not any(isinstance(event, Progress) for event in pool.wait(1.0)):
         assert time.monotonic() < deadline
+    if go is not None:
+        until(reported(go).exists, "its first report is over")
     pool.prune("one")
     if go is not None:
         go.touch()

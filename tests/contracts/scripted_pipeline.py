@@ -38,6 +38,11 @@ class HostileError(Exception):
         super().__init__(f"{one} and {two}")
 
 
+def reported(go: Path) -> Path:
+    """The file that says that a report is over, and not only told: until then it may still be the last."""
+    return go.with_suffix(".reported")
+
+
 class Scripted(Pipeline):
     """Does what the parameter `do` names."""
 
@@ -240,11 +245,13 @@ class Scripted(Pipeline):
 
     def do_report_once(self, params: Params, report: Report, seed: int) -> Any:
         report(0, {"value": 0.5})
+        reported(Path(str(params["go"]))).touch()
         until(Path(str(params["go"])).exists, "the test has asked for the end")
         return 1.0
 
     def do_report_something_else(self, params: Params, report: Report, seed: int) -> Any:
         report(0, {"loss": 0.5})
+        reported(Path(str(params["go"]))).touch()
         until(Path(str(params["go"])).exists, "the test has asked for the end")
         report(1, {"loss": 0.5})
         return 1.0
