@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from orchestrator.plan import StopReason
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
-from orchestrator.repeats import RepeatLimits, Repeats
+from orchestrator.repeats import Repeats
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
+from orchestrator.task_loop import LoopLimits
 from retrain.comparable import difference
 from retrain.confirmation import Plan, find_plan, fresh_seeds, record
 from retrain.confirmed import Confirmed, find_confirmed, find_confirmed_winner, find_look, looks_at
@@ -157,7 +158,7 @@ def confirm_best(
     if pool is not None:
         if deadline is None and request.timeout_s is not None:
             deadline = started_at + request.timeout_s
-        limits = RepeatLimits(deadline, request.experiment_timeout_s, request.grace_s, request.overrun_s)
+        limits = LoopLimits(deadline, request.experiment_timeout_s, request.grace_s, request.overrun_s)
         repeats = _repeats(registry, study, pool, plan, limits, display, stop)
         reason = repeats.run()
         display.close()
@@ -185,7 +186,7 @@ def _repeats(
     study: Study,
     pool: WorkerPool,
     plan: Plan,
-    limits: RepeatLimits,
+    limits: LoopLimits,
     display: Display,
     stop: StopRequest,
 ) -> Repeats:

@@ -6,24 +6,27 @@ not fitted again.
 
 import hashlib
 import json
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from orchestrator.comparison.job import JOB, TEST, Job
-from orchestrator.plan import TICK_S, StopReason
-from orchestrator.pool import Event, Finished, Printed, Returned, Task, WorkerPool
+from orchestrator.pool import Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
+from orchestrator.task_loop import LoopLimits, TaskLoop
 from retrain.who import who
-from tuner.experiment import Evaluation, Failure, Params, Provenance
-from tuner.registry.base import HoldoutRead, Limits, Registry, RegistryReader
+from tuner.experiment import Evaluation, Failure, Outcome, Params, Provenance
+from tuner.registry.base import HoldoutRead, Registry, RegistryReader
 from tuner.space import config_key
 
 __all__ = ["Fit", "Fits", "find_fits"]
 
 WHY = "orchestrator compare"
+
+Key = tuple[Provenance, str]
+"""What a fit's figures are of: data, code, metric and what the gain is over; and the configuration."""
 
 Figures = Mapping[tuple[str, str, str], float]
 """By what, metric and test set: value, low, high, gain, gain_low, gain_high."""
@@ -58,14 +61,14 @@ class Fit:
         return replace(self.provenance, metric=f"{self.provenance.metric}; gain over {digest}")
 
     @property
-    def key(self) -> tuple[Provenance, str]:
+    def key(self) -> Key:
         """By which it is found again."""
         return self.scored_on, config_key(self.params)
 
 
-def find_fits(registry: RegistryReader, pipeline: str) -> dict[tuple[Provenance, str], Figures]:
+def find_fits(registry: RegistryReader, pipeline: str) -> dict[Key, Figures]:
     """The figures of every fit of a comparison so far, by `Fit.key`."""
-    found: dict[tuple[Provenance, str], Figures] = {}
+    found: dict[Key, Figures] = {}
     for read in registry.holdout_reads(pipeline):
         if read.why == WHY:
             found[read.provenance, config_key(read.params)] = _figures_of(read)
@@ -85,14 +88,7 @@ def _figures_of(read: HoldoutRead) -> Figures:
     return figures
 
 
-@dataclass(slots=True)
-class _Running:
-    fit: Fit
-    overdue: bool = False
-    started_at: float = field(default=0.0)
-
-
-class Fits:
+class Fits(TaskLoop[Key]):
     """Fits and tests until nothing is left, the time is up or the user asks to stop.
 
     Args:
@@ -101,15 +97,14 @@ class Fits:
         pool: the workers; closed by the caller.
         fits: what there is to do.
         seed: of every fit.
-        deadline: on the clock; None for none.
-        timeout_s: after which one fit is ended; None for none.
-        grace_s: how long running ones may go on after a stop.
-        clock: monotonic seconds.
+        around: what every `TaskLoop` is given.
 
     Attributes:
         found: figures by `Fit.key`.
         failed: why, by `Fit.key`.
     """
+
+    retries_overdue = False
 
     def __init__(
         self,
@@ -119,91 +114,31 @@ class Fits:
         fits: Sequence[Fit],
         *,
         seed: int,
-        deadline: float | None,
-        timeout_s: float | None,
-        grace_s: float,
+        limits: LoopLimits,
         display: Display,
         stop: StopRequest,
-        clock: Callable[[], float] = time.monotonic,
+        **around: Any,
     ) -> None:
-        self.found: dict[tuple[Provenance, str], Figures] = {}
-        self.failed: dict[tuple[Provenance, str], str] = {}
-        self._registry, self._pipeline, self._pool = registry, pipeline, pool
-        self._waiting = deque(fits)
-        self._n_total = len(fits)
-        self._seed, self._deadline, self._timeout_s, self._grace_s = seed, deadline, timeout_s, grace_s
-        self._display, self._stop, self._clock = display, stop, clock
-        self._running: dict[str, _Running] = {}
-        self._ended_badly: Counter[tuple[tuple[Provenance, str], bool]] = Counter()
-        self._n_submitted = 0
-        self._started_at = clock()
+        super().__init__(pool, limits=limits, display=display, stop=stop, **around)
+        self.found: dict[Key, Figures] = {}
+        self.failed: dict[Key, str] = {}
+        self._registry, self._pipeline, self._seed = registry, pipeline, seed
+        self._fits = {fit.key: fit for fit in fits}
 
-    def run(self) -> StopReason:
-        """Go on until the end.
+    def _wanted(self) -> list[Key]:
+        return [key for key in self._fits if key not in self.found and key not in self.failed]
 
-        Raises:
-            PoolError: the workers are gone for good.
-            StorageError: the registry refused a look.
-        """
-        while self._waiting or self._running:
-            if self._stop.stop_now:
-                return StopReason.INTERRUPTED
-            since = self._stopping()
-            if since is None:
-                self._submit()
-            elif not self._running or self._clock() >= since[0] + self._grace_s:
-                return since[1]
-            self._cancel_overdue()
-            self._take_in(self._pool.wait(TICK_S))
-            self._display.show(self._status())
-        return StopReason.DONE
+    def _task(self, job: Key) -> Task:
+        fit = self._fits[job]
+        both = [dict(fit.params)] + ([] if fit.against is None else [dict(fit.against)])
+        key = f"{fit.job.key}#{self.n_submitted}"
+        return Task(key, {JOB: fit.job.key, TEST: json.dumps(both)}, self._seed)
 
-    def _stopping(self) -> tuple[float, StopReason] | None:
-        if self._stop.stop_at is not None:
-            return self._stop.stop_at, StopReason.INTERRUPTED
-        if self._deadline is not None and self._clock() >= self._deadline:
-            return self._deadline, StopReason.TIMEOUT
-        return None
+    def _name(self, job: Key) -> str:
+        return self._fits[job].job.key
 
-    def _submit(self) -> None:
-        while self._waiting and self._pool.n_free:
-            fit = self._waiting.popleft()
-            self._n_submitted += 1
-            key = f"{fit.job.key}#{self._n_submitted}"
-            both = [dict(fit.params)] + ([] if fit.against is None else [dict(fit.against)])
-            try:
-                self._pool.submit(Task(key, {JOB: fit.job.key, TEST: json.dumps(both)}, self._seed))
-            except ValueError:  # its worker died between our look and now
-                self._waiting.appendleft(fit)
-                return
-            self._running[key] = _Running(fit, started_at=self._clock())
-
-    def _cancel_overdue(self) -> None:
-        for key, each in self._running.items():
-            late = self._timeout_s is not None and self._clock() >= each.started_at + self._timeout_s
-            if late and not each.overdue:
-                each.overdue = True
-                self._pool.cancel(key)
-
-    def _take_in(self, events: Iterable[Event]) -> None:
-        for event in events:
-            each = self._running.get(event.key)
-            if each is None:
-                continue
-            if isinstance(event, Finished):
-                del self._running[event.key]
-                if isinstance(event.result, Evaluation):
-                    self._store(each.fit, event.result)
-                elif isinstance(event.result, Failure):  # nothing is pruned here
-                    self._fail(each, event.result)
-            elif isinstance(event, Returned):
-                del self._running[event.key]
-                self._waiting.appendleft(each.fit)
-            elif isinstance(event, Printed):
-                for line in event.lines:
-                    self._display.note(f"{each.fit.job.key} | {line}")
-
-    def _store(self, fit: Fit, evaluation: Evaluation) -> None:
+    def _store(self, job: Key, evaluation: Evaluation) -> None:
+        fit = self._fits[job]
         figures: dict[tuple[str, str, str], float] = {}
         for name, value in evaluation.metrics.items():
             what, metric, number = name.split(":", 2)
@@ -227,28 +162,13 @@ class Fits:
                 if what == low
             },
         )
-        self._registry.add_holdout_read(read)
-        self.found[fit.key] = figures
+        self._insist(partial(self._registry.add_holdout_read, read))
+        self.found[job] = figures
 
-    def _fail(self, each: _Running, failure: Failure) -> None:
-        """Try again as often as a search does."""
-        died, limits, key = failure.outcome.is_worker_death, Limits(), each.fit.key
-        self._ended_badly[key, died] += 1
-        if not each.overdue and self._ended_badly[key, died] < (limits.deaths if died else limits.failures):
-            self._waiting.append(each.fit)
-            return
-        said = "it took too long" if each.overdue else f"{failure.outcome}: {failure.message}"
-        self.failed[key] = said
-        self._display.note(f"{each.fit.job.model} could not be fitted: {said}")
+    def _give_up(self, job: Key, failure: Failure) -> None:
+        overdue = failure.outcome is Outcome.TIMEOUT
+        self.failed[job] = "it took too long" if overdue else f"{failure.outcome}: {failure.message}"
+        self._display.note(f"{self._fits[job].job.model} could not be fitted: {self.failed[job]}")
 
-    def _status(self) -> Status:
-        elapsed_s = self._clock() - self._started_at
-        return Status(
-            n_done=len(self.found) + len(self.failed),
-            n_total=self._n_total,
-            n_failed=len(self.failed),
-            n_running=len(self._running),
-            elapsed_s=elapsed_s,
-            working_s=elapsed_s,
-            metric="",
-        )
+    def _status(self, n_left: int) -> Status:
+        return self._status_of(len(self.found) + len(self.failed), n_left, len(self.failed), "")

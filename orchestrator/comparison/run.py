@@ -18,6 +18,7 @@ from orchestrator.progress import Display
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
+from orchestrator.task_loop import LoopLimits
 from tuner.errors import UsageError
 from tuner.experiment import Provenance
 from tuner.registry import open_registry
@@ -116,9 +117,7 @@ def compare(
                 workers.pool(),
                 list(wanted.values()),
                 seed=config.study.seed,
-                deadline=deadline,
-                timeout_s=request.experiment_timeout_s,
-                grace_s=request.grace_s,
+                limits=LoopLimits(deadline, request.experiment_timeout_s, request.grace_s, request.overrun_s),
                 display=display,
                 stop=stop,
             )

@@ -14,7 +14,15 @@ from retrain.models import MODELS, check_metric
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Direction
 
-__all__ = ["BUILT_IN_DATA", "PARAMS_PLACEHOLDER", "PipelineConfig"]
+__all__ = [
+    "BUILT_IN_DATA",
+    "OF_COMMANDS",
+    "OF_MODELS",
+    "OF_RANKINGS",
+    "OF_TEXTS",
+    "PARAMS_PLACEHOLDER",
+    "PipelineConfig",
+]
 
 BUILT_IN_DATA = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 """The data sets that scikit-learn carries with it, by name: nothing is downloaded."""
@@ -23,6 +31,13 @@ PARAMS_PLACEHOLDER = "{params}"
 """Stands for the parameters, or the file that holds them, in a command."""
 
 KINDS = (*WITH_FOLDS, "command")
+
+OF_TEXTS = ("text", "spans", "architecture")
+OF_MODELS = ("model", "data", "target", "drop", "trusted", *OF_TEXTS, "early_stopping_rounds")
+"""The keys of pipelines that fit models of ours."""
+
+OF_RANKINGS = ("scorer", "items", "user", "item", "held_out", "known")
+OF_COMMANDS = ("command", "params_as")
 
 
 class PipelineConfig(Section):
@@ -122,7 +137,7 @@ class PipelineConfig(Section):
         }.get(self.kind, self._python_faults)
         found = list(faults())
         if self.kind != "ranking":
-            found += self._meaningless("scorer", "items", "user", "item", "held_out", "known")
+            found += self._meaningless(*OF_RANKINGS)
         FaultsError.raise_if(found)
         return self
 
@@ -130,7 +145,7 @@ class PipelineConfig(Section):
         yield from self._missing("model", "data", "metric")
         if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
             yield "target", "is needed: the column of the data to predict."
-        yield from self._meaningless("command", "params_as", "text", "spans", "architecture")
+        yield from self._meaningless(*OF_COMMANDS, *OF_TEXTS)
         if self.early_stopping_rounds is not None and self.models:
             able = [name for name, family in MODELS.items() if family.default_rounds is not None]
             if not set(able) & set(self.models):
@@ -148,7 +163,7 @@ class PipelineConfig(Section):
             yield "data", f"must be a file for kind = 'text': {self.data!r} has no texts."
         if self.text is not None and self.text == self.target:
             yield "text", f"must be another column than the target, {self.target!r}."
-        yield from self._meaningless("command", "params_as", "drop", "early_stopping_rounds")
+        yield from self._meaningless(*OF_COMMANDS, "drop", "early_stopping_rounds")
         yield from self._metric_faults()
 
     def _ranking_faults(self) -> Iterable[tuple[str, str]]:
@@ -164,17 +179,8 @@ class PipelineConfig(Section):
             yield "user", f"and item and target must be three columns, but got {', '.join(names)}."
         if self.held_out == "ratings":
             yield from self._meaningless("known", where="with held_out = 'ratings'")
-        yield from self._meaningless(
-            "command",
-            "params_as",
-            "model",
-            "drop",
-            "trusted",
-            "text",
-            "spans",
-            "architecture",
-            "early_stopping_rounds",
-        )
+        own = ("data", "target")
+        yield from self._meaningless(*OF_COMMANDS, *(key for key in OF_MODELS if key not in own))
         if self.metric is not None and self.direction not in (None, RANKING_METRICS[self.metric]):
             yield (
                 "direction",
@@ -236,21 +242,11 @@ class PipelineConfig(Section):
                 "command",
                 f"must not hold {PARAMS_PLACEHOLDER} with params_as = 'json': they come on stdin.",
             )
-        yield from self._meaningless(
-            "model",
-            "data",
-            "target",
-            "drop",
-            "trusted",
-            "text",
-            "spans",
-            "architecture",
-            "early_stopping_rounds",
-        )
+        yield from self._meaningless(*OF_MODELS)
         yield from self._direction_faults()
 
     def _python_faults(self) -> Iterable[tuple[str, str]]:
-        yield from self._meaningless("command", "params_as")
+        yield from self._meaningless(*OF_COMMANDS)
 
     def _direction_faults(self) -> Iterable[tuple[str, str]]:
         if self.direction is None and self.metric not in METRICS:

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     from retrain.config import Config
 
 __all__ = ["ImportedObjective", "ImportedPipeline", "Reference", "load_python"]
-
-_OF_TABLES = (
-    "model",
-    "data",
-    "target",
-    "drop",
-    "trusted",
-    "text",
-    "spans",
-    "architecture",
-    "early_stopping_rounds",
-    "items",
-    "scorer",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +301,7 @@ def load_python(config: "Config") -> Pipeline:
             + ("a class of another kind." if inspect.isclass(found) else f"a {type(found).__name__}."),
             "The smallest pipeline is a function: def train(params) that returns a number.",
         )
-    _refuse(config, _OF_TABLES, "a Python function")
+    _refuse(config, "a Python function")
     settings = config.pipeline
     metric = settings.metric or "value"
     direction = settings.direction or (METRICS[metric].direction if metric in METRICS else None)
@@ -343,7 +329,7 @@ def _build(reference: Reference, config: "Config") -> Pipeline:
     built: Pipeline
     if not inspect.isclass(found):
         built = found
-        _refuse(config, _OF_TABLES, "a Pipeline that is already built")
+        _refuse(config, "a Pipeline that is already built")
     else:
         make: Any = found
         try:
@@ -369,8 +355,10 @@ def _build(reference: Reference, config: "Config") -> Pipeline:
     return built
 
 
-def _refuse(config: "Config", keys: Iterable[str], what: str) -> None:
-    given = [key for key in keys if getattr(config.pipeline, key)]
+def _refuse(config: "Config", what: str) -> None:
+    from retrain.config.pipeline import OF_MODELS
+
+    given = [key for key in OF_MODELS if getattr(config.pipeline, key)]
     if given:
         raise ConfigError(
             f"{', '.join(f'pipeline.{key}' for key in given)} has no meaning for {what}.",

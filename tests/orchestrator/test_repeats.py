@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.plan import StopReason
 from orchestrator.pool import Event, Returned, Task
-from orchestrator.repeats import RepeatLimits, Repeats
+from orchestrator.repeats import Repeats
 from orchestrator.signals import StopRequest
+from orchestrator.task_loop import LoopLimits
 from retrain.confirmation import Plan, fresh_seeds
 from retrain.honest import find_winner, standing
 from tests.contracts.registry_cases import ON
@@ -44,7 +45,7 @@ class Bench:
     display: Recorder = field(default_factory=Recorder)
 
     def repeats(self, pool: FakePool, **given: Any) -> Repeats:
-        limits = RepeatLimits(**{name: given.pop(name) for name in RepeatLimits.__slots__ if name in given})
+        limits = LoopLimits(**{name: given.pop(name) for name in LoopLimits.__slots__ if name in given})
         settings: dict[str, Any] = {
             "limits": limits,
             "display": self.display,

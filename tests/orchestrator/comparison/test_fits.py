@@ -12,6 +12,7 @@ from orchestrator.comparison.results import MEAN, Figure, Row, means_of
 from orchestrator.plan import StopReason
 from orchestrator.pool import Task
 from orchestrator.signals import StopRequest
+from orchestrator.task_loop import LoopLimits
 from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, StopAt, failed
 from tuner.experiment import Evaluation, Outcome, Provenance
 from tuner.registry import Registry, open_registry
@@ -56,18 +57,15 @@ def loop(
     fits: list[Fit],
     *,
     stop: StopRequest | None = None,
-    **limits: float | None,
+    **limits: float,
 ) -> Fits:
-    given: dict[str, float | None] = {"deadline": None, "timeout_s": None, **limits}
     return Fits(
         registry,
         "places",
         pool,
         fits,
         seed=7,
-        deadline=given["deadline"],
-        timeout_s=given["timeout_s"],
-        grace_s=30.0,
+        limits=LoopLimits(**limits),
         display=Recorder(),
         stop=stop or StopRequest(),
         clock=pool.clock,
@@ -118,7 +116,7 @@ def test_a_dead_worker_is_held_against_a_fit_at_the_third_time(registry: Registr
 
 def test_one_that_takes_too_long_is_ended(registry: Registry) -> None:
     pool = FakePool(lambda task: Act(SCORED, HANG if "0.5" in task.key else 5.0), FakeClock())
-    run = loop(registry, pool, fits_of(2), timeout_s=60.0)
+    run = loop(registry, pool, fits_of(2), experiment_timeout_s=60.0)
     assert run.run() is StopReason.DONE
     assert list(run.failed.values()) == ["it took too long"]
     assert 1060.0 <= pool.clock() < 1063.0
