@@ -1,4 +1,4 @@
-"""The README keeps up with the commands: its options exist, theirs are in it, its snippets are accepted."""
+"""README and its pages keep up with the code: options, snippets, links."""
 
 import re
 import tomllib
@@ -15,8 +15,15 @@ from retrain.cli import cli as retrain_cli
 from retrain.config import load_config
 from tuner.space import FloatParam, SearchSpace
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text("utf-8")
-INDENTED = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+GUIDES = ("configuration", "gate", "pipelines", "reports", "objectives", "comparison", "python", "operations")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+INDENTED = [
+    block
+    for path in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (*GUIDES, "warm_start")))
+    for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", path.read_text("utf-8"), re.MULTILINE)
+]
 
 
 def options(command: click.Command) -> set[str]:
@@ -36,6 +43,28 @@ def test_every_option_is_in_the_readme_and_every_option_there_exists() -> None:
     missing = {name for name in real if name.startswith("--")} - written
     assert not missing - {"--help", "--quiet", "--verbose"}, "not in the README's tables"
     assert not written - real, "in the README's tables, but no command has it"
+
+
+def anchors(path: Path) -> set[str]:
+    """What the headings of a page are called in links, as GitHub makes it."""
+    headings = re.findall(r"^#+ (.*)", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    lost = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name) if name else page
+        if "://" not in link and not (target.exists() and (not anchor or anchor in anchors(target))):
+            lost.append(link)
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda path: path.name)
+def test_every_page_is_found_from_the_readme(page: Path) -> None:
+    assert f"](docs/{page.name}" in README
 
 
 @pytest.mark.parametrize("name", ["retrain", "orchestrator"])
@@ -63,7 +92,7 @@ FUNCTION = (
 
 def test_the_snippets_of_configuration_are_accepted(tmp_path: Path) -> None:
     snippets = toml_snippets()
-    assert len(snippets) > 7, "they are found at all"
+    assert len(snippets) > 15, "they are found at all"
     for number, text in enumerate(snippets):
         document: dict[str, Any] = tomllib.loads(text)
         path = tmp_path / f"{number}.toml"
@@ -74,11 +103,12 @@ def test_the_snippets_of_configuration_are_accepted(tmp_path: Path) -> None:
 
 
 def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    block = next(block for block in INDENTED if "from orchestrator import tune" in block)
-    code = "\n".join(line[4:] for line in block.splitlines()).replace("configs=30", "configs=3")
     names: dict[str, Any] = {}
-    exec(code, names)
-    assert "{'lr':" in capsys.readouterr().out
+    blocks = [block for block in INDENTED if "from orchestrator import tune" in block]
+    assert len(blocks) == 2, "README.md and docs/python.md"
+    for block in blocks:
+        exec("\n".join(line[4:] for line in block.splitlines()).replace("configs=30", "configs=3"), names)
+        assert "{'lr':" in capsys.readouterr().out
     spaces = next(block for block in INDENTED if "SearchSpace.of(" in block)
     exec("\n".join(line[4:] for line in spaces.splitlines()), names)
     assert names["space"].params["alpha"].log
