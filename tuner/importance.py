@@ -2,7 +2,11 @@
 
 Shares are total-effect Sobol indices (Homma and Saltelli 1996) by Jansen's estimator (1999): what part of the
 variance of the value over the space would be gone if all but this parameter were known. They are taken of
-draws of the surrogate, so that their spread says what the experiments leave open.
+draws of a model of the whole space, so that their spread says what the experiments leave open.
+
+Weights that sum to one cannot be moved one alone. Where one is drawn anew the others keep their proportions:
+on an even simplex these are independent of it (Connor and Mosimann 1969), so that its index is one of
+independent inputs. One of an order is drawn between its neighbours.
 """
 
 import math
@@ -12,8 +16,10 @@ import numpy as np
 
 from tuner.experiment import Direction, Observation, Params, Value
 from tuner.generators.bayesian import BayesianGenerator
+from tuner.generators.bayesian.columns import row_value
+from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array, Surrogate
-from tuner.insight import Gain, Importance, Insight
+from tuner.insight import NOTHING, Gain, Importance, Insight
 from tuner.space import CategoricalParam, SearchSpace
 from tuner.space.params import NumericParam
 
@@ -26,7 +32,6 @@ _N_ROUNDS = 4
 _N_ROWS, _N_STOPS = 48, 9
 _N_SUCCESSES = 10
 _N_FOR_DEAD = 2
-_DEAD = 0.02
 _QUANTILES = (0.1, 0.9)
 _SURE = 0.75
 _N_MORE, _N_GAINS, _N_INCUMBENTS = 10, 32, 50
@@ -74,16 +79,18 @@ def importances(generator: BayesianGenerator, *, seed: int = 0) -> list[Importan
         return []
     rng = np.random.default_rng([seed, 4])
     space = generator.space
-    names = [param.name for param in space.params.values() if param.n_values != 1]
-    shares = _shares(generator, belief.surrogate, names, rng)
+    names = {j: name for j, name in enumerate(space.names) if space.params[name].n_values != 1}
+    model = generator.overview()
+    assert model is not None  # more than enough have succeeded
+    rows = Rows(space, seed)
+    shares = _shares(generator, model, rows, list(names), rng)
     if not len(shares):
         return []
-    rows = generator.encode(_sampled(space, _N_ROWS, rng))
     found = []
-    for name, of in zip(names, shares.T, strict=True):
+    for (j, name), of in zip(names.items(), shares.T, strict=True):
         low, share, high = np.quantile(of, [_QUANTILES[0], 0.5, _QUANTILES[1]])
-        trend, best = _effect(generator, belief.surrogate, rows, name)
-        nothing = high <= _DEAD
+        trend, best = _effect(generator, model, rows, j, rng)
+        nothing = high <= NOTHING
         if nothing:
             trend = ""
         dead = bool(nothing and belief.n_successes >= _N_FOR_DEAD * len(names))
@@ -92,37 +99,33 @@ def importances(generator: BayesianGenerator, *, seed: int = 0) -> list[Importan
 
 
 def _shares(
-    generator: BayesianGenerator, surrogate: Surrogate, names: Sequence[str], rng: np.random.Generator
+    generator: BayesianGenerator, model: Surrogate, rows: Rows, which: Sequence[int], rng: np.random.Generator
 ) -> Array:
-    """(n_draws, n_names) total effects."""
-    n = int(np.clip(_N_POINTS // (len(names) + 1), _N_LEAST, _N_MOST))
+    """(n_draws, len(which)) total effects."""
+    n = int(np.clip(_N_POINTS // (len(which) + 1), _N_LEAST, _N_MOST))
     found = []
     for _ in range(_N_ROUNDS):
-        base, other = (generator.encode(_sampled(generator.space, n, rng)) for _ in range(2))
-        moved = [base]
-        for name in names:
-            columns = generator.space.columns[name]
-            rows = base.copy()
-            rows[:, columns] = other[:, columns]
-            moved.append(rows)
-        for draw in surrogate.drawn(np.vstack(moved), rng):
-            values = draw.reshape(len(moved), n)
+        base, anew = rows.redrawn(n, rng)
+        at = generator.encode_rows(np.vstack([base, *anew[which]]))
+        for draw in model.drawn(at, rng):
+            values = draw.reshape(-1, n)
             variance = float(values.var())
             if variance > _LEAST_VARIANCE:
                 found.append(((values[1:] - values[0]) ** 2).mean(axis=1) / (2 * variance))
     return np.asarray(np.clip(np.array(found), 0.0, 1.0))
 
 
-def _effect(generator: BayesianGenerator, surrogate: Surrogate, rows: Array, name: str) -> tuple[str, Value]:
+def _effect(
+    generator: BayesianGenerator, model: Surrogate, rows: Rows, j: int, rng: np.random.Generator
+) -> tuple[str, Value]:
     """Where on its scale a parameter is best on average, by each likely model, and what most of them say."""
-    param = generator.space.params[name]
+    param = list(generator.space.params.values())[j]
     stops = _stops(param)
-    codes = generator.encode([{name: stop} for stop in stops])[:, generator.space.columns[name]]
-    at = np.repeat(rows[None], len(stops), axis=0)
-    at[:, :, generator.space.columns[name]] = codes[:, None, :]
-    flat = at.reshape(-1, rows.shape[1])
+    places = np.array([row_value(param, stop) for stop in stops])
+    at = rows.placed(_N_ROWS, j, places, rng)
+    flat = generator.encode_rows(at.reshape(-1, at.shape[-1]))
     curves = np.array(
-        [member.predict(flat)[0].reshape(len(stops), -1).mean(axis=1) for member in surrogate.members]
+        [member.predict(flat)[0].reshape(len(stops), -1).mean(axis=1) for member in model.members]
     )
     best = stops[int(curves.mean(axis=0).argmin())]
     if isinstance(param, CategoricalParam):
@@ -142,10 +145,6 @@ def _stops(param: NumericParam | CategoricalParam) -> list[Value]:
         if value not in stops:
             stops.append(value)
     return stops
-
-
-def _sampled(space: SearchSpace, n: int, rng: np.random.Generator) -> list[Params]:
-    return [space.sample(rng) for _ in range(n)]
 
 
 def expected_gain(generator: BayesianGenerator, rng: np.random.Generator) -> Gain | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tuner.experiment import Value
 
-__all__ = ["FURTHER", "INSIGHT", "TRENDS", "Gain", "Importance", "Insight"]
+__all__ = ["FURTHER", "INSIGHT", "MUCH", "NOTHING", "TRENDS", "Gain", "Importance", "Insight"]
 
 INSIGHT = "insight"
 """The kind of the events that hold one."""
@@ -19,6 +19,9 @@ FURTHER = "further"
 
 TRENDS = ("higher", "lower", "inner", "")
 """Which values of a parameter are better: those at its upper or lower end, those inside, or open."""
+
+NOTHING, MUCH = 0.02, 0.2
+"""Shares of the variance: up to the first a parameter does nothing that matters; from the second on, much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class Importance:
     trend: str
     best: Value
     dead: bool
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether it may do nothing and may do much, for all that is known."""
+        return self.low <= NOTHING and self.high >= MUCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,10 +231,11 @@ def take_stock(registry: Registry, study: Study, provenance: Provenance | None =
         ).to_dict()
         for each in study.goals.objectives
     }
-    names = ", ".join(each.name for each in found.importances[:3])
+    names = ", ".join([each.name for each in found.importances if not each.unsettled][:3])
     registry.log(
         INSIGHT,
-        f"After {found.n} results of study {study.name!r}, these matter most: {names}.",
+        f"After {found.n} results of study {study.name!r}, "
+        + (f"these matter most: {names}." if names else "it is open which parameters matter."),
         salience=0.2,
         study=study.name,
         **found.to_dict(),

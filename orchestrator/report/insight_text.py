@@ -13,7 +13,8 @@ _N_SHOWN = 8
 
 def importance_rows(insight: Insight) -> tuple[list[dict[str, Any]], str]:
     """The parameters that matter as rows of a table, and a note on the others."""
-    shown = [each for each in insight.importances if not each.dead][:_N_SHOWN]
+    alive = [each for each in insight.importances if not each.dead]
+    shown = [each for each in alive if not each.unsettled][:_N_SHOWN]
     rows = [
         {
             "parameter": each.name,
@@ -24,7 +25,12 @@ def importance_rows(insight: Insight) -> tuple[list[dict[str, Any]], str]:
         for each in shown
     ]
     dead = [each.name for each in insight.importances if each.dead]
-    return rows, f"No effect seen: {', '.join(dead)}." if dead else ""
+    unsettled = [f"{each.name} ({each.low:.0%} to {each.high:.0%})" for each in alive if each.unsettled]
+    notes = [
+        f"Not told by these results: {', '.join(unsettled)}." if unsettled else "",
+        f"No effect seen: {', '.join(dead)}." if dead else "",
+    ]
+    return rows, " ".join(filter(None, notes))
 
 
 def _better(each: Importance) -> str:

@@ -348,6 +348,15 @@ def test_what_the_last_run_learned_is_shown(story: Story) -> None:
     assert Insight.from_dict(document["insight"]) == INSIGHT
 
 
+def test_what_results_do_not_tell_is_not_in_the_table(story: Story) -> None:
+    story.scored(BASE, max_depth=5)
+    unknown = Importance("subsample", 0.4, 0.01, 0.8, "", 0.5, dead=False)
+    noted(story, replace(INSIGHT, importances=(unknown, *INSIGHT.importances)), story.study.name)
+    text = " ".join(summary(story.registry, story.study).split())
+    assert "Not told by these results: subsample (1% to 80%). No effect seen: rate_drop." in text
+    assert text.count("subsample") == 1
+
+
 WHAT_MATTERED = """\
 What mattered in 23 results
 parameter         share  likely      better

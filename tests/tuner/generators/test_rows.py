@@ -227,3 +227,58 @@ def test_only_sums_are_told_from_sums_among_others() -> None:
     assert not Rows(SearchSpace(weights)).only_sums
     stepped = [FloatParam("a", 0.0, 1.0, step=0.25), FloatParam("b", 0.0, 1.0, step=0.25)]
     assert not Rows(SearchSpace(stepped, [Sum(["a", "b"], 1.0)])).only_sums
+
+
+class TestOneParameterAnew:
+    """What importances are estimated by: all else stays as far as sums and orders allow."""
+
+    @settings(max_examples=40, deadline=None)
+    @given(space=search_spaces(), seed=seeds)
+    def test_rows_stay_valid(self, space: SearchSpace, seed: int) -> None:
+        if all(param.n_values == 1 for param in space.params.values()):
+            return
+        rng, made = np.random.default_rng(seed), Rows(space)
+        base, anew = made.redrawn(5, rng)
+        j = int(rng.integers(len(space.params)))
+        for rows in (base, *anew, *made.placed(5, j, base[:1, j], rng)):
+            configs = [made.config(row) for row in rows]
+            assert all(is_valid(space, config) for config in configs)
+            # What is valid already is not moved any further, but for the rounding of members of a tie.
+            np.testing.assert_allclose(made.rows(configs), rows, atol=2e-3)
+
+    def test_others_of_a_sum_keep_their_proportions(self) -> None:
+        rng, made = np.random.default_rng(0), Rows(simplex(4))
+        base, anew = made.redrawn(300, rng)
+        for j, rows in enumerate(anew):
+            others = [k for k in range(4) if k != j]
+            np.testing.assert_allclose(rows.sum(axis=1), 1.0)
+            before, after = (
+                each[:, others] / each[:, others].sum(axis=1, keepdims=True) for each in (base, rows)
+            )
+            np.testing.assert_allclose(after, before, atol=1e-6)
+            # Drawn as before: of mean 1/4, with five of its standard errors.
+            assert rows[:, j].mean() == pytest.approx(0.25, abs=5 * 0.19 / 300**0.5)
+
+    def test_one_of_an_order_moves_between_its_neighbours(self) -> None:
+        space = SearchSpace(
+            [FloatParam(name, 0.0, 1.0) for name in "abc"] + [IntParam(name, 1, 9) for name in "xy"],
+            [Increasing(["a", "b", "c"]), Increasing(["x", "y"])],
+        )
+        rng, made = np.random.default_rng(0), Rows(space)
+        base, anew = made.redrawn(200, rng)
+        for j, rows in enumerate(anew):
+            others = [k for k in range(5) if k != j]
+            np.testing.assert_array_equal(rows[:, others], base[:, others])
+            assert (rows[:, j] != base[:, j]).any()
+        assert all((np.diff(rows[:, :3]) >= 0).all() and (np.diff(rows[:, 3:]) > 0).all() for rows in anew)
+
+    def test_what_a_choice_awakes_is_drawn(self) -> None:
+        space = SearchSpace(
+            [CategoricalParam("kind", ["a", "b"]), FloatParam("depth", 0.0, 1.0, when={"kind": "b"})]
+        )
+        rng, made = np.random.default_rng(0), Rows(space)
+        base, (by_kind, by_depth) = made.redrawn(100, rng)
+        awake = (base[:, 0] == 0) & (by_kind[:, 0] == 1)
+        assert len(set(by_kind[awake, 1])) > 10
+        asleep = base[:, 0] == 0
+        np.testing.assert_array_equal(by_depth[asleep], base[asleep])

@@ -13,7 +13,17 @@ from tuner.space import CategoricalParam, Param
 from tuner.space.params import NumericParam
 from tuner.space.values import typed
 
-__all__ = ["SAME", "config_value", "drawn", "moved", "on_scale", "places_of", "reflected", "row_value"]
+__all__ = [
+    "SAME",
+    "config_value",
+    "drawn",
+    "moved",
+    "on_scale",
+    "places_of",
+    "reflected",
+    "row_value",
+    "settled",
+]
 
 SAME = 1e-12
 """Places that are closer than this are the same."""
@@ -76,6 +86,11 @@ def moved(param: NumericParam, at: Array, by: Array) -> Array:
     up = np.where(by > 0, 1.0, -1.0)
     up = np.where((values + up * param.step > param.high) | (values + up * param.step < param.low), -up, up)
     return np.where(stuck, _snapped(param, values + up * float(param.step)), snapped)
+
+
+def settled(param: NumericParam, places: Array) -> Array:
+    """The nearest places that the steps allow."""
+    return places if param.n_values is None else _snapped(param, on_scale(param, places))
 
 
 def _snapped(param: NumericParam, values: Array) -> Array:

@@ -141,6 +141,24 @@ class GaussianProcess(Surrogate):
         thetas = [mode] if n_members == 1 else posterior.draws(mode, n_members, np.random.default_rng(0))
         return cls([_Member.of(theta, owners, x, y, noises, prior) for theta in thetas])
 
+    @classmethod
+    def fit_widely(
+        cls, x: Array, y: Array, owners: Sequence[int], noises: Array, prior: NoisePrior = USUAL
+    ) -> Self:
+        """The same of the whole space rather than of what is near the best, and warier.
+
+        Of many observations it keeps 300 spread over all values. Its eight draws begin at all likely peaks of
+        the posterior: it takes several times as long as `fit`, and is for a report.
+        """
+        kept = _spread_over(y, _N_FOR_ONE)
+        x, y, noises = x[kept], y[kept], noises[kept]
+        few = _spread_over(y, _N_FOR_POSTERIOR)
+        posterior = Posterior(x[few], y[few], owners, noises[few], prior)
+        rng = np.random.default_rng(0)
+        peaks = posterior.peaks(rng)
+        thetas = [posterior.draws(peaks[i % len(peaks)], 1, rng)[0] for i in range(_N_MEMBERS)]
+        return cls([_Member.of(theta, owners, x, y, noises, prior) for theta in thetas])
+
     @property
     def members(self) -> Sequence[Surrogate]:
         return self._members
@@ -194,3 +212,11 @@ def _kept(y: Array, most: int) -> "np.ndarray":
     n_best = most // 2
     even = np.linspace(n_best, len(y) - 1, most - n_best).round().astype(int)
     return np.sort(np.concatenate([order[:n_best], order[even]]))
+
+
+def _spread_over(y: Array, most: int) -> "np.ndarray":
+    """Indices of at most `most` observations, ascending: spread evenly over the order of their values."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    order = np.argsort(y, kind="stable")
+    return np.sort(order[np.linspace(0, len(y) - 1, most).round().astype(int)])

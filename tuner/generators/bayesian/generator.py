@@ -182,6 +182,20 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         finite = {name: number for name, number in numbers.items() if isfinite(number)}
         return {"design": "model", "aim": aim, **finite}
 
+    def overview(self) -> Surrogate | None:
+        """A model of the loss over the whole space, where the search's own is of what lies near the best.
+
+        That one takes all that is bad for equally bad, and a search that found a good region has measured
+        little else: seen by it, differences of no account there are all that there is. None with too few
+        successes.
+        """
+        results = self.history.results(self.direction)
+        losses = [each.loss for each in results]
+        if sum(loss is not None for loss in losses) < _N_SUCCESSES:
+            return None
+        rows, y = self.encode([each.params for each in results]), scaled(losses, smooth=True).y
+        return GaussianProcess.fit_widely(rows, y, self._owners, noises_of(results), self._noise)
+
     @cached_property
     def _transfer(self) -> Transfer:
         return Transfer(self._carried, self.encode, self._weights)
@@ -189,6 +203,10 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     def encode(self, configs: Sequence[Params]) -> Array:
         """Rows as the surrogate takes them, (n, n_dims)."""
         return self.space.encode(configs) * self._weights
+
+    def encode_rows(self, rows: Array) -> Array:
+        """The same of rows that `Rows` made."""
+        return self._rows.encode(rows) * self._weights
 
     @cached_property
     def _deciding(self) -> list[int]:

@@ -27,6 +27,9 @@ _N_FOR_KINDS = 2
 _N_BURNED = 5
 _N_BETWEEN = 3
 _N_SHRINKS = 30
+_N_PRIOR, _N_PEAKS = 32, 4
+_BELOW = 3.0
+"""In log density: a twentieth as likely."""
 
 
 def correlation(distance2: Array) -> Array:
@@ -131,6 +134,17 @@ class Posterior:
         n_kinds = len(self._prior.kinds) if len(self._y) > _N_FOR_KINDS * self.n_params else 1
         starts = [np.append(self.center[:-1], noise) for _, noise, _ in self._prior.kinds[:n_kinds]]
         return max((self._peak(start, n_steps) for start in starts), key=lambda peak: peak[0])[1]
+
+    def peaks(self, rng: np.random.Generator) -> list[Array]:
+        """All that are about as likely, the most likely first: found from the prior's center and draws of it.
+
+        One peak may be far below another (all is noise; or one parameter does everything, or its twin).
+        """
+        drawn = rng.standard_normal((_N_PRIOR, len(self.center))) * self.spread
+        likely = sorted((self._bounded(each) for each in drawn), key=lambda one: -self.log_density(one)[0])
+        starts = [self.center, *likely[:_N_PEAKS]]
+        found = sorted((self._peak(each, _N_STEPS // 2) for each in starts), key=lambda peak: -peak[0])
+        return [place for height, place in found if height > found[0][0] - _BELOW]
 
     def _peak(self, start: Array, n_steps: int) -> tuple[float, Array]:
         """The density and the place of the peak uphill from `start`."""

@@ -51,12 +51,49 @@ class Rows:
 
     def draws(self, n: int, rng: np.random.Generator) -> Array:
         """`n` random rows, as `SearchSpace.sample` draws."""
-        rows = self._drawn(n, rng)
+        return self._rested(self._allowed(n, rng))
+
+    def redrawn(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """`n` random rows, and the same rows with one parameter drawn anew: (n, p), (p, n, p).
+
+        The others of a sum give way in proportion, those of an order stay; what a choice makes active stands
+        where it was drawn beforehand. A row for which the new value is forbidden stays as it is.
+        """
+        rows, other = self._allowed(n, rng), self._drawn(n, rng, rest=False)
+        rested, anew = self._rested(rows), []
+        for j in range(len(self._params)):
+            moved = rows.copy()
+            moved[:, j] = other[:, j]
+            for tie, members in self._ties:
+                if j in members:
+                    moved[:, members] = tie.redrawn(rows[:, members], members.index(j), rng)
+            anew.append(self._mended(self._rested(moved), rested))
+        return rested, np.array(anew)
+
+    def placed(self, n: int, j: int, places: Array, rng: np.random.Generator) -> Array:
+        """`n` random rows with the `j`-th parameter at each of `places`, (k,): (k, n, p).
+
+        The others give way as in `redrawn`.
+        """
+        rows = self._allowed(n, rng)
+        rested, found = self._rested(rows), []
+        for place in places:
+            moved = rows.copy()
+            moved[:, j] = place
+            for tie, members in self._ties:
+                if j in members:
+                    moved[:, members] = tie.placed(rows[:, members], members.index(j), np.full(n, place))
+            found.append(self._mended(self._rested(moved), rested))
+        return np.array(found)
+
+    def _allowed(self, n: int, rng: np.random.Generator) -> Array:
+        """`n` random rows of which none is forbidden, with what is inactive where it would stand."""
+        rows = self._drawn(n, rng, rest=False)
         for _ in range(_N_REDRAWS):
             bad = self._forbidden(rows)
             if not bad.any():
                 return rows
-            rows[bad] = self._drawn(int(bad.sum()), rng)
+            rows[bad] = self._drawn(int(bad.sum()), rng, rest=False)
         bad = np.flatnonzero(self._forbidden(rows))
         if len(bad):
             # Hardly anything is allowed here: that is found one at a time, so some have to do for all.

@@ -7,7 +7,7 @@ from math import lcm, sqrt
 
 import numpy as np
 
-from tuner.generators.bayesian.columns import moved, on_scale, places_of
+from tuner.generators.bayesian.columns import moved, on_scale, places_of, settled
 from tuner.generators.bayesian.surrogate import Array
 from tuner.space.groups import Group
 from tuner.space.ordering import IncreasingGroup
@@ -50,6 +50,14 @@ class Tie(ABC):
         Rows without a move stay.
         """
 
+    @abstractmethod
+    def placed(self, at: Array, i: int, to: Array) -> Array:
+        """Where the members are once the `i`-th stands at `to`, (n,), or as near to it as the tie allows."""
+
+    @abstractmethod
+    def redrawn(self, at: Array, i: int, rng: np.random.Generator) -> Array:
+        """Where the members are once the `i`-th is drawn anew, given what the others leave it."""
+
     @property
     def shares(self) -> Array:
         """(members,): what a place counts in the sum where it can be shifted freely along it; else 0."""
@@ -78,6 +86,31 @@ class _SumTie(Tie):
             values[rows, one] += given
             values[rows, other] -= given
         return np.where(moves.any(axis=1, keepdims=True), self._places(values), at)
+
+    def placed(self, at: Array, i: int, to: Array) -> Array:
+        """The others give way in proportion to what they have, so that their proportions stay."""
+        values = self._values(at)
+        goal = on_scale(self.params[i], to)
+        wanted = goal - values[:, i]
+        others = [j for j in range(len(self.params)) if j != i]
+        parts = values[:, others] - self._lows[others]
+        parts = np.where(
+            parts.sum(axis=1, keepdims=True) > _SLACK, parts, self._highs[others] - self._lows[others]
+        )
+        parts = parts / np.maximum(parts.sum(axis=1, keepdims=True), _SLACK)
+        for shared in (True, False):  # what bounds and steps leave undone, the first that can does
+            for part, j in zip(parts.T, others, strict=True):
+                most = np.minimum(self._highs[i] - values[:, i], values[:, j] - self._lows[j]).clip(0.0)
+                least = -np.minimum(values[:, i] - self._lows[i], self._highs[j] - values[:, j]).clip(0.0)
+                given = _within(
+                    wanted * part if shared else goal - values[:, i], least, most, self._quanta[i, j]
+                )
+                values[:, i] += given
+                values[:, j] -= given
+        return self._places(values)
+
+    def redrawn(self, at: Array, i: int, rng: np.random.Generator) -> Array:
+        return self.placed(at, i, self.drawn(len(at), rng)[:, i])
 
     def _given(self, values: Array, one: "np.ndarray", other: "np.ndarray", wanted: Array) -> Array:
         """What `one` gains and `other` gives, nearest to what is wanted; if nothing, the other way round."""
@@ -152,6 +185,25 @@ class _OrderTie(Tie):
             values = on_scale(param, places[:, i])
         return places
 
+    def placed(self, at: Array, i: int, to: Array) -> Array:
+        """Between its neighbours, which stay."""
+        low, high = self._room(at, i)
+        found = at.copy()
+        found[:, i] = settled(self.params[i], np.minimum(np.maximum(to, low), high))
+        return found
+
+    def redrawn(self, at: Array, i: int, rng: np.random.Generator) -> Array:
+        low, high = self._room(at, i)
+        return self.placed(at, i, low + rng.random(len(at)) * (high - low))
+
+    def _room(self, at: Array, i: int) -> tuple[Array, Array]:
+        """The least and the highest place that the neighbours leave to the `i`-th: (n,), (n,)."""
+        param, values = self.params[i], self._values(at)
+        low = _above(param, values[:, i - 1]) if i else np.zeros(len(at))
+        last = i == len(self.params) - 1
+        high = np.ones(len(at)) if last else _below(param, values[:, i + 1])
+        return low, np.maximum(low, high)
+
 
 def tie_of(group: Group, rng: np.random.Generator) -> Tie:
     """The tie of a group; `rng` draws its pool."""
@@ -165,6 +217,14 @@ def _stepped(wanted: Array, least: Array, most: Array, quantum: Array) -> Array:
     n = np.where(n == 0, np.sign(wanted), n)
     n = n.clip(np.ceil(least / unit - _SLACK), np.floor(most / unit + _SLACK))
     return np.where(quantum > 0, n * unit, wanted.clip(least, most))
+
+
+def _within(wanted: Array, least: Array, most: Array, quantum: float) -> Array:
+    """As much of `wanted` as lies from `least` <= 0 to `most` >= 0, in whole quanta where it is not 0."""
+    if not quantum:
+        return wanted.clip(least, most)
+    n = np.trunc(wanted / quantum + np.sign(wanted) * _SLACK)
+    return np.asarray(n.clip(np.ceil(least / quantum - _SLACK), np.floor(most / quantum + _SLACK)) * quantum)
 
 
 def _common(one: NumericParam, other: NumericParam) -> float:
@@ -183,4 +243,13 @@ def _above(param: NumericParam, values: Array) -> Array:
         return places_of(param, values.clip(float(param.low), float(param.high)))
     low, step = float(param.low), float(param.step or 1)
     index = (np.floor((values - low) / step + _SLACK) + 1).clip(0, param.n_values - 1)
+    return places_of(param, low + index * step)
+
+
+def _below(param: NumericParam, values: Array) -> Array:
+    """The places of the greatest values of `param` that are less; its own greatest where all are."""
+    if param.n_values is None:
+        return places_of(param, values.clip(float(param.low), float(param.high)))
+    low, step = float(param.low), float(param.step or 1)
+    index = (np.ceil((values - low) / step - _SLACK) - 1).clip(0, param.n_values - 1)
     return places_of(param, low + index * step)
