@@ -16,6 +16,7 @@ NOT_THE_CONFIGURATION = (Outcome.WORKER_LOST, Outcome.CANCELLED)
 """Ends that say nothing about the configuration: a lost machine, a user who stopped."""
 
 _STAMP = "earlier"
+_ENDED = (State.COMPLETE, State.PRUNED, State.FAILED)
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ def recall(
     """Read what earlier studies observed, as it was when they were first used here.
 
     Of each study the results of its latest data, code and metric are taken, since values of others cannot be
-    compared with them. A study that grows meanwhile changes nothing: what was proposed from it carries how
-    many of its experiments, in the order in which they finished, it was made from.
+    compared with them; what was pruned counts as in its own study, by where it stood. A study that grows
+    meanwhile changes nothing: what was proposed from it carries how many of its experiments, in the order in
+    which they finished, it was made from.
 
     Args:
         registry: where the studies are.
@@ -54,7 +56,7 @@ def recall(
     n_finished: dict[str, int] = {}
     for name in dict.fromkeys(names):
         study = _get_study(registry, name, own)
-        finished = registry.experiments(study, states=[State.COMPLETE, State.FAILED])
+        finished = registry.experiments(study, states=_ENDED)
         finished.sort(key=lambda each: (each.finished_at or 0.0, each.id))
         n_finished[name] = _n_used_before(rows, name, len(finished))
         usable = _comparable(finished[: n_finished[name]])
@@ -112,5 +114,6 @@ def _comparable(finished: Sequence[Experiment]) -> list[Experiment]:
     ]
 
 
-def _is_told(failed: Experiment, latest: Provenance | None) -> bool:
-    return failed.outcome not in NOT_THE_CONFIGURATION and failed.ended_on in (None, latest)
+def _is_told(ended: Experiment, latest: Provenance | None) -> bool:
+    """Whether a failure, or where a pruned one stood, says something of the configuration."""
+    return ended.outcome not in NOT_THE_CONFIGURATION and ended.ended_on in (None, latest)

@@ -7,7 +7,16 @@ import pytest
 
 from tests.tuner.test_propose import NEW, OLD, SPACE, keys, spec
 from tuner.errors import NotFoundError, UsageError
-from tuner.experiment import Evaluation, Experiment, Failure, Outcome, Provenance, Study, Suggestion
+from tuner.experiment import (
+    Evaluation,
+    Experiment,
+    Failure,
+    Outcome,
+    Partial,
+    Provenance,
+    Study,
+    Suggestion,
+)
 from tuner.propose import open_study, propose
 from tuner.recall import recall
 from tuner.registry import open_registry
@@ -154,3 +163,47 @@ def test_what_failed_on_other_code_is_not_told(registry: Registry, study: Study)
         registry.finish([(claim, Failure(Outcome.ERROR, "no"))], provenance, Limits(failures=1))
     (one,) = recall(registry, ["old"], own="study").earlier
     assert [each.params["rate"] for each in one.observations] == [0.7, 0.99]
+
+
+def prune(registry: Registry, rates: Sequence[float], value: float, name: str = "old") -> None:
+    """Stop experiments of an earlier study at step 1, where they all stood at `value`."""
+    earlier = registry.find_study(name)
+    assert earlier is not None
+    registry.add(earlier, [a_config(rate) for rate in rates])
+    stood = Partial(value, 1)
+    registry.finish([(claim, stood) for claim in registry.claim(earlier, len(rates))], OLD)
+
+
+def test_what_was_pruned_counts_by_where_it_stood(registry: Registry, study: Study) -> None:
+    run_earlier(registry, [0.1, 0.69])
+    prune(registry, [0.3], 0.4)
+    recalled = recall(registry, ["old"], own="study")
+    (one,) = recalled.earlier
+    told = [(each.params["rate"], each.value, each.partial) for each in one.observations]
+    assert sorted(told) == [
+        (0.1, pytest.approx(0.4), False),
+        (0.3, 0.4, True),
+        (0.69, pytest.approx(0.99), False),
+    ]
+    assert dict(recalled.n_finished) == {"old": 3}
+
+
+def test_what_was_pruned_sways_what_is_proposed(registry: Registry, study: Study) -> None:
+    """Not among what is tried first, though it stood higher than all; but where it was is learned as bad."""
+    twin = open_study(registry, spec(name="twin"))
+    run_earlier(registry, [0.1, 0.3, 0.5, 0.69], name="old")
+    run_earlier(registry, [0.1, 0.3, 0.5, 0.69], name="whole")
+    prune(registry, [0.9, 0.95, 0.99], 2.0, "old")
+    proposed = []
+    for own, name in ((study, "old"), (twin, "whole")):
+        for _ in range(3):
+            propose(registry, own, "bayesian", 4, warm_start=[name])
+            for claim in registry.claim(own, 10):
+                rate = float(claim.experiment.params["rate"] or 0)
+                registry.complete(claim, Evaluation(1 - abs(rate - 0.7)), NEW)
+        rows = registry.experiments(own)
+        tried = [row.params["rate"] for row in rows if row.reason.get("design") == "earlier"]
+        assert not {0.9, 0.95, 0.99} & set(tried)
+        assert 0.69 in tried
+        proposed.append(keys(rows))
+    assert proposed[0] != proposed[1]

@@ -188,12 +188,15 @@ def _concordance(expected: Array, y: Array) -> Array:
 
 
 def _best(study: Carried) -> dict[str, tuple[Params, Mapping[str, Any]]]:
-    """The configurations of the least losses, by key, each with the reason to try it."""
+    """The configurations of the least losses, by key, each with the reason to try it.
+
+    What was stopped early was not among the best, and is none of them where few ran to their end.
+    """
     order = sorted(
         (
             (result.loss, config_key(config), config, name)
             for result, config, name in zip(study.results, study.configs, study.ids, strict=True)
-            if result.loss is not None and config is not None
+            if result.loss is not None and not result.partial and config is not None
         ),
         key=lambda one: (one[0], one[1]),
     )
