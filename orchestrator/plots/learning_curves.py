@@ -65,14 +65,18 @@ def prepare(rows: Rows, measurements: Callable[[Point], Sequence[Measurement]]) 
             " on the way.",
             "Have the pipeline call report(step, {metric: value}) after each round, epoch or fold.",
         )
-    ends = [end for each in curves for end in (min(each.values), max(each.values))]
     parts = [rows.note] + ([f"{len(points)} of them looked at"] if len(points) == _MOST else [])
+    ends = [(min(each.values), max(each.values), each.role == "baseline") for each in curves]
+    shown = [end for low, high, _ in ends for end in (low, high)]
+    span = span_of(shown, rows.sign, [end for low, high, must in ends if must for end in (low, high)])
+    n = sum(not (span.holds(low) and span.holds(high)) for low, high, _ in ends)
+    parts += [f"{n} reach beyond the scale"] if n else []
     return Curves(
         f"Learning curves of {rows.study.name}",
         metric_label(metric, rows.study.direction),
         tuple(sorted(curves, key=lambda each: _ORDER.index(each.role))),
         bool(folds) and all(folds),
-        span_of(ends, rows.sign),
+        span,
         "; ".join(parts),
     )
 
@@ -108,7 +112,7 @@ def draw(data: Curves) -> Canvas:
             alone = len(each.steps) == 1
             (line,) = axes.plot(
                 each.steps,
-                each.values,
+                [data.span.clamped(value) for value in each.values] if data.are_folds else each.values,
                 color=colour,
                 linewidth=width,
                 linestyle="none" if data.are_folds else style,

@@ -65,8 +65,7 @@ def prepare(rows: Rows, insight: Insight | None = None) -> Parallel:
         params = [param for param in params if param in kept]
     scales = [Scale.of(param) for param in params]
     values = [each.value for each in chosen if each.value is not None]
-    always = [] if rows.baseline is None or rows.baseline.value is None else [rows.baseline.value]
-    metrics = [(study.metric, span_of(values, rows.sign, always))]
+    metrics = [(study.metric, span_of(values, rows.sign, rows.always))]
     for goal in study.goals.objectives:
         known = [
             each.experiment.metrics[goal.metric] for each in chosen if goal.metric in each.experiment.metrics
@@ -77,7 +76,7 @@ def prepare(rows: Rows, insight: Insight | None = None) -> Parallel:
     for each in sorted(chosen, key=lambda each: rows.sign * (each.value or 0.0)):
         assert each.value is not None
         numbers = {**each.experiment.metrics, study.metric: each.value}
-        places = [scale.place(each.experiment.params.get(scale.name)) for scale in scales]
+        places = [scale.place_in(each.experiment.params) for scale in scales]
         places += [_place(span, numbers.get(name)) for name, span in metrics]
         lines.append(Line(tuple(places), each.value, each.tip))
         best = lines[-1] if each is rows.best else best

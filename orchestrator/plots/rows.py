@@ -30,13 +30,16 @@ class Point:
     @property
     def value(self) -> float | None:
         """The study's metric; where it was pruned, as far as it came; None where it failed."""
-        return self.experiment.value
+        stop = self.experiment.stop
+        return self.experiment.value if stop is None else stop.value
 
     @property
     def tip(self) -> str:
         """What is told of it when somebody points at it."""
         each = self.experiment
         scored = str(each.outcome) if each.value is None else plus_minus(each.value, each.std_error)
+        if each.stop is not None:
+            scored = f"{number(each.stop.value)} at step {each.stop.step}"
         state = "" if each.state is State.COMPLETE else f" ({each.state})"
         params = (
             f"{name} = {number(value) if isinstance(value, float) else value}"
@@ -70,6 +73,12 @@ class Rows:
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
         return 1 if self.study.direction is Direction.MAXIMIZE else -1
+
+    @property
+    def always(self) -> tuple[float, ...]:
+        """What has to be shown, however bad: the value of the baseline, where it has one."""
+        value = None if self.baseline is None else self.baseline.value
+        return () if value is None else (value,)
 
     @property
     def scored(self) -> tuple[Point, ...]:

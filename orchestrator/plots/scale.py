@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.plots.rows import shortened
 from retrain.tables import number
-from tuner.experiment import Value
+from tuner.experiment import Params, Value
 
 __all__ = ["INACTIVE", "Scale"]
 
@@ -45,6 +45,10 @@ class Scale:
         return cls(
             param["name"], param["low"], param["high"], bool(param.get("log")), whole=param["type"] == "int"
         )
+
+    def place_in(self, params: Params) -> float:
+        """Where a configuration stands; `INACTIVE` where it has no such parameter (None is a choice of some)."""
+        return self.place(params[self.name]) if self.name in params else INACTIVE
 
     def place(self, value: Value | None) -> float:
         """From 0 to 1; `INACTIVE` for None and for what is not on the scale."""

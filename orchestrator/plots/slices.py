@@ -40,14 +40,15 @@ class Slices:
 def prepare(rows: Rows) -> Slices:
     """Gather what is drawn."""
     points = thinned([each for each in rows.complete if each.value is not None], _MOST, rows.sign)
-    span = span_of([each.value for each in points if each.value is not None], rows.sign)
+    values = [each.value for each in points if each.value is not None]
+    span = span_of(values, rows.sign, rows.always)
     slices = []
     for param in searched(rows.study, points):
         scale = Scale.of(param)
         marks = []
         best = None
         for point in points:
-            place = scale.place(point.experiment.params.get(scale.name))
+            place = scale.place_in(point.experiment.params)
             if point.value is None or place == INACTIVE:
                 continue
             place += _aside(point.order, len(scale.choices))
@@ -56,6 +57,7 @@ def prepare(rows: Rows) -> Slices:
                 best = (place, point.value)
         slices.append(Slice(scale, tuple(marks), best))
     note = rows.note if len(points) == len(rows.complete) else f"{rows.note}; {len(points)} of them drawn"
+    note += span.note(values)
     label = metric_label(rows.study.metric, rows.study.direction)
     last = max((each.order for each in points), default=1)
     return Slices(f"Slices of {rows.study.name}", label, tuple(slices), span, last, note)

@@ -23,6 +23,11 @@ class Span(tuple[float, float]):
         """Whether it is shown where it is."""
         return self[0] <= value <= self[1]
 
+    def note(self, values: Collection[float]) -> str:
+        """How many of these stand at an edge, as the end of a note; empty for none."""
+        n = sum(not self.holds(value) for value in values)
+        return f"; {n} worse than the scale stand{'s' if n == 1 else ''} at its edge" if n else ""
+
 
 def span_of(values: Collection[float], sign: int, always: Collection[float] = ()) -> Span:
     """Show every good value, and the bad ones as far as nine of ten reach.

@@ -13,6 +13,7 @@ from tuner.experiment import (
     Measurement,
     Outcome,
     Params,
+    Partial,
     Provenance,
     Study,
     Suggestion,
@@ -76,6 +77,16 @@ class Story:
             duration_s=took_s,
         )
         return self.registry.complete(claim, evaluation, provenance)
+
+    def pruned(self, curve: Sequence[float], **params: Any) -> Experiment:
+        """One experiment that was stopped at its last step; steps count from 1."""
+        self.write(**params)
+        (claim,) = self.registry.claim(self.study)
+        self.now += 1.0
+        steps = tuple(Measurement(i, self.study.metric, value) for i, value in enumerate(curve, 1))
+        (row,) = self.registry.finish([(claim, Partial(curve[-1], len(curve), measurements=steps))], TODAY)
+        assert isinstance(row, Experiment)
+        return row
 
     def failed(
         self, message: str, outcome: Outcome = Outcome.ERROR, traceback: str = "", **params: Any

@@ -119,6 +119,12 @@ class TestScale:
         scale = Scale.of({"name": "flag", "type": "categorical", "choices": [True, 1, "a"]})
         assert [scale.place(each) for each in (True, 1, "a", "b", None)] == [0, 0.5, 1, INACTIVE, INACTIVE]
 
+    def test_none_is_a_choice_and_not_there_is_none_of_them(self) -> None:
+        scale = Scale.of({"name": "c", "type": "categorical", "choices": [None, "balanced"]})
+        assert scale.place_in({"c": None}) == 0
+        assert scale.place_in({"c": "balanced"}) == 1
+        assert scale.place_in({"d": 3}) == INACTIVE
+
     def test_many_choices_are_not_all_written(self) -> None:
         scale = Scale.of({"name": "c", "type": "categorical", "choices": list(range(100))})
         assert len(scale.ticks()) <= 14
@@ -133,6 +139,16 @@ class TestConvergence:
         assert [order for order, _, _ in panel.points] == [1, 2, 3, 7]
         assert [each.order for each in data.failed] == [4, 5, 6]
         assert panel.label == "roc_auc (higher is better)"
+
+    def test_what_was_pruned_is_where_it_stood_and_never_the_best(self, story: Story) -> None:
+        story.scored(BASE, "default")
+        pruned = story.pruned([0.5, 0.95], max_depth=3)
+        rows = gather(story.registry, story.study)
+        (panel,) = convergence.prepare(rows).panels
+        assert [(order, value) for order, value, _ in panel.points] == values((1, 0.922), (2, 0.95))
+        assert list(panel.best) == values((1, 0.922), (2, 0.922))
+        tip = rows.pruned[0].tip.splitlines()
+        assert tip[:2] == [f"2: {pruned.public_id} (pruned)", "0.95 at step 2"]
 
     def test_less_may_be_better(self, tmp_path: Path) -> None:
         story = Story(tmp_path, direction=Direction.MINIMIZE, metric="rmse")
@@ -214,6 +230,16 @@ class TestSlices:
         ]
         assert data.slices[1].best == pytest.approx((1.0, 0.934))
 
+    def test_the_baseline_is_on_the_scale_and_what_is_not_is_counted(self, story: Story) -> None:
+        story.scored([0.5], "default")
+        for depth in range(2, 10):
+            for rate in (0.2, 0.3):
+                story.scored([0.9 + depth / 1000], max_depth=depth, learning_rate=rate)
+        story.scored([0.01], max_depth=10)
+        data = slices.prepare(gather(story.registry, story.study))
+        assert data.span[0] < 0.5
+        assert data.note == "18 complete; 1 worse than the scale stands at its edge"
+
     def test_equal_categories_lie_beside_each_other(self, told: Story) -> None:
         booster = slices.prepare(gather(told.registry, told.study)).slices[2]
         places = [mark[0] for mark in booster.marks]
@@ -236,6 +262,20 @@ class TestLearningCurves:
         data = learning_curves.prepare(rows, lambda point: measured)
         assert not data.are_folds
         assert (data.curves[0].steps, data.curves[0].values) == ((1, 2), (0.5, 0.9))
+
+    def test_pruned_ones_are_drawn_and_the_baseline_is_on_the_scale(self, story: Story) -> None:
+        story.scored(BASE, "default")
+        for rate in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+            story.scored(better(BASE, 0.6), learning_rate=rate)
+        story.pruned([0.2, 0.3], max_depth=3)
+        rows = gather(story.registry, story.study)
+        data = learning_curves.prepare(rows, lambda point: story.registry.measurements(point.experiment))
+        (stopped,) = [each for each in data.curves if each.role == "pruned"]
+        assert (stopped.steps, stopped.values) == ((1, 2), pytest.approx((0.2, 0.3)))
+        assert all(
+            data.span.holds(value) for each in data.curves if each.role == "baseline" for value in each.values
+        )
+        assert data.note.endswith("1 reach beyond the scale")
 
     def test_no_reports_are_nothing_to_plot(self, story: Story) -> None:
         story.scored([0.9], "default")
