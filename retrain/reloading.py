@@ -139,9 +139,9 @@ def _limit(max_bytes: int, max_s: int) -> None:
 def _predict(given: Mapping[str, Any]) -> Sequence[Any]:
     folder, rows = Path(given["folder"]), given["rows"]
     if given["kind"] == TABULAR:
-        from retrain.pipelines.artifact import load_model
+        from retrain.pipelines.artifact import load_tabular_model
 
-        model = load_model(folder)
+        model = load_tabular_model(folder)
         return model.predict_rows(rows) if rows else []
     from retrain.config import load_config
     from retrain.pipelines import load_pipeline

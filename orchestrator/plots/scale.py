@@ -47,7 +47,7 @@ class Scale:
         )
 
     def place_in(self, params: Params) -> float:
-        """Where a configuration stands; `INACTIVE` where it has no such parameter (None is a choice of some)."""
+        """Where a configuration stands; `INACTIVE` where it lacks the parameter (None may be a choice)."""
         return self.place(params[self.name]) if self.name in params else INACTIVE
 
     def place(self, value: Value | None) -> float:

@@ -30,6 +30,7 @@ __all__ = [
     "fit_estimator",
     "fitted_columns",
     "load_model",
+    "load_tabular_model",
     "make_preprocessing",
     "predict",
     "read_json",
@@ -206,7 +207,31 @@ def save_model(model: TabularModel, folder: Path) -> Sequence[Path]:
     return [path, preprocess, family_module(model.family).save(model.estimator, folder)]
 
 
-def load_model(folder: Path) -> TabularModel:
+def load_model(folder: Path) -> Any:
+    """Read a stored model of any ready-made kind: of a table, of texts, of evidence in them, or of a ranking.
+
+    In the folder of a version, its hashes are checked before. Whatever the kind, it has `predict_rows`.
+
+    Raises:
+        StorageError: a file is missing, damaged, changed since it was deployed, of a newer format, or holds
+            types that are not trusted; or the model is of a pipeline of the user's own.
+        ConfigError: the code of a ranking cannot be imported.
+    """
+    from retrain.models.sealed import check_sealed
+    from retrain.pipelines.evidence_artifact import load_evidence_model
+    from retrain.pipelines.ranking_artifact import is_ranking_model, load_ranking_model
+    from retrain.pipelines.text_artifact import load_text_model
+
+    check_sealed(folder)
+    if is_ranking_model(folder):
+        return load_ranking_model(folder, Path.cwd())
+    schema = read_json(folder / SCHEMA_FILE, FORMAT)
+    if "heads" in schema:
+        return load_evidence_model(folder)
+    return load_text_model(folder) if "text" in schema else load_tabular_model(folder)
+
+
+def load_tabular_model(folder: Path) -> TabularModel:
     """Read what `save_model` wrote. In the folder of a version, its hashes are checked before.
 
     Raises:

@@ -20,7 +20,7 @@ from tuner.errors import StorageError
 from tuner.experiment import Params, Value
 from tuner.strict_json import dumps, loads
 
-__all__ = ["RankingModel", "load_ranking_model", "save_ranking_model"]
+__all__ = ["RankingModel", "is_ranking_model", "load_ranking_model", "save_ranking_model"]
 
 MODEL_FILE = "model.json"
 _TABLES = ("ratings", "items")
@@ -87,6 +87,11 @@ def save_ranking_model(model: RankingModel, folder: Path) -> list[Path]:
     return files
 
 
+def is_ranking_model(folder: Path) -> bool:
+    """Whether `save_ranking_model` wrote this folder."""
+    return all((folder / name).is_file() for name in (MODEL_FILE, *(f"{table}.csv" for table in _TABLES)))
+
+
 def load_ranking_model(folder: Path, root: Path) -> RankingModel:
     """Read what `save_ranking_model` wrote; `root` is the project, for code that does not lie in it.
 
@@ -96,16 +101,7 @@ def load_ranking_model(folder: Path, root: Path) -> RankingModel:
     """
     try:
         document = loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
-        tables = {
-            name: pd.read_csv(
-                folder / f"{name}.csv",
-                dtype=document["columns"][name],
-                keep_default_na=False,
-                na_values=[""],
-                float_precision="round_trip",
-            )
-            for name in _TABLES
-        }
+        tables = {name: _read_table(folder / f"{name}.csv", document["columns"][name]) for name in _TABLES}
         code = folder / "code"
         reference = Reference(
             (code if code.is_dir() else root).resolve(),
@@ -117,6 +113,13 @@ def load_ranking_model(folder: Path, root: Path) -> RankingModel:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"The model in {folder} must be complete, but is not: {error}.") from error
     return RankingModel(Scorer(reference), tables["ratings"], tables["items"], target, params, seed)
+
+
+def _read_table(path: Path, kinds: Mapping[str, str]) -> pd.DataFrame:
+    # Floats are read as text and converted by numpy: how exactly pandas itself parses depends on its version.
+    read = {name: "object" if kind.startswith("float") else kind for name, kind in kinds.items()}
+    frame = pd.read_csv(path, dtype=read, keep_default_na=False, na_values=[""])
+    return frame.astype(dict(kinds))
 
 
 def _own_files(reference: Reference) -> list[Path]:

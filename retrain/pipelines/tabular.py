@@ -21,7 +21,7 @@ from retrain.pipelines.artifact import (
     converged,
     fit_estimator,
     fitted_columns,
-    load_model,
+    load_tabular_model,
     make_preprocessing,
     predict,
     save_model,
@@ -484,7 +484,7 @@ class TabularPipeline(Pipeline):
 
     def load_model(self, folder: Path) -> Any:
         """Read what `save` wrote."""
-        return load_model(folder)
+        return load_tabular_model(folder)
 
     def sample_rows(self, n: int) -> list[dict[str, Value]]:
         """Rows that lie evenly among those to train on."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from retrain.pipelines.artifact import SCHEMA_FILE, predict, read_json
 from retrain.pipelines.tfidf import Features
 from tuner.errors import DataError, StorageError
 from tuner.experiment import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "TextModel",
@@ -62,8 +65,17 @@ class TextModel:
         """Predict for (n,) texts."""
         return predict(self.estimator, self.features.transform(texts), self.fitted_classes, len(self.classes))
 
-    def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """Predict for texts: (n,) values of the target."""
+    def predict(self, texts: "Sequence[str] | pd.DataFrame") -> np.ndarray:
+        """Predict for texts, or for a frame with the column of texts: (n,) values of the target.
+
+        Raises:
+            DataError: the frame has no such column, or a row has no text.
+        """
+        import pandas as pd
+
+        if isinstance(texts, pd.DataFrame):
+            column = texts[self.text] if self.text in texts else [None] * len(texts)
+            texts = texts_of([{self.text: text} for text in column], self.text)
         labels = self.predictions(texts).labels
         return np.asarray(self.classes)[labels] if self.classes else labels
 

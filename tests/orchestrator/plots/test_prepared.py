@@ -271,10 +271,10 @@ class TestLearningCurves:
         rows = gather(story.registry, story.study)
         data = learning_curves.prepare(rows, lambda point: story.registry.measurements(point.experiment))
         (stopped,) = [each for each in data.curves if each.role == "pruned"]
-        assert (stopped.steps, stopped.values) == ((1, 2), pytest.approx((0.2, 0.3)))
-        assert all(
-            data.span.holds(value) for each in data.curves if each.role == "baseline" for value in each.values
-        )
+        assert stopped.steps == (1, 2)
+        assert stopped.values == pytest.approx((0.2, 0.3))
+        (baseline,) = [each for each in data.curves if each.role == "baseline"]
+        assert all(map(data.span.holds, baseline.values))
         assert data.note.endswith("1 reach beyond the scale")
 
     def test_no_reports_are_nothing_to_plot(self, story: Story) -> None:

@@ -9,7 +9,9 @@ from retrain.cli import cli, run_command
 from retrain.config import load_config
 from retrain.doctor import doctor
 from retrain.pipelines import load_pipeline
+from retrain.pipelines.artifact import load_model
 from retrain.pipelines.ranking import RankingPipeline
+from retrain.pipelines.ranking_artifact import RankingModel
 from retrain.pipelines.ranking_folds import make_ranking_folds
 from retrain.results import ResultError
 from tests.contracts.pipeline_contract import PipelineContract, evaluate
@@ -52,6 +54,21 @@ def test_what_ranks_better_scores_better(tmp_path: Path, name: str) -> None:
     test = pipeline.test(pipeline.fit({"weight": 1.0}, 0))
     assert test.metrics["test_pairwise_accuracy"] > 0.7
     assert len(test.left_out["test_pairwise_accuracy"]) > 1
+
+
+def test_a_stored_one_is_read_without_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = pipeline_of(tmp_path)
+    pipeline.use(pipeline.load())
+    model = pipeline.fit({"weight": 1.0}, 0)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    pipeline.save(model, folder)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    rows = pipeline.sample_rows(5)
+    again = load_model(folder)
+    assert isinstance(again, RankingModel)
+    assert again.predict_rows(rows) == model.predict_rows(rows)
 
 
 def test_a_class_learns_once_per_fold_unless_it_asks_for_the_parameters(tmp_path: Path) -> None:

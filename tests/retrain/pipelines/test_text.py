@@ -11,9 +11,10 @@ import pytest
 from retrain.config import load_config
 from retrain.deploy.golden import golden_document
 from retrain.pipeline import Pipeline
+from retrain.pipelines.artifact import load_model
 from retrain.pipelines.folds import LoadedTable
 from retrain.pipelines.text import TextPipeline
-from retrain.pipelines.text_artifact import load_text_model
+from retrain.pipelines.text_artifact import TextModel, load_text_model
 from retrain.reloading import predict_afresh
 from tests.contracts.pipeline_contract import PipelineContract, evaluate
 from tests.retrain.pipelines.texts import text_frame, text_project
@@ -169,7 +170,12 @@ def test_a_fresh_process_predicts_the_golden_rows(tmp_path: Path, model_name: st
     assert (
         predict_afresh(folder, "text", document["rows"], tmp_path / "retrain.toml") == document["predictions"]
     )
-    again = load_text_model(folder)
+    again = load_model(folder)
+    assert isinstance(again, TextModel)
+    given = pd.DataFrame({"doc": [1, 2], "text": ["Denies fever.", "Reports fever."]})
+    assert again.predict(given).tolist() == again.predict(given["text"].tolist()).tolist()
+    with pytest.raises(DataError, match="must have a text 'text'"):
+        again.predict(given.drop(columns="text"))
     assert set(again.predict(["Denies fever.", "Reports fever."])) <= {"absent", "present"}
     assert pipeline.test(again) == pipeline.test(model)
     assert pipeline.fit_rule(model)["columns"] == ["text"]

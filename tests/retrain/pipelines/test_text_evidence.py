@@ -12,8 +12,9 @@ from retrain.deploy.golden import golden_document
 from retrain.doctor import Verdict, _data
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
+from retrain.pipelines.artifact import load_model
 from retrain.pipelines.text_evidence import EvidencePipeline
-from retrain.pipelines.text_heads import Tokens, insides
+from retrain.pipelines.text_heads import EvidenceModel, Tokens, insides
 from retrain.pipelines.tfidf import Counter, learn
 from retrain.reloading import predict_afresh
 from retrain.results import ResultError
@@ -206,6 +207,9 @@ def test_a_fresh_process_predicts_the_golden_rows(tmp_path: Path, architecture: 
     document = golden_document(load_config(tmp_path, environ={}), pipeline, model)
     found = predict_afresh(folder, "text", document["rows"], tmp_path / "retrain.toml")
     assert found == document["predictions"]
+    again = load_model(folder)
+    assert isinstance(again, EvidenceModel)
+    assert again.predict_rows(document["rows"]) == model.predict_rows(document["rows"])
     (folder / "span" / "model.skops").unlink()
     with pytest.raises(StorageError, match="cannot be read"):
         pipeline.load_model(folder)
