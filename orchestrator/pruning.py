@@ -52,7 +52,7 @@ class Judge:
         """Take in a report of a running experiment; True where it should stop now."""
         reports = self._reports.setdefault(experiment.id, _Reports())
         reports.by_step.setdefault(step, {}).update(metrics)
-        own = self._curves[experiment.id] = self._curve(experiment.id, reports)
+        own = self._curves[experiment.id] = self._after(experiment.id, reports, step)
         if experiment.method in _REFERENCES or own.step != step or own.at(step) is None:
             return False
         others = [curve for number, curve in self._curves.items() if number != experiment.id]
@@ -101,6 +101,14 @@ class Judge:
             reports.by_step.setdefault(each.step, {})[each.metric] = each.value
         curve = self._curve(number, reports)
         self._curves[number] = replace(curve, complete=state is State.COMPLETE)
+
+    def _after(self, number: int, reports: _Reports, step: int) -> Curve:
+        """The curve with the report of a step: made anew only where that is not simply the next of it."""
+        known = self._curves.get(number)
+        if known is None or self._averages or step <= known.step:
+            return self._curve(number, reports)
+        losses = self._losses(reports.by_step[step])
+        return known if losses is None else known.then(step, losses)
 
     def _curve(self, number: int, reports: _Reports) -> Curve:
         told = {step: losses for step, each in reports.by_step.items() if (losses := self._losses(each))}

@@ -20,6 +20,9 @@ __all__ = ["ResultError", "check_goals", "check_report", "check_result", "failur
 
 N_TRACEBACK_LINES = 50
 
+_LAST_STEP = 2**63 - 1
+_LONGEST_NAME = 200
+
 
 class ResultError(RetrainError):
     """What user code returned, reported or ended with cannot be a result."""
@@ -93,13 +96,14 @@ def check_report(step: object, metrics: object) -> tuple[Measurement, ...]:
     """Check one intermediate report.
 
     Raises:
-        ResultError: the step is no integer >= 0, or a metric is no finite number.
+        ResultError: the step is no integer from 0 that a registry can store, or a metric no finite number.
     """
     if isinstance(step, bool) or not hasattr(step, "__index__"):
         raise ResultError(f"The step of a report must be an integer, but got {_shown(step)}.")
     number = int(step.__index__())
-    if number < 0:
-        raise ResultError(f"The step of a report must be >= 0, but got {number}.")
+    if not 0 <= number <= _LAST_STEP:
+        must = ">= 0" if number < 0 else "below 2**63"
+        raise ResultError(f"The step of a report must be {must}, but got {_shown(step)}.")
     if not isinstance(metrics, Mapping):
         raise ResultError(f"A report must be a mapping of metrics, but got {_shown(metrics)}.")
     return tuple(
@@ -139,6 +143,11 @@ def _checked_evaluation(given: Evaluation, metric: str) -> Evaluation:
         value=_number(metric, given.value),
         std_error=std_error,
         metrics={_checked_name(name): _number(name, value) for name, value in given.metrics.items()},
+        measurements=tuple(
+            checked
+            for each in given.measurements
+            for checked in check_report(each.step, {each.metric: each.value})
+        ),
     )
 
 
@@ -159,6 +168,10 @@ def _number(name: object, value: object, where: str = "") -> float:
 def _checked_name(name: object) -> str:
     if not isinstance(name, str):
         raise ResultError(f"The names of metrics must be text, but got {_shown(name)}.")
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise ResultError(
+            f"The name of a metric must be 1 to {_LONGEST_NAME} printable characters, but got {_shown(name)}."
+        )
     return name
 
 

@@ -1,6 +1,8 @@
 """Pruning by the driver: who is stopped, what is stored, and what a restart or another driver makes of it."""
 
+import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tuner.experiment import (
     State,
     Stop,
     Suggestion,
+    loss_of,
 )
 from tuner.goals import Goals, Objective
 from tuner.propose import propose
@@ -112,6 +115,45 @@ def test_curves_are_losses_whatever_the_direction(bench: Bench) -> None:
     [row] = bench.registry.add(study, [Suggestion({"x": 1.0}, "random")])
     judge.should_prune(row, 1, {"loss": 0.75})
     assert pruner.asked[-1][0].losses == ((-0.75,),)
+
+
+def test_a_report_costs_no_more_the_longer_the_curve_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[float] = []
+
+    def counting(value: float, direction: Direction) -> float:
+        converted.append(value)
+        return loss_of(value, direction)
+
+    monkeypatch.setattr("orchestrator.pruning.loss_of", counting)
+    [row] = bench.add(1)
+    judge = Judge(pruner := Asked(lambda own: False), bench.study, HERE)
+    for step in range(300):
+        judge.should_prune(row, step, {"loss": float(step)})
+    assert len(converted) == 300
+    assert pruner.asked[-1][0] == Curve(row.id, tuple(range(300)), tuple((float(s),) for s in range(300)))
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_reports_in_any_order_make_the_curve_that_a_restart_reads(bench: Bench, folds: bool) -> None:
+    rng = random.Random(0)
+    row, other = bench.add(2)
+    for _ in range(100):
+        told = [
+            Measurement(rng.randrange(6), rng.choice(["loss", "ms"]), rng.random())
+            for _ in range(rng.randrange(12))
+        ]
+        live, read = Asked(lambda own: False), Asked(lambda own: False)
+        judges = [Judge(pruner, bench.study, HERE, folds=folds) for pruner in (live, read)]
+        for each in told:
+            judges[0].should_prune(row, each.step, {each.metric: each.value})
+        judges[1].end(replace(row, state=State.PRUNED), told)
+        for judge in judges:
+            judge.should_prune(other, 0, {"loss": 0.0})
+        nothing = Curve(row.id, (), ())
+        seen, stored = (pruner.asked[-1][1].get(row.id, nothing) for pruner in (live, read))
+        assert seen == stored
 
 
 def test_folds_are_averaged_for_those_that_do_not_pair_them(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrain.results import ResultError, check_report, check_result, failure_of, to_evaluation
-from tuner.experiment import Evaluation, Failure, Outcome
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_only_finite_plain_floats_get_through(raw: Any) -> None:
 # ---- reports
 
 
-@pytest.mark.parametrize("step", [-1, True, 1.0, "1", None, math.nan])
+@pytest.mark.parametrize("step", [-1, True, 1.0, "1", None, math.nan, 2**63, 2**70])
 def test_a_step_is_a_whole_number_from_zero(step: Any) -> None:
     with pytest.raises(ResultError, match="step"):
         check_report(step, {"loss": 1.0})
@@ -133,6 +133,28 @@ def test_a_report_becomes_measurements() -> None:
     assert check_report(0, {}) == ()
     with pytest.raises(ResultError, match="must be a mapping"):
         check_report(0, 0.5)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 201, "\ud800", "a\0b", "a\nb", "\x1b[31m"])
+def test_a_name_that_no_registry_stores_fails_its_experiment_alone(name: str) -> None:
+    for told in (
+        lambda: check_report(0, {name: 1.0}),
+        lambda: check_result({"auc": 1.0, name: 1.0}, "auc"),
+        lambda: check_result(Evaluation(1.0, metrics={name: 1.0}), "auc"),
+        lambda: check_result(Evaluation(1.0, measurements=(Measurement(0, name, 1.0),)), "auc"),
+    ):
+        with pytest.raises(ResultError, match="1 to 200 printable characters"):
+            told()
+    assert check_report(0, {"Größe der 'Bäume' 😀": 1.0})
+
+
+@pytest.mark.parametrize(
+    "measurement",
+    [Measurement(-1, "auc", 1.0), Measurement(2**63, "auc", 1.0), Measurement(0, "auc", math.nan)],
+)
+def test_what_an_evaluation_measured_is_checked_too(measurement: Measurement) -> None:
+    with pytest.raises(ResultError):
+        check_result(Evaluation(1.0, measurements=(measurement,)), "auc")
 
 
 # ---- exceptions

@@ -13,7 +13,8 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import lt
 from typing import ClassVar
 
 from tuner.errors import UsageError
@@ -40,8 +41,12 @@ class Curve:
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.losses):
             raise ValueError(f"{len(self.steps)} steps, but {len(self.losses)} reports")
-        if any(not low < high for low, high in zip(self.steps, self.steps[1:], strict=False)):
+        if not all(map(lt, self.steps, self.steps[1:])):
             raise ValueError(f"steps must rise, but are {self.steps}")
+
+    def then(self, step: int, losses: tuple[float, ...]) -> "Curve":
+        """The same after one more report, of a step beyond the last."""
+        return replace(self, steps=(*self.steps, step), losses=(*self.losses, losses))
 
     @property
     def step(self) -> int:

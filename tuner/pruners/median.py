@@ -40,6 +40,7 @@ class MedianPruner(Pruner):
         if not there:
             return False
         if len(there[0]) == 1:
-            return min(own.losses)[0] > median(loss for (loss,) in there)
+            middle = median(loss for (loss,) in there)
+            return own.losses[-1][0] > middle and min(own.losses)[0] > middle  # most often told by the last
         mine, *theirs = ranks([own.losses[-1], *there])
         return mine > median(theirs)
