@@ -145,10 +145,11 @@ class Request:
         Args:
             n_open: experiments that wait already.
         """
-        if self.n_workers is not None:
-            return self.n_workers
         n_new = 0 if self.method is None else (self.n_configs or _LARGEST_DESIGN) + _N_REFERENCES
-        return max(1, min(_n_cores(), n_open + n_new))
+        if self.n_workers is None:
+            return max(1, min(_n_cores(), n_open + n_new))
+        n_repeats = (self.confirm + _N_REFERENCES) * self.repeats if self.confirm else 0
+        return max(1, min(self.n_workers, max(n_open + n_new, n_repeats)))
 
 
 def _n_cores() -> int:

@@ -3,18 +3,18 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.comparison.job import ALL, Job, Sites, Training, loaded_for
+from orchestrator.comparison.job import ALL, Job, Sites, Training, loaded_for, pipeline_of
 from orchestrator.comparison.rows import deal
 from retrain.data import Roles, find_leaks, known_rows, make_table, read_table
 from retrain.metrics import Metric, get_metric
-from retrain.models import check_task, get_family, make_model
+from retrain.models import check_metric, check_task, get_family, make_model
 from retrain.params import best_params
 from retrain.pipelines.folds import rows_of
 from retrain.splits import make_folds
@@ -116,6 +116,7 @@ def design(config: "Config", asked: Asked) -> Design:
     sites, frame = _sites(config, asked.sites, metric)
     for model in models:
         check_task(get_family(model), sites.table.task)
+        check_metric(get_family(model), metric.name)
         space, fixed = configs[model].search_space(), configs[model].pipeline.fixed
         make_model(model, best_params(space, {}, fixed), sites.table.task, 0)
     for name in metrics[1:]:
@@ -318,7 +319,8 @@ def _check_training(found: Design, job: Job, metric: Metric) -> None:
         return
     data, splits = loaded_for(found.configs[job.model], found.sites, job)
     learned, y = rows_of(data.table).take(data.train), table.y[rows]
-    for train, scored in make_folds(learned, splits.folds, 1, found.configs[job.model].study.seed):
+    folds = make_folds(learned, splits.folds, 1, found.configs[job.model].study.seed)
+    for train, scored in folds:
         if table.n_classes and len(np.unique(y[train])) < 2:
             raise DataError(
                 "a fold of the tuning leaves one class to learn from.", "Use a larger size, or other sites."
@@ -328,6 +330,9 @@ def _check_training(found: Design, job: Job, metric: Metric) -> None:
                 f"{metric.name} needs every class in every fold, but some are too rare.",
                 "Tune another metric: --tuning-metric.",
             )
+    for model in found.configs:
+        pipeline = pipeline_of(found.configs, found.sites, replace(job, model=model))
+        pipeline.check_rules(table, [(rows[train], rows[scored]) for train, scored in folds])
 
 
 def _tell_of_leaks(config: "Config", found: Design, frame: "pd.DataFrame") -> None:

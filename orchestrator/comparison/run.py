@@ -209,7 +209,8 @@ class _Workers:
 
     @property
     def _n_workers(self) -> int:
-        return self._request.n_workers_for(len(self._design.jobs) * max(1, self._design.asked.trials))
+        asked, n_jobs = self._design.asked, len(self._design.jobs)
+        return self._request.n_workers_for(max(asked.trials + 1, 2 * n_jobs) if asked.tune else n_jobs)
 
     def _jobs(self) -> Jobs:
         return Jobs(self._design.configs, self._design.jobs, self._design.metrics)

@@ -110,7 +110,7 @@ class TabularPipeline(Pipeline):
         in_table = self._checked_folds(train, table)
         chosen = choose_rows(rows_of(table).take(train), splits.tune_rows, splits.seed)
         tuned = None if chosen is None else train[chosen]
-        self._check_rules(table, in_table if tuned is None else self._checked_folds(tuned, table))
+        self.check_rules(table, in_table if tuned is None else self._checked_folds(tuned, table))
         leaks = self._leaks(frame, table, [(train, holdout), *in_table])
         suspicions = tuple(f"possible leakage: {leak.what}" for leak in leaks)
         return LoadedTable(table, train, holdout, suspicions, tuned), leaks
@@ -122,8 +122,8 @@ class TabularPipeline(Pipeline):
         """The task that the model learns."""
         return table.task
 
-    def _check_rules(self, table: "Table", folds: list[Split]) -> None:
-        """Refuse, before anything runs, a space of which some models cannot be fitted."""
+    def check_rules(self, table: "Table", folds: list[Split]) -> None:
+        """Refuse, before anything runs, a space of which some models cannot be fitted: with a ConfigError."""
         facts = Facts(
             self._learned(table),
             min(len(learned) for learned, _ in folds),

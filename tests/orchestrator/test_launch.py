@@ -160,6 +160,24 @@ def test_no_more_workers_than_experiments(toy: Toy, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("orchestrator.request._n_cores", lambda: 64)
     toy.launch(Request(method="random", n_configs=4, pool="local"))
     assert toy.pools[0].n_workers == 6
+    toy.launch(Request(method="random", n_configs=4, n_workers=1_000_000, pool="local"))
+    assert toy.pools[1].n_workers == 6
+
+
+@pytest.mark.parametrize(
+    ("request_", "n_open", "n_workers"),
+    [
+        (Request(n_workers=1_000_000), 3, 3),
+        (Request(n_workers=2), 3, 2),
+        (Request(n_workers=2), 0, 1),
+        (Request(n_workers=64, confirm=5, repeats=5), 7, 35),  # all repeats of five, defaults and deployed
+        (Request(n_workers=99, method="grid"), 0, 82),
+    ],
+)
+def test_workers_that_could_have_no_experiment_are_not_started(
+    request_: Request, n_open: int, n_workers: int
+) -> None:
+    assert request_.n_workers_for(n_open) == n_workers
 
 
 def test_the_seed_of_a_stored_study_stands_and_that_is_said(toy: Toy) -> None:

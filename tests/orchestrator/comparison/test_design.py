@@ -26,6 +26,10 @@ Run = Callable[..., tuple[int, str, str]]
         (["--training-sizes", "0.004"], "Trained on north, south, west with training size 0.004: "),
         (["--tuning-method", "optuma"], "Unknown tuning method 'optuma'. Did you mean 'optuna'?"),
         (["--tuning-metric", "csmf"], "Unknown metric 'csmf'"),
+        (
+            ["--tuning-metric", "log_loss", "--models", "ridge"],
+            "needs probabilities, which the model 'ridge'",
+        ),
         (["--tuning-metric", "rmse"], "must hold numbers for the metric 'rmse'"),
         (["--train-on", "others", "--sites", "west"], "it is the only site"),
         (["--data-path", "elsewhere.csv"], "elsewhere.csv' do not exist"),
@@ -71,6 +75,25 @@ def test_a_configuration_that_cannot_be_compared(
 ) -> None:
     write_places(project, config=CONFIG.replace(old, new))
     code, _, err = run("compare")
+    assert code == 2
+    assert said in re.sub(r"\s+", " ", err)
+    assert not pools
+    assert not (project / "experiments.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "param", "said"),
+    [
+        ("random_forest", "max_features", "must not be above the 4 features that there are"),
+        ("k_nearest_neighbors", "n_neighbors", "rows that a fold learns from"),
+    ],
+)
+def test_a_space_that_its_model_refuses(
+    run: Run, project: Path, pools: list[InlinePool], model: str, param: str, said: str
+) -> None:
+    space = f'[compare.spaces.{model}.params]\n{param} = {{ type = "int", low = 1, high = 150 }}\n'
+    write_places(project, config=CONFIG[: CONFIG.index("[compare.spaces")] + space)
+    code, _, err = run("compare", "--tune-hyperparameters", "--models", "logistic_regression", model)
     assert code == 2
     assert said in re.sub(r"\s+", " ", err)
     assert not pools
