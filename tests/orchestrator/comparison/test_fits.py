@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,10 @@ from orchestrator.pool import Task
 from orchestrator.signals import StopRequest
 from orchestrator.task_loop import LoopLimits
 from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, StopAt, failed
+from tuner.errors import BusyError
 from tuner.experiment import Evaluation, Outcome, Provenance
 from tuner.registry import Registry, open_registry
+from tuner.registry.base import HoldoutRead
 
 SCORED = Evaluation(
     3.0,
@@ -57,6 +60,7 @@ def loop(
     fits: list[Fit],
     *,
     stop: StopRequest | None = None,
+    display: Recorder | None = None,
     **limits: float,
 ) -> Fits:
     return Fits(
@@ -66,9 +70,10 @@ def loop(
         fits,
         seed=7,
         limits=LoopLimits(**limits),
-        display=Recorder(),
+        display=display or Recorder(),
         stop=stop or StopRequest(),
         clock=pool.clock,
+        pause=pool.clock.pause,
     )
 
 
@@ -128,6 +133,43 @@ def test_no_more_is_begun_after_the_deadline(registry: Registry) -> None:
     assert run.run() is StopReason.TIMEOUT
     assert len(pool.ran) == 2
     assert len(find_fits(registry, "places")) == 2  # the second was finished within the grace
+
+
+@pytest.mark.parametrize(
+    ("overrun_s", "ended_at"),
+    [(3.0, 1013.0), (1e6, 1040.0)],  # by the end of the time, and by the grace where that is less
+)
+def test_what_runs_at_the_deadline_is_left_after_the_overrun(
+    registry: Registry, overrun_s: float, ended_at: float
+) -> None:
+    pool = FakePool(lambda task: Act(SCORED, HANG if "0.5" in task.key else 5.0), FakeClock())
+    run = loop(registry, pool, fits_of(2), deadline=1010.0, grace_s=30.0, overrun_s=overrun_s)
+    assert run.run() is StopReason.TIMEOUT
+    assert ended_at <= pool.clock() < ended_at + 2.0
+    assert len(find_fits(registry, "places")) == 1
+    assert not run.failed, "what was left is fitted by the next command"
+
+
+def test_a_registry_that_refuses_for_a_while_loses_no_fit(registry: Registry) -> None:
+    class Refusing:
+        n_refused = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(registry, name)
+
+        def add_holdout_read(self, read: HoldoutRead) -> HoldoutRead:
+            if self.n_refused < 4:
+                self.n_refused += 1
+                raise BusyError("The registry is busy.")
+            return registry.add_holdout_read(read)
+
+    display = Recorder()
+    pool = FakePool(lambda _: Act(SCORED), FakeClock())
+    run = loop(Refusing(), pool, fits_of(3), display=display)  # type: ignore[arg-type]
+    assert run.run() is StopReason.DONE
+    assert len(pool.ran) == 3, "none is fitted twice"
+    assert find_fits(registry, "places").keys() == {fit.key for fit in fits_of(3)}
+    assert any("Nothing is lost" in note for note in display.notes)
 
 
 @pytest.mark.parametrize(("insist_at", "n_stored"), [(HANG, 2), (1016.0, 1)])
