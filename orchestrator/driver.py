@@ -7,12 +7,11 @@ back that still run.
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 
+from orchestrator.claimed import Claimed, Result
 from orchestrator.insist import Insist
 from orchestrator.plan import (
     TICK_S,
@@ -22,7 +21,6 @@ from orchestrator.plan import (
     Propose,
     Recover,
     RunLimits,
-    Running,
     Snapshot,
     Stop,
     StopReason,
@@ -30,53 +28,33 @@ from orchestrator.plan import (
     Warn,
     plan,
 )
-from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.pruning import Judge
 from orchestrator.same_error import SameErrors
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
 from orchestrator.tally import Tally
+from orchestrator.telling import Teller, recovery_lines, status_of
 from retrain.tables import seconds
 from tuner.errors import ClaimLostError, PoolError, StorageError
 from tuner.experiment import (
-    Evaluation,
     Experiment,
     Failure,
     Measurement,
     Outcome,
-    Partial,
     Provenance,
     State,
     Study,
 )
-from tuner.registry.base import Claim as Right
-from tuner.registry.base import Recovered, Registry, Run
+from tuner.registry.base import Registry, Run
 
-__all__ = ["MEASURE_EVERY_S", "Driver", "recovery_lines"]
+__all__ = ["MEASURE_EVERY_S", "Driver"]
 
 MEASURE_EVERY_S = 1.0
 """Intermediate reports are stored in one transaction per task and second, not in one each."""
 
 _MOST_MEASURED = 100  # such transactions in a second: with more workers than that, each comes more rarely
-
-_N_CAUSES_TOLD = 10
-
-Result = Evaluation | Failure | Partial
-
-
-@dataclass(kw_only=True)
-class _Task(Running):
-    """One claimed experiment in the pool, and what is to be recorded where its end was our doing.
-
-    Attributes:
-        pruned: it was told to stop at its next report.
-    """
-
-    right: Right
-    why: Failure | None = None
-    pruned: bool = False
-    unsent: list[Measurement] = field(default_factory=list)
 
 
 class Driver:
@@ -130,20 +108,19 @@ class Driver:
         self._propose_new = propose
         self._n_to_propose = n_to_propose if propose else 0
         self._display = display
+        self._teller = Teller(display, limits)
         self._stop = stop
         self._judge = judge
         self._spill = spill
         self._clock = clock
         self._insist = Insist(display.note, self._in_a_hurry, clock=clock, pause=pause)
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, Claimed] = {}
         self._short_of_memory: set[int] = set()
-        self._causes_told: set[tuple[Outcome, str]] = set()
         self._started_at = self._recovered_at = self._measured_at = clock()
         self._measure_every_s = max(MEASURE_EVERY_S, limits.n_workers / _MOST_MEASURED)
         self._first_claim_at: float | None = None
         self._n_waiting = 0
         self._counted_at = -math.inf
-        self._told_elsewhere = self._told_of_stop = False
         self.n_released = 0
         self.exhausted = False
         self.same_errors = SameErrors()
@@ -158,10 +135,10 @@ class Driver:
         try:
             while True:
                 snapshot = self._snapshot()
-                self._tell_of_stop(snapshot)
+                self._teller.stopping(snapshot)
                 for command in plan(snapshot, self._limits):
                     if isinstance(command, Stop):
-                        self._tell_of_early_stop(command.reason, snapshot)
+                        self._teller.stopped(command.reason, snapshot)
                         with suppress(PoolError):
                             self._take_in(self._pool.wait(0.0))
                         return command.reason
@@ -218,27 +195,19 @@ class Driver:
 
     def _n_elsewhere(self) -> int:
         n = self._insist(lambda: self._registry.counts(self._study, self._run))[State.RUNNING]
-        if n and not self._told_elsewhere:
-            self._told_elsewhere = True
-            self._display.note("another orchestrator runs the last experiments of this run; waiting for it")
+        if n:
+            self._teller.elsewhere()
         return n
 
     def _status(self) -> Status:
-        n_done = self._tally.n_complete + self._tally.n_pruned + self._tally.n_failed
-        best, baseline = self._tally.best, self._tally.baseline
-        return Status(
-            n_done=n_done,
-            n_total=n_done + len(self._tasks) + self._n_waiting + (self._n_to_propose or 0),
-            n_failed=self._tally.n_failed,
-            n_pruned=self._tally.n_pruned,
+        now, first = self._clock(), self._first_claim_at
+        return status_of(
+            self._study,
+            self._tally,
             n_running=min(len(self._tasks), self._pool.n_workers),
-            elapsed_s=self._clock() - self._started_at,
-            working_s=self._clock() - (self._first_claim_at or self._clock()),
-            metric=self._study.metric,
-            best=best.value if best else None,
-            baseline=baseline.value if baseline else None,
-            best_error=best.std_error if best else None,
-            baseline_error=baseline.std_error if baseline else None,
+            n_left=len(self._tasks) + self._n_waiting + (self._n_to_propose or 0),
+            elapsed_s=now - self._started_at,
+            working_s=now - (first or now),
         )
 
     def _in_a_hurry(self) -> bool:
@@ -256,12 +225,8 @@ class Driver:
             case Cancel(key, limit_s):
                 self._cancel(key, Failure(Outcome.TIMEOUT, f"did not finish within {seconds(limit_s)}"))
             case Warn(key, after_s):
-                task = self._tasks[key]
-                task.warned = True
-                self._display.note(
-                    f"{task.right.experiment.public_id} has been running for {seconds(after_s)}; "
-                    "only --experiment-timeout would end it"
-                )
+                self._tasks[key].warned = True
+                self._teller.slow(self._tasks[key].right.experiment, after_s)
             case Recover():
                 self._recovered_at = self._clock()
                 self._counted_at = -math.inf
@@ -295,27 +260,27 @@ class Driver:
         if rights and self._first_claim_at is None:
             self._first_claim_at = now
         # All are ours from here on, so that all are given back if a submit raises.
-        tasks = [_Task(f"{right.experiment.public_id}#{right.attempt}", now, right=right) for right in rights]
+        tasks = [Claimed.of(right, now) for right in rights]
         self._tasks.update({task.key: task for task in tasks})
         if len(tasks) > self._pool.n_free:
             self._submit_ahead(tasks)
             return
         for task in tasks:
             try:
-                self._pool.submit(_work_of(task))
+                self._pool.submit(task.work)
             except ValueError:  # its worker died between our look and now
                 self._release(task)
 
-    def _submit_ahead(self, tasks: Sequence[_Task]) -> None:
+    def _submit_ahead(self, tasks: Sequence[Claimed]) -> None:
         for task in tasks:
             task.started_at = math.inf
         try:
-            self._pool.submit_ahead([_work_of(task) for task in tasks])
+            self._pool.submit_ahead([task.work for task in tasks])
         except ValueError:  # a worker died between our look and now
             for task in tasks:
                 self._release(task)
 
-    def _release(self, task: _Task) -> None:
+    def _release(self, task: Claimed) -> None:
         del self._tasks[task.key]
         if self._judge is not None:
             self._judge.forget(task.right.experiment)
@@ -328,14 +293,14 @@ class Driver:
 
     def _take_in(self, events: Iterable[Event]) -> None:
         ended: dict[str, Result] = {}
-        returned: list[_Task] = []
+        returned: list[Claimed] = []
         for event in events:
             task = self._tasks.get(event.key)
             if task is None:
                 continue
             match event:
                 case Finished():
-                    ended[event.key] = _as_asked(task, event.result)
+                    ended[event.key] = task.as_asked(event.result)
                 case Returned():
                     returned.append(task)
                 case Printed():
@@ -355,7 +320,7 @@ class Driver:
             self._measured_at = self._clock()
             self._store_reports()
 
-    def _consider(self, task: _Task, report: Progress) -> None:
+    def _consider(self, task: Claimed, report: Progress) -> None:
         """Have a task stop where the pruner says so after its report."""
         if self._judge is None or task.pruned or task.cancelled:
             return
@@ -374,13 +339,13 @@ class Driver:
         for (key, result), experiment in zip(ended.items(), stored, strict=True):
             del self._tasks[key]
             if isinstance(experiment, ClaimLostError):
-                self._tell_fenced(experiment)
+                self._lost(experiment)
                 continue
             self._tally.add(experiment)
             if self._judge is not None:
                 self._judge.end(experiment, result.measurements)
             if isinstance(result, Failure):
-                self._tell_failure(experiment, result)
+                self._teller.failure(experiment, result)
             if experiment.state.finished:
                 self.same_errors.add(experiment, self._clock())
                 self._short_of_memory.discard(experiment.id)
@@ -398,7 +363,7 @@ class Driver:
             try:
                 self._insist(partial(self._registry.measure, task.right, unsent))
             except ClaimLostError as error:
-                self._tell_fenced(error)
+                self._lost(error)
                 self._cancel(key, Failure(Outcome.CANCELLED, "the claim was lost"))
 
     def _salvage(self) -> None:
@@ -411,7 +376,7 @@ class Driver:
                 events = self._pool.wait(min(TICK_S, max(0.0, left_s)))
             self._keep(
                 {
-                    event.key: _as_asked(self._tasks[event.key], event.result)
+                    event.key: self._tasks[event.key].as_asked(event.result)
                     for event in events
                     if isinstance(event, Finished) and event.key in self._tasks
                 }
@@ -443,58 +408,6 @@ class Driver:
             self._display.note(f"{error} What was running is taken back at the next start.")
         self._tasks.clear()
 
-    # ---- telling
-
-    def _tell_of_stop(self, snapshot: Snapshot) -> None:
-        if snapshot.stop_at is None or snapshot.stop_now or not snapshot.running or self._told_of_stop:
-            return
-        self._told_of_stop = True
-        n, grace = len(snapshot.running), seconds(self._limits.grace_s)
-        self._display.note(
-            f"finishing {n} running experiment{'s' if n > 1 else ''} (up to {grace}); Ctrl-C again stops now"
-        )
-
-    def _tell_of_early_stop(self, reason: StopReason, snapshot: Snapshot) -> None:
-        deadline = self._limits.deadline
-        if reason is StopReason.TIMEOUT and deadline is not None and snapshot.now < deadline:
-            left_s, each_s = deadline - snapshot.now, snapshot.typical_s or 0.0
-            self._display.note(
-                f"{seconds(left_s)} are left, and an experiment takes about {seconds(each_s)}: none is begun"
-            )
-
-    def _tell_fenced(self, error: ClaimLostError) -> None:
-        self._display.note(f"fenced: {error}")
+    def _lost(self, error: ClaimLostError) -> None:
+        self._teller.fenced(error)
         self._insist(lambda: self._registry.log("fenced", str(error), salience=0.5))
-
-    def _tell_failure(self, experiment: Experiment, failure: Failure) -> None:
-        """Each cause is told once, when it first turns up: a thousand failures are one line."""
-        cause = (failure.outcome, failure.message)
-        if cause in self._causes_told or len(self._causes_told) >= _N_CAUSES_TOLD:
-            return
-        self._causes_told.add(cause)
-        again = "" if experiment.state.finished else "; it is tried again"
-        self._display.note(f"{experiment.public_id} failed ({failure.outcome}): {failure.message}{again}")
-
-
-def _work_of(task: _Task) -> Task:
-    experiment = task.right.experiment
-    return Task(task.key, experiment.params, experiment.seed, tuning=True)
-
-
-def _as_asked(task: _Task, result: Result) -> Result:
-    """What a pool calls cancelled has the reason for which we cancelled it."""
-    if task.why is None or not isinstance(result, Failure) or result.outcome is not Outcome.CANCELLED:
-        return result
-    return replace(result, outcome=task.why.outcome, message=task.why.message)
-
-
-def recovery_lines(recovered: Iterable[Recovered]) -> list[str]:
-    """Say what was taken back, one line per dead orchestrator."""
-    by_owner: dict[str, list[Recovered]] = defaultdict(list)
-    for each in recovered:
-        by_owner[each.owner].append(each)
-    return [
-        f"recovered {len(left)} experiment{'s' if len(left) > 1 else ''} left by orchestrator {owner[:4]} "
-        f"(dead {seconds(max(each.dead_s for each in left))})"
-        for owner, left in by_owner.items()
-    ]

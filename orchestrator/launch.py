@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.confirming import confirm_best
-from orchestrator.driver import Driver, recovery_lines
+from orchestrator.driver import Driver
 from orchestrator.estimate import Estimate
 from orchestrator.ground import is_outdated, renew_references
 from orchestrator.heartbeat import Heartbeat
@@ -24,6 +24,7 @@ from orchestrator.run_info import run_info
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
 from orchestrator.tally import N_DURATIONS, Tally
+from orchestrator.telling import recovery_lines
 from retrain.pipeline import FOLDS, Pipeline
 from tuner.errors import NotFoundError, PoolError, UsageError
 from tuner.experiment import Experiment, Outcome, Params, Provenance, State, Study

@@ -8,7 +8,6 @@ import time
 
 from orchestrator.comparison.design import RAY_TUNE, Design
 from orchestrator.comparison.job import JOB, Job
-from orchestrator.driver import recovery_lines
 from orchestrator.heartbeat import Heartbeat
 from orchestrator.plan import StopReason
 from orchestrator.progress import Display, Status
@@ -16,6 +15,7 @@ from orchestrator.ray_tuning import RayTuning, Search, Tried
 from orchestrator.request import Request
 from orchestrator.run_info import run_info
 from orchestrator.signals import StopRequest
+from orchestrator.telling import recovery_lines
 from retrain.pipeline import Pipeline
 from tuner.experiment import (
     Direction,

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.driver import Driver, recovery_lines
+from orchestrator.driver import Driver
 from orchestrator.plan import RunLimits, StopReason
 from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Task
 from orchestrator.progress import Status
 from orchestrator.signals import StopRequest
 from orchestrator.tally import Tally
+from orchestrator.telling import recovery_lines
 from tests.orchestrator.fakes import (
     HANG,
     Act,
