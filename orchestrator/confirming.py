@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.allowance import Allowance, allowance
 from orchestrator.plan import StopReason
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
@@ -141,24 +142,26 @@ def confirm_best(
     plan: Plan | None = None,
     deployed: Params | None = None,
     folds: int | None = None,
-    deadline: float | None = None,
+    allowed: Allowance | None = None,
     display: Display,
     stop: StopRequest,
 ) -> ConfirmResult:
     """Confirm on a pool with a pipeline whose data are in use; errors as for `confirm`.
 
     Who takes part is chosen here where there is no `plan` yet. `pool` is needed unless every repeat of that
-    is there already. `deadline`, on the monotonic clock, is that of a run before it; else the request's time
-    begins now.
+    is there already. `allowed` is what a run before it was; else the request says.
     """
     provenance = pipeline.provenance()
     plan = plan or choose(registry, study, provenance, request, deployed=deployed, folds=folds)
     started_at = time.monotonic()
     reason, n_repeats = StopReason.DONE, 0
     if pool is not None:
-        if deadline is None and request.timeout_s is not None:
-            deadline = started_at + request.timeout_s
-        limits = LoopLimits(deadline, request.experiment_timeout_s, request.grace_s, request.overrun_s)
+        if allowed is None:
+            began_at = started_at if request.started_at is None else request.started_at
+            allowed = allowance(request.timeout_s, began_at, started_at)
+        limits = LoopLimits(
+            allowed.deadline, request.experiment_timeout_s, request.grace_s, allowed.overrun_s
+        )
         repeats = _repeats(registry, study, pool, plan, limits, display, stop)
         reason = repeats.run()
         display.close()
@@ -317,7 +320,7 @@ def _look(
     """Fit and test once: what was seen before of the same on the same is not looked at again."""
     if find_look(registry, pipeline.name, pipeline.provenance(), experiment.params) is not None:
         return
-    display.note(f"fitting {experiment.public_id} on all training data, for a look at the holdout ...")
+    display.note(f"fitting {experiment.public_id} for a look at the holdout ...")
     try:
         look_at_holdout(
             registry,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.allowance import allowance
 from orchestrator.confirming import confirm_best
 from orchestrator.driver import Driver
 from orchestrator.estimate import Estimate
@@ -59,8 +60,8 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
     from retrain.pipelines import load_pipeline
     from retrain.tuning import check_method, open_configured_study
 
-    started_at = time.monotonic()
     request = request.settled()
+    started_at = time.monotonic() if request.started_at is None else request.started_at
     config = searching(config)
     n_open = _n_open(config, request)
     n_workers = request.n_workers_for(n_open)
@@ -147,6 +148,7 @@ def conduct(
     if (n_waiting or n_left) and (line := _estimate_line(n_waiting, n_left, pool, tally, request)):
         display.note(line)
     stop.defer()
+    allowed = allowance(request.timeout_s, started_at, time.monotonic())
     driver = Driver(
         registry,
         study,
@@ -158,10 +160,10 @@ def conduct(
             n_workers=pool.n_workers,
             learns=request.learns,
             ahead=pool.takes_ahead,
-            deadline=None if request.timeout_s is None else started_at + request.timeout_s,
+            deadline=allowed.deadline,
             experiment_timeout_s=request.experiment_timeout_s,
             grace_s=request.grace_s,
-            overrun_s=request.overrun_s,
+            overrun_s=allowed.overrun_s,
             same_error=request.same_error,
         ),
         propose=_proposer(registry, study, run, provenance, request, memory),
@@ -190,14 +192,14 @@ def conduct(
                 request,
                 deployed=deployed,
                 folds=folds,
-                deadline=None if request.timeout_s is None else started_at + request.timeout_s,
+                allowed=allowed,
                 display=display,
                 stop=stop,
             )
         reason = confirmation.reason
     if reason is StopReason.DONE:
         registry.end_run(run)
-    if tally.n_complete and _has_time(reason, request):
+    if tally.n_complete and _has_time(reason, allowed.ends_at - time.monotonic()):
         take_stock(registry, study, provenance)
         keep_in_memory(registry, study, pipeline, provenance)
     n_failed = n_failed_before + tally.n_failed
@@ -234,11 +236,9 @@ def _estimate_line(
     return f"time: {found.time_text}" + (f"; cost: {found.cost_text}" if found.cost_text else "")
 
 
-def _has_time(reason: StopReason, request: Request) -> bool:
+def _has_time(reason: StopReason, left_s: float) -> bool:
     """Whether to learn what mattered, which takes a few seconds."""
-    if reason is StopReason.TIMEOUT:
-        return request.overrun_s >= _STOCK_S
-    return reason is not StopReason.INTERRUPTED
+    return reason is not StopReason.INTERRUPTED and left_s >= _STOCK_S
 
 
 def _judge(study: Study, pipeline: Pipeline, provenance: Provenance, request: Request) -> Judge | None:

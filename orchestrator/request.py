@@ -1,12 +1,10 @@
 """What one invocation is asked to do, checked before anything heavy starts."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.plan import OVERRUN
 from retrain.tuning import DEFAULT_CONFIGS, DEFAULT_METHOD
 from tuner.errors import UsageError, did_you_mean
 from tuner.generators import METHODS
@@ -43,6 +41,7 @@ class Request:
         address: of a Ray cluster; None for this machine.
         timeout_s: how long the whole may take, the start of the workers included; None for no end. What
             would not come to its end is not begun, and what runs then is given back.
+        started_at: when that time began, on the monotonic clock; None for when the request is taken up.
         cost_per_hour: of one worker, in whatever unit, to say what a run may cost; None where nobody said.
         experiment_timeout_s: longest time of one experiment; None derives it from those that finished.
         experiment_memory_bytes: what one experiment, its worker included, may hold; None for no limit.
@@ -69,6 +68,7 @@ class Request:
     pool: str = "ray"
     address: str | None = None
     timeout_s: float | None = None
+    started_at: float | None = None
     cost_per_hour: float | None = None
     experiment_timeout_s: float | None = None
     experiment_memory_bytes: int | None = None
@@ -83,11 +83,6 @@ class Request:
     pruner_options: Mapping[str, Any] = field(default_factory=dict)
     command: Sequence[str] = ()
     flags: str = ""
-
-    @property
-    def overrun_s(self) -> float:
-        """How long at most running experiments may go on after the time is up."""
-        return math.inf if self.timeout_s is None else OVERRUN * self.timeout_s
 
     @property
     def learns(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.allowance import allowance
 from orchestrator.launch import conduct, start_pool
 from orchestrator.plan import StopReason
 from orchestrator.progress import Display
@@ -106,11 +107,13 @@ class _Job:
     started_at: float
 
     def request_for(self, **changes: Any) -> Request:
-        """The request with what is left of its time."""
-        left = self.request.timeout_s
-        if left is not None:
-            left = max(0.0, left - (time.monotonic() - self.started_at))
-        return replace(self.request, timeout_s=left, **changes).settled()
+        """The request, whose time goes on."""
+        return replace(self.request, **changes).settled()
+
+    def has_time_for(self, typical_s: float | None) -> bool:
+        """Whether what takes so long would end in time."""
+        now = time.monotonic()
+        return now + (typical_s or 0.0) <= allowance(self.request.timeout_s, self.started_at, now).ends_at
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,8 @@ def run_stages(config: "Config", request: Request, *, display: Display, stop: St
     from retrain.phases import searching
     from retrain.pipelines import load_pipeline
 
-    started_at = time.monotonic()
     request = request.settled()
+    started_at = time.monotonic() if request.started_at is None else request.started_at
     config = searching(config)
     whole = load_pipeline(config)
     stages = check_stages(config, whole)
@@ -369,6 +372,7 @@ def _conduct(job: _Job, study: Study, pipeline: Pipeline, data: object, request:
             display=job.display,
             stop=job.stop,
             spill=Spill.of(job.config.db, job.config.root),
+            started_at=job.started_at,
         )
 
 
@@ -447,7 +451,10 @@ def _look(job: _Job, pipeline: Pipeline, study: Study, best: Experiment) -> Hold
     seen = find_look(job.registry, pipeline.name, pipeline.provenance(), best.params)
     if seen is not None:
         return seen
-    job.display.note(f"fitting {best.public_id} on all training data, for a look at the holdout ...")
+    if not job.has_time_for(best.duration_s):
+        job.display.note(f"no time is left to fit {best.public_id} for a look at the holdout")
+        return None
+    job.display.note(f"fitting {best.public_id} for a look at the holdout ...")
     try:
         return look_at_holdout(
             job.registry,

@@ -5,6 +5,7 @@ Nothing is decided here. A command parses, calls one function and prints what it
 
 import sys
 
+from orchestrator.allowance import note_start
 from orchestrator.cli.comparing import compare
 from orchestrator.cli.confirming import confirm, revalidate
 from orchestrator.cli.everything import everything
@@ -26,4 +27,5 @@ for _command in (*_RUNNING, *_LOOKING, cancel, backup):
 
 def main() -> None:
     """Entry point of the console script `orchestrator`."""
+    note_start()
     sys.exit(run_command(cli, "orchestrator"))

@@ -13,6 +13,7 @@ def request_of(
     common: Common, config: Any, flags: str, options: Mapping[str, Any], asked: Mapping[str, Any]
 ) -> Any:
     """What the options of `pool_options` and what else was asked come to."""
+    from orchestrator.allowance import began_at
     from orchestrator.request import Request
 
     return Request(
@@ -20,6 +21,7 @@ def request_of(
         pool=options["pool"],
         address=options["address"],
         timeout_s=options["timeout"],
+        started_at=began_at(),
         cost_per_hour=config.budget.cost_per_hour,
         experiment_timeout_s=options["experiment_timeout"],
         experiment_memory_bytes=options["experiment_memory"],

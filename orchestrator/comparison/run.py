@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from orchestrator.allowance import allowance
 from orchestrator.comparison.design import METHODS, RAY_TUNE, Asked, Design, design
 from orchestrator.comparison.fits import Fit, Fits, find_fits
 from orchestrator.comparison.job import Job, JobPool, Jobs, pipeline_of
@@ -89,10 +90,11 @@ def compare(
         StorageError: the registry cannot be used.
     """
     request = request.settled()
-    started_at = time.monotonic()
+    started_at = time.monotonic() if request.started_at is None else request.started_at
     found = design(config, asked)
     _make(folder)
-    deadline = None if request.timeout_s is None else started_at + request.timeout_s
+    allowed = allowance(request.timeout_s, started_at, time.monotonic())
+    deadline = allowed.deadline
     with (
         open_registry(config.db, create=True, allow_network_fs=config.allow_network_fs) as registry,
         _Workers(found, request, Spill.of(config.db, config.root), display) as workers,
@@ -117,7 +119,7 @@ def compare(
                 workers.pool(),
                 list(wanted.values()),
                 seed=config.study.seed,
-                limits=LoopLimits(deadline, request.experiment_timeout_s, request.grace_s, request.overrun_s),
+                limits=LoopLimits(deadline, request.experiment_timeout_s, request.grace_s, allowed.overrun_s),
                 display=display,
                 stop=stop,
             )
@@ -275,7 +277,11 @@ def _tune(
             stop=stop,
         )
     asked = replace(
-        request, method=METHODS[found.asked.method], n_configs=found.asked.trials, timeout_s=limit_s
+        request,
+        method=METHODS[found.asked.method],
+        n_configs=found.asked.trials,
+        timeout_s=limit_s,
+        started_at=None,
     ).without_confirming()
     pool = JobPool(workers.pool(), job)
     result = conduct(registry, study, pipeline, pool, asked, display=display, stop=stop, spill=workers.spill)

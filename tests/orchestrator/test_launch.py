@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -689,3 +690,11 @@ def test_owners_are_told_apart(toy: Toy) -> None:
         toy.behave = behave
         toy.launch()
     assert first[0].id == 2
+
+
+def test_the_time_of_a_command_counts_from_its_process(toy: Toy) -> None:
+    began = time.monotonic() - 200.0
+    result = toy.launch(replace(RANDOM, timeout_s=100.0, started_at=began, grace_s=0.0))
+    assert (result.reason, result.n_complete) == (StopReason.TIMEOUT, 0)
+    assert result.elapsed_s >= 200.0
+    assert toy.launch(replace(RANDOM, timeout_s=1000.0, started_at=began)).reason is StopReason.DONE
