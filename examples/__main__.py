@@ -13,6 +13,7 @@ from pathlib import Path
 
 from examples.steps import Gained, StepError
 from retrain.tables import render
+from tuner.errors import RetrainError
 
 HERE = Path(__file__).parent
 NAMES = tuple(
@@ -40,8 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n==== {name}\n", flush=True)
         try:
             rows += run(name, asked.data, asked.keep)
-        except StepError as error:
+        except (StepError, RetrainError) as error:
             print(f"error: {name}: {error}", file=sys.stderr, flush=True)
+            if isinstance(error, RetrainError) and error.remedy:
+                print(f"try: {error.remedy}", file=sys.stderr, flush=True)
             failed.append(name)
     print("\n" + table(rows))
     return 1 if failed else 0

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from orchestrator import report
-from retrain.best import get_best
+from retrain.best import find_named
 from retrain.config import Lookup
 from retrain.improvement import get_study
 from tuner.experiment import Params, State, Study
@@ -59,20 +59,21 @@ def list_experiments(
 def describe(config: Lookup, prefix: str, output: str, *, colour: bool) -> str:
     """All there is to know about one experiment."""
     with _reading(config) as registry:
-        return report.show(registry, _id_of(registry, config, prefix), output=output, colour=colour)
+        public_id = find_named(registry, config.study_name, prefix).public_id
+        return report.show(registry, public_id, output=output, colour=colour)
 
 
 def trace(config: Lookup, prefix: str, output: str, *, colour: bool) -> str:
     """Where one experiment came from, and what became of it."""
     with _reading(config) as registry:
-        public_id = _id_of(registry, config, prefix)
+        public_id = find_named(registry, config.study_name, prefix).public_id
         return report.lineage(registry, config.name, public_id, output=output, colour=colour)
 
 
 def compare(config: Lookup, first: str, second: str, output: str, *, colour: bool) -> str:
     """In what two experiments differ, and how much that was worth."""
     with _reading(config) as registry:
-        ids = [_id_of(registry, config, each) for each in (first, second)]
+        ids = [find_named(registry, config.study_name, each).public_id for each in (first, second)]
         return report.diff(registry, *ids, folds=config.folds, output=output, colour=colour)
 
 
@@ -94,14 +95,6 @@ def back_up(config: Lookup, path: Path) -> str:
 
     with _reading(config) as registry:
         return str(backup(registry, path))
-
-
-def _id_of(registry: RegistryReader, config: Lookup, word: str) -> str:
-    """The id that a word on the command line stands for: `best`, or an id or the start of one as it is."""
-    if word != "best":
-        return word
-    best = get_best(registry, get_study(registry, config.study_name), config.study_name)
-    return best.experiment.public_id
 
 
 def _reading(config: Lookup) -> RegistryReader:

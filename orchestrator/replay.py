@@ -12,10 +12,9 @@ from typing import Any
 
 from orchestrator.pool import Task
 from orchestrator.worker import run_task
-from retrain.best import get_best
+from retrain.best import find_named
 from retrain.code_version import library_versions
 from retrain.config import Config
-from retrain.improvement import get_study
 from retrain.page import Page
 from retrain.phases import searching
 from retrain.pipeline import Pipeline
@@ -88,11 +87,7 @@ def replay(config: Config, prefix: str, *, tolerance: float = TOLERANCE, tell: T
         UsageError: it has no result that the pipeline alone brought about.
     """
     with open_registry(config.db, create=False, read_only=True) as registry:
-        study = get_study(registry, config.study_name)
-        whole = (
-            get_best(registry, study, config.study_name).experiment.public_id if prefix == "best" else prefix
-        )
-        experiment = registry.get_experiment(whole)
+        experiment = find_named(registry, config.study_name, prefix)
         measured = registry.measurements(experiment)
         run = registry.find_run(experiment)
     _check(experiment)

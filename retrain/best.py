@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from retrain.comparable import difference
 from retrain.confirmed import find_confirmed_winner
+from retrain.improvement import get_study
 from tuner.errors import MismatchError, NotFoundError, UsageError
 from tuner.experiment import Experiment, Provenance, Study
 from tuner.registry.base import RegistryReader
 
-__all__ = ["CONFIRM", "Best", "check_comparable", "get_best"]
+__all__ = ["CONFIRM", "Best", "check_comparable", "find_named", "get_best"]
 
 CONFIRM = "orchestrator confirm"
 """The command that confirms."""
@@ -75,6 +76,31 @@ def get_best(registry: RegistryReader, study: Study | None, name: str) -> Best:
     if winner is None:
         return Best(best[0], confirmed=False)
     return Best(winner, confirmed=True, luckier=best[0] if best[0].id != winner.id else None)
+
+
+def find_named(registry: RegistryReader, study_name: str, word: str) -> Experiment:
+    """The experiment that a word on the command line stands for.
+
+    Args:
+        registry: where it is.
+        study_name: the configured study: `best` is its best, and what several studies have is its own.
+        word: `best`, an id, or the start of one.
+
+    Raises:
+        NotFoundError: no experiment does, or several do.
+        UsageError: `best` of several objectives.
+    """
+    if word == "best":
+        return get_best(registry, get_study(registry, study_name), study_name).experiment
+    try:
+        return registry.get_experiment(word)
+    except NotFoundError:
+        study = registry.find_study(study_name)
+        rows = [] if study is None or not word else registry.experiments(study)
+        own = [each for each in rows if each.public_id.startswith(word)]
+        if len(own) != 1:
+            raise
+        return own[0]
 
 
 def check_comparable(best: Best, provenance: Provenance) -> None:

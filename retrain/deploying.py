@@ -13,13 +13,14 @@ from retrain import deploy
 from retrain.best import CONFIRM, check_comparable
 from retrain.config import Config
 from retrain.deploy import ApplyOutcome, ApplyReport, Confirm, Overrides
+from retrain.deploy.report import RefusedError
 from retrain.deploy.rivals import RETUNE, Rival, rivals_lines, score_rivals, to_retune
 from retrain.opening import open_or_make, open_up_to_date
 from retrain.phases import deploying, of_another_phase, phase_of, searching
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.who import who
-from tuner.errors import GateError, NotFoundError, ParamsError, RetrainError
+from tuner.errors import NotFoundError, ParamsError, RetrainError
 from tuner.experiment import Params
 from tuner.registry import open_registry
 from tuner.registry.base import Registry, RegistryReader
@@ -123,12 +124,13 @@ def retrain_deployed(
                 confirm=confirm,
                 overrides=overrides,
             )
-        except GateError as error:  # worse on what is there now: all the more reason to look at the others
+        except RefusedError as error:  # worse on what is there now: all the more reason to look at the others
             found = _rivals(search, registry, searched, deployed, tell)
             if to_retune(found) is None:
                 raise
             said, command = rivals_lines(found)
-            raise GateError(str(error), f"{command.strip()} ({said}). Or: {error.remedy}") from error
+            remedy = f"{command.strip()} ({said}). Or: {error.remedy}"
+            raise RefusedError(str(error), remedy, replace(error.report, rivals=tuple(found))) from error
         if report.outcome is ApplyOutcome.UNCHANGED:
             return report
         return replace(report, rivals=_rivals(search, registry, searched, deployed, tell))

@@ -189,9 +189,8 @@ def get_study(registry: RegistryReader, name: str) -> Study:
         known = [each.name for each in registry.studies()]
         raise NotFoundError(
             f"There is no study {name!r} in this registry.{did_you_mean(name, known)}",
-            f"name one with --study: {', '.join(known)}"
-            if known
-            else "orchestrator --method bayesian --configs 20",
+            "orchestrator --method bayesian --configs 20"
+            + (f". Or name one that is there with --study: {', '.join(known)}" if known else ""),
         )
     return study
 

@@ -15,7 +15,7 @@ __all__ = ["compare"]
 _ASKED = ("sites", "models", "train_on")
 
 
-@click.command("compare", cls=ManyWords)
+@click.command("compare", cls=ManyWords, short_help="Compare models over sites and training sizes.")
 @click.option("--data-path", metavar="PATH", type=click.Path(path_type=Path), help="Table; as configured.")
 @click.option("--sites", metavar="S...", multiple=True, help="Which; all in the data.")
 @click.option("--models", metavar="M...", multiple=True, help="Which; as configured.")

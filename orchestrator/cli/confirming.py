@@ -20,7 +20,7 @@ def _confirming(command: Any) -> Any:
     return repeats(pool_options(study_option(command)))
 
 
-@click.command("confirm")
+@click.command("confirm", short_help="Score the best once more on fresh folds.")
 @click.option("--top", metavar="K", type=AT_LEAST_ONE, default=5, help="How many of the best; 5.")
 @_confirming
 @common_options
@@ -35,7 +35,7 @@ def confirm(common: Common, /, top: int, study: str | None, **options: Any) -> i
     return _confirm_with(confirm, common, top, study, options)
 
 
-@click.command("revalidate")
+@click.command("revalidate", short_help="Score the best of before on what is there now.")
 @click.option("--top", metavar="K", type=AT_LEAST_ONE, default=5, help="How many of before; 5.")
 @_confirming
 @common_options

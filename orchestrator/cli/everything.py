@@ -12,7 +12,7 @@ __all__ = ["everything"]
 _SHARED = ("max_failed", "seed", "address", "experiment_timeout", "experiment_memory", "grace")
 
 
-@click.command("all", cls=ManyWords)
+@click.command("all", cls=ManyWords, short_help="Run several applications or architectures, and sum up.")
 @click.option(
     "--mode",
     type=click.Choice(("multistage", "maximal")),
@@ -30,7 +30,9 @@ _SHARED = ("max_failed", "seed", "address", "experiment_timeout", "experiment_me
 @click.option("--parallel", metavar="P", type=AT_LEAST_ONE, default=1, help="So many side by side; 1.")
 @click.option("--stop-on-error", is_flag=True, help="Stop all when one comes to no result.")
 @pool_options
-@click.option("--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
+@click.option(
+    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More failed than it: exit code 5."
+)
 @click.option("--seed", metavar="N", type=AT_LEAST_ZERO, help="Seed of new studies.")
 @common_options
 @pass_common

@@ -19,9 +19,15 @@ __all__ = ["cli"]
 @click.option("--warm-start", metavar="STUDY", multiple=True, help="Learn from an earlier study; repeatable.")
 @memory_option
 @pool_options
-@click.option("--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
 @click.option(
-    "--same-error", metavar="N", type=AT_LEAST_ZERO, default=3, help="So many in a row stop it: 3; 0: never."
+    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More failed than it: exit code 5."
+)
+@click.option(
+    "--same-error",
+    metavar="N",
+    type=AT_LEAST_ZERO,
+    default=3,
+    help="So many in a row by one error stop the run: 3; 0: never.",
 )
 @click.option("--pruner", metavar="P", help="Stop bad ones early: asha, hyperband, median, wilcoxon, none.")
 @study_option

@@ -11,7 +11,7 @@ from retrain.cli import Common, common_options, emit, may_ask, pass_common
 __all__ = ["backup", "cancel"]
 
 
-@click.command("cancel")
+@click.command("cancel", short_help="Cancel experiments that wait.")
 @click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
 @click.option("--waiting", is_flag=True, help="All that wait in the study.")
 @click.option("--reason", metavar="TEXT", help="Why, for the log.")
@@ -40,7 +40,7 @@ def cancel(
     return int(done.declined)
 
 
-@click.command("backup")
+@click.command("backup", short_help="Copy the registry to a new file, while experiments run.")
 @click.argument("path", type=click.Path(path_type=Path))
 @common_options
 @pass_common

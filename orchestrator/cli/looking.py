@@ -30,7 +30,7 @@ def ls(
     emit(list_experiments(config, common.output, states=states, method=method, limit=limit))
 
 
-@click.command("show")
+@click.command("show", short_help="Show all about one experiment.")
 @click.argument("experiment")
 @click.option("--lineage", is_flag=True, help="Where it came from, and where it was deployed.")
 @study_option
@@ -44,7 +44,7 @@ def show(common: Common, /, experiment: str, lineage: bool, study: str | None) -
     emit((trace if lineage else describe)(config, experiment, common.output, colour=common.colour))
 
 
-@click.command("replay")
+@click.command("replay", short_help="Run one experiment again: does it come out the same?")
 @click.argument("experiment")
 @click.option("--tolerance", metavar="X", type=click.FloatRange(min=0), help="Relative; 1e-6.")
 @study_option
@@ -65,7 +65,7 @@ def replay(common: Common, /, experiment: str, tolerance: float | None, study: s
     return found.exit_code
 
 
-@click.command("diff")
+@click.command("diff", short_help="Show in what two experiments differ.")
 @click.argument("first")
 @click.argument("second")
 @study_option

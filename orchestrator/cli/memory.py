@@ -8,7 +8,7 @@ from retrain.cli.kinds import AtLeast
 __all__ = ["memory"]
 
 
-@click.command("memory")
+@click.command("memory", short_help="List what studies taught; explain or forget it.")
 @click.argument("pattern", type=AtLeast(1), required=False)
 @click.option("--forget", is_flag=True, help="Start no study from this pattern any more.")
 @click.option("--reason", metavar="TEXT", help="Why, for the log.")

@@ -51,7 +51,7 @@ def pool_options(command: Any) -> Any:
                 metavar="T",
                 type=Duration(),
                 default=30.0,
-                help="What runs may go on after a stop.",
+                help="How long running ones may go on after a stop; 30s.",
             ),
         )
     ):

@@ -10,7 +10,7 @@ from retrain.cli import Common, common_options, emit, pass_common
 __all__ = ["plot"]
 
 
-@click.command("plot")
+@click.command("plot", short_help="Draw a picture of the study.")
 @click.argument("kind")
 @click.option(
     "-o",

@@ -11,10 +11,12 @@ from retrain.cli import Common, common_options, emit, pass_common
 __all__ = ["stages"]
 
 
-@click.command("stages")
+@click.command("stages", short_help="Run the [[stages]] of the configuration.")
 @click.option("--configs", metavar="N", type=AT_LEAST_ONE, help="Candidates in all, shared out as declared.")
 @pool_options
-@click.option("--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More than it: exit code 5.")
+@click.option(
+    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More failed than it: exit code 5."
+)
 @study_option
 @click.option("--seed", metavar="N", type=AT_LEAST_ZERO, help="Seed of new studies.")
 @common_options

@@ -65,7 +65,18 @@ def history(common: Common, overrides: Mapping[str, Any], when: str | None) -> N
 
 
 def deploy(common: Common, config: "Config", mode: str, options: Mapping[str, Any], flags: str) -> int:
-    """Apply, roll back or retrain; return the exit code."""
+    """Apply, roll back or retrain; return the exit code. What a gate refuses is shown whole, too."""
+    from retrain.apply_text import apply_text
+    from retrain.deploy.report import RefusedError
+
+    try:
+        return _deploy(common, config, mode, options, flags)
+    except RefusedError as error:
+        emit(apply_text(error.report, common.output, flags=flags, colour=common.colour))
+        raise
+
+
+def _deploy(common: Common, config: "Config", mode: str, options: Mapping[str, Any], flags: str) -> int:
     from retrain import deploying
     from retrain.apply_text import apply_text
 

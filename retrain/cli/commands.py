@@ -116,7 +116,7 @@ def _init(common: Common, example: str | None) -> None:
     emit(started_text(init(Path(), example), common.output))
 
 
-@cli.command("doctor")
+@cli.command("doctor", short_help="Check all that the project stands on.")
 @click.option("--deep", is_flag=True, help="Check what must hold for every row of the registry, too.")
 @common_options
 @pass_common
@@ -132,7 +132,7 @@ def _doctor(common: Common, /, deep: bool) -> int:
     return 1
 
 
-@cli.command("lint")
+@cli.command("lint", short_help="Look for what makes the scores of the pipeline wrong.")
 @click.option("--runs", metavar="N", type=AtLeast(1), help="At most so many evaluations; as needed.")
 @click.option("--timeout", metavar="T", type=Duration(), default=600.0, help="Start none after it: 10m.")
 @common_options

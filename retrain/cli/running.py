@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -93,4 +94,9 @@ def _apart(what: str, problems: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 def _usage_remedy(error: click.ClickException, program: str) -> str:
     context = getattr(error, "ctx", None)
+    typed = re.match(r"No such command '([\w-]+)'", error.format_message())
+    if context is not None and typed is not None:
+        for each in context.command.params:
+            if f"--{typed[1]}" in each.opts:  # `orchestrator summary`
+                return f"{context.command_path} --{typed[1]}"
     return f"{context.command_path if context is not None else program} --help"

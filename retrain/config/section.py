@@ -9,6 +9,8 @@ from tuner.errors import did_you_mean
 
 __all__ = ["Finite", "Section", "Texts", "unknown"]
 
+_MOST_LISTED = 15
+
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -20,5 +22,8 @@ class Section(BaseModel):
 
 
 def unknown(name: str, known: Iterable[str], what: str) -> str:
-    """The sentence about a name that is none of the known ones."""
-    return f"is an unknown {what}, {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}."
+    """The sentence about a name that is none of the known ones; of a long list of them only the closest."""
+    known = tuple(known)
+    close = did_you_mean(name, known)
+    listed = "" if close and len(known) > _MOST_LISTED else f" Known: {', '.join(known)}."
+    return f"is an unknown {what}, {name!r}.{close}{listed}"

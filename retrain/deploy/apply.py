@@ -31,7 +31,7 @@ from retrain.deploy.gate import (
 from retrain.deploy.golden import check_model
 from retrain.deploy.manifest import GOLDEN_FILE, Draft, write_json
 from retrain.deploy.pending import edits, finish_pending, refuse_edits
-from retrain.deploy.report import ApplyOutcome, ApplyReport
+from retrain.deploy.report import ApplyOutcome, ApplyReport, RefusedError
 from retrain.deploy.scoring import Scored, Scorer
 from retrain.deploy.switch import Order, Switch
 from retrain.deploy.target import unified_diff
@@ -92,7 +92,7 @@ def apply(
     Raises:
         ParamsError: the configuration is not in the space.
         ConfigError: the target file cannot hold it.
-        GateError: a bound is not met, or cannot be judged. A dry run returns REFUSED instead.
+        RefusedError: a bound is not met, or cannot be judged. A dry run returns REFUSED instead.
         StorageError: the disk or the registry refuses.
     """
     wanted = pipeline.space.validate(params)
@@ -377,7 +377,7 @@ class _Deployment:
             experiment=self.order.experiment,
             verdicts=[verdict.to_dict() for verdict in preview.verdicts],
         )
-        raise error
+        raise RefusedError(str(error), error.remedy, preview)
 
     def _still_stands(self, plan: _Plan) -> bool:
         """Whether nobody deployed, and nobody edited the target file, since the plan was made."""

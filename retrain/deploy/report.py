@@ -8,10 +8,10 @@ from typing import Any
 from retrain.deploy.gate import Verdict, gate_error
 from retrain.deploy.rivals import Rival, to_retune
 from retrain.deploy.scoring import direction_of
+from tuner.errors import GateError
 from tuner.experiment import Direction, Params, loss_of
 
-__all__ = ["ApplyOutcome", "ApplyReport"]
-
+__all__ = ["ApplyOutcome", "ApplyReport", "RefusedError"]
 
 _NEGLIGIBLE = 1e-3
 """Relative change of a figure without a known standard error below which it counts as the same."""
@@ -32,7 +32,7 @@ class ApplyReport:
     """The whole story of one deployment.
 
     Attributes:
-        outcome: REFUSED only of a dry run: otherwise a gate that is not met is a GateError.
+        outcome: REFUSED is returned of a dry run; otherwise a RefusedError carries the report.
         action: "apply", "retrain" or "rollback".
         pipeline: its name.
         params: the hyperparameters asked for.
@@ -84,7 +84,7 @@ class ApplyReport:
             case ApplyOutcome.DECLINED:
                 return "not confirmed: nothing was changed"
             case ApplyOutcome.REFUSED:
-                return "dry run: the gate is not met, so nothing would be deployed"
+                return "the gate is not met: nothing was changed"
             case ApplyOutcome.DRY_RUN:
                 overridden = any(not verdict.passed for verdict in self.verdicts)
                 met = "not met, but overridden" if overridden else "met"
@@ -110,7 +110,7 @@ class ApplyReport:
     def raise_if_refused(self) -> None:
         """Raise the GateError of a dry run whose gate is not met, once the report was shown."""
         if self.outcome is ApplyOutcome.REFUSED:
-            raise gate_error(self.verdicts, dry_run=True)
+            raise gate_error(self.verdicts)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -127,3 +127,11 @@ class ApplyReport:
             "warnings": list(self.warnings),
             "message": self.message,
         }
+
+
+class RefusedError(GateError):
+    """A gate that was not met, with all that was found out: fits and scores took their time."""
+
+    def __init__(self, what: str, remedy: str, report: ApplyReport) -> None:
+        super().__init__(what, remedy)
+        self.report = report

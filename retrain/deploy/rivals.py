@@ -4,6 +4,7 @@ The best of what was tried before are scored along on what is there now, fold by
 deployed. Only a ranking that changed by more than noise is a reason to tune again.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -207,4 +208,10 @@ def rivals_lines(found: Sequence[Rival], flags: str = "") -> list[str]:
         ]
     if all(each.gain is None for each in found if each.value is not None):
         return [f"{what} scored along, but without folds there is no telling a change from noise"]
-    return [f"{what} scored along: none is better than what is deployed by more than noise"]
+    none = f"{what} scored along: none is better than what is deployed by more than noise"
+    closest = max(found, key=lambda each: -math.inf if each.gain is None else each.gain.mean)
+    if closest.gain is None or closest.gain.mean <= 0:
+        return [none]
+    gain = closest.gain
+    how = f"{gain.mean:.4g} better [{gain.low:.4g}, {gain.high:.4g}]"
+    return [f"{none}; {closest.experiment.public_id} is {how} on fresh folds"]

@@ -81,7 +81,7 @@ def check_params(family: ModelFamily, names: Iterable[str]) -> None:
         )
         raise ConfigError(
             f"The model {family.name!r} does not take what it was given: {faults}",
-            f"{family.name} takes: " + ", ".join(sorted(family.params)),
+            f'{family.name} takes: {", ".join(sorted(family.params))}. Its own space: preset = "default"',
         )
 
 

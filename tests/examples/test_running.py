@@ -8,6 +8,7 @@ import pytest
 
 import examples.__main__ as running
 from examples.steps import Gained, Shell, StepError
+from tuner.errors import ConfigError
 
 GAINED = Gained(
     "shop_churn_recall", "balanced_accuracy", 0.5, 0.625, 0.1, 0.15, 250, 90.0, note="of a sample"
@@ -80,6 +81,17 @@ def test_what_is_not_there_is_refused(
         running.main(line)
     assert caught.value.code == 2
     assert line[-1] in capsys.readouterr().err
+
+
+def test_what_is_missing_is_one_sentence_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_: object) -> list[Gained]:
+        raise ConfigError("The model needs a package.", "pip install it")
+
+    monkeypatch.setattr(running, "run", run)
+    assert running.main(["movies"]) == 1
+    assert capsys.readouterr().err == "error: movies: The model needs a package.\ntry: pip install it\n"
 
 
 def test_a_shell_shows_commands_and_reads_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -284,6 +284,21 @@ def test_show_and_diff(run: Run, ids: list[str]) -> None:
     assert err.startswith("error: ")
 
 
+def test_the_start_of_an_id_is_one_of_the_study_first(run: Run, ids: list[str]) -> None:
+    run("--method", "random", "--configs", "2", "--study", "other", "--seed", "5", "-q")
+    code, out, err = run("show", "default")
+    assert (code, "study     toy" in out) == (0, True), err
+    assert "study     other" in run("show", "default", "--study", "other")[1]
+    code, _, err = run("show", "random")
+    assert (code, "several start with 'random'" in err) == (6, True)
+
+
+def test_an_option_that_was_typed_as_a_command_is_named(run: Run) -> None:
+    code, _, err = run("summary")
+    assert (code, err.splitlines()[-1]) == (2, "try: orchestrator --summary")
+    assert run("nonsense")[2].splitlines()[-1] == "try: orchestrator --help"
+
+
 def test_best_stands_for_the_best_of_the_study(run: Run, ids: list[str]) -> None:
     with open_registry("experiments.db", create=False, read_only=True) as registry:
         best = registry.best(registry.studies()[0])[0].public_id
@@ -372,6 +387,7 @@ def test_help_names_every_flag_and_subcommand(run: Run) -> None:
     for name in ("ls", "show", "diff", "backup"):
         assert f"\n  {name} " in out
         assert run(name, "--help")[0] == 0
+    assert "..." not in out[out.index("\nCommands:") :], "what a command does is said whole"
 
 
 # ---- warm starts

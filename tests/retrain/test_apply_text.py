@@ -128,7 +128,7 @@ def test_a_difference_within_the_noise_is_the_same(
     [
         (ApplyOutcome.UNCHANGED, "already active as v7"),
         (ApplyOutcome.DRY_RUN, "dry run: the gate is met; nothing was changed"),
-        (ApplyOutcome.REFUSED, "dry run: the gate is not met, so nothing would be deployed"),
+        (ApplyOutcome.REFUSED, "the gate is not met: nothing was changed"),
         (ApplyOutcome.DECLINED, "not confirmed: nothing was changed"),
     ],
 )

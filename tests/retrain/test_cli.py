@@ -381,8 +381,11 @@ def test_a_gate_that_is_not_met_ends_with_3(run: Run, project: Path) -> None:
     assert "--dry-run" not in err
     assert content(project) == before
     code, out, err = run("--apply-hp", '{"x": 0.0}')
-    assert "try: Add --dry-run to see" in err
-    assert (code, out) == (3, "")
+    assert (code, "error: The gate was not met" in err) == (3, True)
+    assert "NOT MET (score-min): score is 0.75, below the min of 0.8" in out, "what was found out is not lost"
+    assert out.endswith("toy: the gate is not met: nothing was changed\n")
+    document = json.loads(run("--apply-hp", '{"x": 0.0}', "--format", "json")[1])
+    assert document["outcome"] == "refused"
     assert (project / "model.py").read_text() == MODEL
 
 

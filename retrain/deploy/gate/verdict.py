@@ -64,12 +64,11 @@ class Verdict:
         return asdict(self)
 
 
-def gate_error(verdicts: Sequence[Verdict], *, dry_run: bool = False) -> GateError:
+def gate_error(verdicts: Sequence[Verdict]) -> GateError:
     """The error that lists every bound that was not met, with its numbers."""
     failed = [verdict for verdict in verdicts if not verdict.lets_through]
     particular = dict.fromkeys(verdict.remedy for verdict in failed if verdict.remedy)
-    see = "" if dry_run else "Add --dry-run to see all figures. "
     return GateError(
         f"The gate was not met, and nothing was deployed: {'; '.join(each.sentence for each in failed)}.",
-        see + (" ".join(particular) or "Look for better hyperparameters, or change [[gate]]."),
+        " ".join(particular) or "Look for better hyperparameters, or change [[gate]].",
     )

@@ -10,11 +10,12 @@ import pytest
 
 from retrain import deploying
 from retrain.deploy import ApplyOutcome, ApplyReport, rivals
+from retrain.deploy.report import RefusedError
 from retrain.deploy.rivals import ALPHA, RETUNE, Rival, rivals_lines, score_rivals, to_retune
 from retrain.pipeline import Report
-from retrain.stats import paired_difference
+from retrain.stats import PairedDifference, paired_difference
 from tests.retrain.deploy.project import BAD, BETTER, GOOD, SPACE, Project, Ridge
-from tuner.errors import DataError, GateError
+from tuner.errors import DataError
 from tuner.experiment import (
     Direction,
     Evaluation,
@@ -145,10 +146,23 @@ def test_a_refused_retrain_names_the_rival_that_overtook(
     )
     project.pipeline = Ridge(code="2")
     (good, _) = remember(project, [(GOOD, [0.1, 0.12, 0.11, 0.1]), (LINEAR, [0.11, 0.11, 0.12, 0.1])])
-    with pytest.raises(GateError, match="above the max") as caught:
+    with pytest.raises(RefusedError, match="above the max") as caught:
         retrained(project, monkeypatch)
+    assert to_retune(caught.value.report.rivals) is not None
     assert f"retune: {good.public_id}" in caught.value.remedy
     assert len(events(project)) == 1
+
+
+def test_what_may_be_noise_is_said_with_its_figures(project: Project) -> None:
+    (good, _) = remember(project, [(GOOD, [0.05] * 4), (BAD, [0.3] * 4)])
+    found = [
+        Rival(good, 0.1, PairedDifference(0.066, 0.02, -0.01, 0.142, 4, 0.97), False),
+        Rival(good, 0.3, PairedDifference(-0.2, 0.02, -0.3, -0.1, 4, 0.97), False),
+    ]
+    (line,) = rivals_lines(found)
+    assert line.endswith(f"more than noise; {good.public_id} is 0.066 better [-0.01, 0.142] on fresh folds")
+    (line,) = rivals_lines(found[1:])
+    assert line.endswith("none is better than what is deployed by more than noise")
 
 
 def test_zero_rivals_no_study_and_a_space_that_moved_on(
