@@ -37,11 +37,13 @@ class Allowance:
         deadline: from then on no experiment is begun; None for no end.
         overrun_s: how long at most experiments may go on after it.
         ends_at: when everything must be over.
+        start_s: how long the start took.
     """
 
     deadline: float | None = None
     overrun_s: float = math.inf
     ends_at: float = math.inf
+    start_s: float = 0.0
 
 
 def allowance(timeout_s: float | None, started_at: float, now: float) -> Allowance:
@@ -52,7 +54,7 @@ def allowance(timeout_s: float | None, started_at: float, now: float) -> Allowan
     reserve = min(now - started_at, _RESERVED * timeout_s)
     last = min(started_at + (1 + OVERRUN) * timeout_s, ends_at - reserve)
     deadline = min(started_at + timeout_s, last)
-    return Allowance(deadline, last - deadline, ends_at)
+    return Allowance(deadline, last - deadline, ends_at, now - started_at)
 
 
 def note_start() -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.allowance import allowance
+from orchestrator.allowance import Allowance, allowance
 from orchestrator.confirming import confirm_best
 from orchestrator.driver import Driver
 from orchestrator.estimate import Estimate
@@ -199,7 +199,7 @@ def conduct(
         reason = confirmation.reason
     if reason is StopReason.DONE:
         registry.end_run(run)
-    if tally.n_complete and _has_time(reason, allowed.ends_at - time.monotonic()):
+    if tally.n_complete and _has_time(reason, allowed, time.monotonic()):
         take_stock(registry, study, provenance)
         keep_in_memory(registry, study, pipeline, provenance)
     n_failed = n_failed_before + tally.n_failed
@@ -236,9 +236,9 @@ def _estimate_line(
     return f"time: {found.time_text}" + (f"; cost: {found.cost_text}" if found.cost_text else "")
 
 
-def _has_time(reason: StopReason, left_s: float) -> bool:
-    """Whether to learn what mattered, which takes a few seconds."""
-    return reason is not StopReason.INTERRUPTED and left_s >= _STOCK_S
+def _has_time(reason: StopReason, allowed: Allowance, now: float) -> bool:
+    """Whether to learn what mattered, which takes a few seconds, and to end after that."""
+    return reason is not StopReason.INTERRUPTED and now + _STOCK_S + allowed.start_s <= allowed.ends_at
 
 
 def _judge(study: Study, pipeline: Pipeline, provenance: Provenance, request: Request) -> Judge | None:

@@ -80,7 +80,7 @@ def _still_possible(param: Param, params: Mapping[str, Param]) -> dict[str, tupl
 
 
 def _around(param: Param, values: Sequence[Any], last: Param | None, share: float) -> Param:
-    if not values:
+    if not values or share == 1:
         return param
     if isinstance(param, CategoricalParam):
         among = {typed(value) for value in values}

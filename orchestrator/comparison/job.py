@@ -19,6 +19,7 @@ from retrain.pipeline import Pipeline, Report
 from retrain.pipelines.blocks import deal_blocks, scores_without_blocks
 from retrain.pipelines.folds import LoadedTable, rows_of
 from retrain.pipelines.tabular import TabularPipeline
+from retrain.tune_rows import choose_rows
 from tuner.experiment import Direction, Evaluation, Params, Provenance, loss_of
 from tuner.space import IntParam, SearchSpace
 
@@ -114,19 +115,23 @@ def pipeline_of(configs: "Mapping[str, Config]", sites: Sites, job: Job) -> Tabu
 def loaded_for(config: "Config", sites: Sites, job: Job) -> "tuple[LoadedTable, SplitsConfig]":
     """The rows of a job, and how its folds are drawn.
 
-    Where it is tested on a site that it does not know, its folds leave whole sites out, too.
+    Where it is tested on a site that it does not know, its folds leave whole sites out, too. Its tuning is
+    scored on `tune_rows` of the rows to train on, where those are configured; what is compared takes all.
     """
     table, splits, train = sites.table, config.splits, sites.training(job)
     rows = np.concatenate([train, *sites.tests(job).values()])
     digest = hashlib.sha256(f"{table.fingerprint} {job.key} {sites.names}".encode())
     digest.update(np.ascontiguousarray(np.concatenate([[len(train)], rows]), dtype=np.int64).data)
     table = replace(table, fingerprint=f"sha256:{digest.hexdigest()[:32]}")
+    # Before sites become the groups: a part of the rows has some of each site, not some of the sites.
+    chosen = choose_rows(rows_of(table).take(train), splits.tune_rows, splits.seed)
+    tuned = None if chosen is None else train[chosen]
     n_sites = len(np.unique(sites.dealt.site[train]))
     if not job.training.is_known and n_sites > 1:
         folds = min(splits.folds, n_sites)
         splits = splits.model_copy(update={"group": config.compare.site, "folds": folds})
         table = replace(table, groups=sites.dealt.site)
-    return LoadedTable(table, train, rows[len(train) :]), splits
+    return LoadedTable(table, train, rows[len(train) :], tuned=tuned), splits
 
 
 class Jobs(Pipeline):
@@ -163,12 +168,12 @@ class Jobs(Pipeline):
         return Provenance()
 
     def evaluate(self, params: Params, report: Report, seed: int) -> Evaluation:
-        """Score a configuration on a job's training rows; or fit and test the one or two of a test."""
+        """Score a configuration for a job's tuning; or fit and test the one or two of a test."""
         params = dict(params)
         job, test = self._jobs[str(params.pop(JOB))], params.pop(TEST, None)
         pipeline = self._pipeline_of(job)
         if test is None:
-            return pipeline.evaluate(params, report, seed)
+            return pipeline.evaluate_for_tuning(params, report, seed)
         assert self._sites is not None
         return _fit_and_test(pipeline, self._sites, job, json.loads(str(test)), self._metrics, seed)
 

@@ -20,6 +20,7 @@ from orchestrator.request import Request
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
 from orchestrator.task_loop import LoopLimits
+from retrain.tune_rows import tuned_on
 from tuner.errors import UsageError
 from tuner.experiment import Provenance
 from tuner.registry import open_registry
@@ -237,7 +238,8 @@ def _tune_all(
     for number, job in enumerate(left, 1):
         if deadline is not None and time.monotonic() >= deadline:
             return StopReason.TIMEOUT
-        display.note(f"tuning {number} of {len(left)}: {_spoken(found, job)}")
+        part = tuned_on(state.provenances[job])
+        display.note(f"tuning {number} of {len(left)}: {_spoken(found, job)}" + (f"; {part}" if part else ""))
         limit_s = _limit_s(found.asked.timeout_s, deadline)
         reason, why = _tune(registry, found, job, state.specs[job], workers, request, limit_s, display, stop)
         if reason is StopReason.INTERRUPTED:

@@ -111,3 +111,13 @@ def test_it_lies_within_the_whole_and_holds_the_best(
         assert space.contains(found.sample(rng))
     again = narrowed(space, [best[0]], last=found, share=share)
     assert again.contains(best[0])
+
+
+def test_a_share_of_all_narrows_nothing() -> None:
+    """Choices stay as well: three good ones of eight at low fidelity say little of the others."""
+    found = narrowed(SPACE, [config()], share=1.0)
+    assert found.names == SPACE.names
+    assert [found.params[name] for name in ("kind", "of_b")] == [
+        SPACE.params[name] for name in ("kind", "of_b")
+    ]
+    assert all(bounds(found, name) == bounds(SPACE, name) for name in ("rate", "share", "depth", "stepped"))

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pickle
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -147,12 +148,12 @@ def test_whatever_a_tuning_depends_on_makes_another_study(project: Path) -> None
 
 
 def test_a_tuning_that_failed_is_not_kept_and_tried_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = TabularPipeline.evaluate
+    real = TabularPipeline.evaluate_for_tuning
 
     def broken(self: TabularPipeline, *arguments: Any) -> Any:
         raise ValueError("the disk is on fire")
 
-    monkeypatch.setattr(TabularPipeline, "evaluate", broken)
+    monkeypatch.setattr(TabularPipeline, "evaluate_for_tuning", broken)
     command = ("compare", "--train-on", "all", *TUNE)
     code, out, _ = run(*command)
     assert code == 5
@@ -163,7 +164,7 @@ def test_a_tuning_that_failed_is_not_kept_and_tried_again(run: Run, monkeypatch:
     assert "the disk is on fire" in row["why"]
     with opened() as registry:
         assert registry.events(kind=TUNED) == []
-    monkeypatch.setattr(TabularPipeline, "evaluate", real)
+    monkeypatch.setattr(TabularPipeline, "evaluate_for_tuning", real)
     assert run(*command)[0] == 0
     with opened() as registry:
         assert len(registry.events(kind=TUNED)) == 1
@@ -179,7 +180,7 @@ def test_an_interrupted_comparison_goes_on(run: Run, monkeypatch: pytest.MonkeyP
             signal.raise_signal(signal.SIGTERM)  # a runner in the background may ignore SIGINT
         return real(self, *arguments)
 
-    monkeypatch.setattr(TabularPipeline, "evaluate", interrupted)
+    monkeypatch.setattr(TabularPipeline, "evaluate_for_tuning", interrupted)
     command = ("compare", *TUNE)
     code, out, _ = run(*command)
     assert code == 143
@@ -290,3 +291,36 @@ def test_formats(run: Run) -> None:
     assert {row["domain"] for row in document["rows"]} == {"in"}
     assert "| model |" in run("compare", "--sites", "north", "--format", "markdown")[1]
     assert "north, " in run("compare", "-v")[1]
+
+
+def test_on_large_data_tuning_takes_a_part_and_what_is_compared_takes_all(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `[splits] tune_rows`, as in a search: in sites known and new."""
+    code, _, err = run("compare", *MODEL, *TUNE)
+    assert code == 0, err
+    whole = {row["train_on"]: row["n_train"] for row in rows_of()}
+    fitted: list[int] = []
+    fit = TabularPipeline.fit
+
+    def spy(self: TabularPipeline, params: Any, seed: int) -> Any:
+        fitted.append(len(self.data.train))
+        return fit(self, params, seed)
+
+    monkeypatch.setattr(TabularPipeline, "fit", spy)
+    config = (project / "retrain.toml").read_text()
+    (project / "retrain.toml").write_text(config.replace("[splits]", "[splits]\ntune_rows = 0.6"))
+    code, _, err = run("compare", *MODEL, *TUNE)
+    assert code == 0, err
+    assert "; tuned on " in err
+    assert {row["train_on"]: row["n_train"] for row in rows_of()} == whole
+    assert set(fitted) <= {int(n) for n in whole.values()}
+    with opened() as registry:
+        said = [registry.provenances(study)[0][0].metric for study in registry.studies()]
+    parts = [
+        tuple(map(int, found.groups()))
+        for each in said
+        if (found := re.search(r"on (\d+) of (\d+) rows", each))
+    ]
+    assert len(parts) == len(said) / 2  # the tunings of before are not taken for these
+    assert all(0.4 < part / n < 0.75 for part, n in parts)
