@@ -9,6 +9,8 @@ from tuner.errors import ConfigError, did_you_mean
 
 __all__ = ["FaultsError", "explain"]
 
+_RULE = "Input should be "
+
 
 class FaultsError(ValueError):
     """Several faults of one section: (key, sentence) pairs."""
@@ -38,7 +40,7 @@ def explain(
     origins = origins or {}
     sentences: list[str] = []
     places: list[str] = []
-    for detail in error.errors():
+    for detail in _as_one(error.errors()):
         for key, sentence in _faults(detail, schema):
             origin = next((f" (from {name})" for dotted, name in origins.items() if dotted == key), "")
             line = f"`{key}` {sentence}{origin}" if key else f"{sentence}{origin}"
@@ -50,6 +52,22 @@ def explain(
         return ConfigError(f"{where}: {sentences[0]}", remedy)
     numbered = " ".join(f"({i}) {sentence}" for i, sentence in enumerate(sentences, 1))
     return ConfigError(f"{where} has {len(sentences)} faults: {numbered}", remedy)
+
+
+def _as_one(details: Sequence[Any]) -> list[Any]:
+    """What the members of a union say of one value as one fault; a list is not short for its bad items."""
+    found: dict[tuple[str, str], Any] = {}
+    for detail in details:
+        key, rule = _dotted(_location(detail["loc"])), detail["msg"].removeprefix(_RULE)
+        if detail["type"] == "too_short" and any(each.startswith(f"{key}[") for each, _ in found):
+            continue
+        of_union = detail["msg"].startswith(_RULE)
+        same = (key, repr(detail["input"]) if of_union else f"{len(found)} {rule}")
+        if same in found:
+            found[same] = {**found[same], "msg": f"{found[same]['msg']} or {rule}"}
+        else:
+            found[same] = detail
+    return list(found.values())
 
 
 def _faults(detail: Any, schema: type[BaseModel]) -> list[tuple[str, str]]:
@@ -66,7 +84,7 @@ def _faults(detail: Any, schema: type[BaseModel]) -> list[tuple[str, str]]:
         return [(key, "is needed.")]
     if kind in ("model_type", "dict_type"):
         return [(key, f"must be a table, but got {_shown(detail['input'])}.")]
-    rule = detail["msg"].removeprefix("Input should be ")
+    rule = detail["msg"].removeprefix(_RULE)
     return [(key, f"must be {rule}, but got {_shown(detail['input'])}.")]
 
 
@@ -81,7 +99,7 @@ def _location(parts: Sequence[str | int]) -> list[str | int]:
 
 
 def _is_type_name(part: str) -> bool:
-    return part in ("str", "float", "int", "bool") or "[" in part
+    return part in ("str", "float", "int", "bool") or "[" in part or part.startswith("constrained-")
 
 
 def _dotted(location: Sequence[str | int]) -> str:

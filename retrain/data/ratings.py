@@ -76,7 +76,7 @@ def make_ratings(
     if len(unknown):
         raise DataError(
             f"Every item that is rated must be in the table of items, but {unknown.nunique()} are not, such"
-            f" as {item} = {unknown.iloc[0]!r}.",
+            f" as {item} = {unknown.tolist()[0]!r}.",
             "Add them, or take their ratings out.",
         )
     return Ratings(
@@ -126,8 +126,7 @@ def _times(column: "pd.Series[Any]") -> np.ndarray:
 def _check_once(frame: pd.DataFrame, columns: list[str], rule: str) -> None:
     twice = frame.duplicated(columns)
     if twice.any():
-        first = frame.loc[twice, columns].iloc[0]
-        which = ", ".join(f"{name} = {first[name]!r}" for name in columns)
+        which = ", ".join(f"{name} = {frame.loc[twice, name].tolist()[0]!r}" for name in columns)
         raise DataError(
             f"{rule}, but {int(twice.sum())} rows repeat another, such as {which}.", "Keep one of each."
         )

@@ -41,17 +41,34 @@ def check_defined(metrics: Sequence[str], tasks: Sequence[str]) -> None:
             )
 
 
-def check_classes(rows: Rows, classes: Sequence[Any]) -> None:
-    """Refuse rows to train on that are all of one class.
+def check_classes(rows: Rows, classes: Sequence[Any], metrics: Sequence[str], folds: int) -> None:
+    """Refuse rows to train on that are all of one class, or lack one in a fold, whatever the seed.
+
+    Args:
+        rows: those to train on.
+        classes: of the whole table, by code.
+        metrics: what each fold is scored by.
+        folds: of one cross-validation.
 
     Raises:
-        DataError: names it.
+        DataError: names the class.
     """
     if rows.n_classes and len(np.unique(rows.y)) < 2:
         raise DataError(
             f"The rows to train on must hold at least two classes, but all are {classes[rows.y[0]]!r}.",
             "The split by group or time leaves the others to the holdout: use another one.",
         )
+    strict = [name for name in metrics if get_metric(name).every_class] if rows.n_classes else []
+    of_what = "rows" if rows.groups is None else "groups"
+    for code, name in enumerate(classes if strict else ()):
+        of_class = rows.y == code
+        n = int(of_class.sum()) if rows.groups is None else len(np.unique(rows.groups[of_class]))
+        if n < folds:
+            raise DataError(
+                f"The metric {strict[0]!r} needs every class in each of {folds} folds, but {name!r} is in"
+                f" {n} of the {of_what} to train on.",
+                "Use fewer folds ([splits] folds), more rows of that class, or another metric.",
+            )
 
 
 def check_rules(

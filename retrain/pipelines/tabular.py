@@ -172,7 +172,7 @@ class TabularPipeline(Pipeline):
         """The folds of the first repeat of these rows, which all others are like."""
         splits, rows = self._config.splits, rows_of(table).take(taken)
         folds = make_folds(rows, splits.folds, 1, seed=0)
-        check_classes(rows, table.classes)
+        check_classes(rows, table.classes, self._scored, splits.folds)
         reason = why_not_stratified(rows, splits.folds)
         if reason:
             _log.warning("%s", reason)

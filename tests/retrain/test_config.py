@@ -143,6 +143,18 @@ def test_every_fault_is_named_at_once_with_key_value_and_the_nearest_name(tmp_pa
         ("name = ''\n" + COMMAND, "`name` must be 1 to 64 letters"),
         (COMMAND + "[study]\nseed = true\n", "`study.seed` must be a valid integer, but got True."),
         (COMMAND + "fixed = { a = [1] }\n", "`pipeline.fixed.a` must be"),
+        (
+            COMMAND + "[study]\nmemory = 2\n",
+            "toml: `study.memory` must be a valid boolean or less than or equal to 1, but got 2.",
+        ),
+        (
+            COMMAND + "[splits]\ntune_rows = true\n",
+            "toml: `splits.tune_rows` must be a valid integer or a valid number, but got True.",
+        ),
+        (
+            COMMAND + "[compare]\ntrain_on = ['any']\n",
+            "toml: `compare.train_on[0]` must be 'all', 'others' or",
+        ),
     ],
 )
 def test_one_sentence_per_fault(tmp_path: Path, text: str, part: str) -> None:

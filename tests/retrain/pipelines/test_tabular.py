@@ -243,12 +243,28 @@ def test_a_rare_class_gets_plain_folds_with_one_warning(
 
 
 def test_an_auc_that_is_undefined_is_a_failure_and_not_one_half(tmp_path: Path) -> None:
-    pipeline = bound(tmp_path, rare())
+    frame = mixed_frame(60)[["a", "b"]].assign(t=range(60), y=[0, 1] * 10 + [0] * 38 + [1, 0])
+    pipeline = bound(tmp_path, frame, rest="[splits]\ntime = 't'\n")
     with pytest.raises(
         ResultError, match=r"has no value on fold \d: roc_auc is undefined.*hold 1 of 2 classes"
     ) as caught:
         evaluate(pipeline)
     assert caught.value.outcome is Outcome.NON_FINITE
+
+
+@pytest.mark.parametrize(("grouped", "said"), [(False, "3 of the rows"), (True, "2 of the groups")])
+def test_a_class_that_some_fold_must_lack_is_refused_before_anything_runs(
+    tmp_path: Path, grouped: bool, said: str
+) -> None:
+    frame = rare()
+    rest = ""
+    if grouped:  # enough rows of the class, but of two groups alone
+        frame = frame.assign(y=[1] * 20 + [0] * (len(frame) - 20), g=[i // 10 for i in range(len(frame))])
+        rest = "[splits]\ngroup = 'g'\nholdout = 0.1\nfolds = 3\n"
+    with pytest.raises(
+        DataError, match=f"'roc_auc' needs every class in each of . folds, but 1 is in {said}"
+    ):
+        bound(tmp_path, frame, rest=rest)
 
 
 def test_other_metrics_that_are_undefined_are_left_out(tmp_path: Path) -> None:

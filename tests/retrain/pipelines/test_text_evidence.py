@@ -1,5 +1,6 @@
 """Spans in texts, alone, beside labels from shared features, and jointly with them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,8 @@ def test_a_fresh_process_predicts_the_golden_rows(tmp_path: Path, architecture: 
         (span_frame().assign(start=-1, end=-1), "must hold spans, but none is known"),
         (span_frame().assign(start="a"), "'start' must hold positions, but holds no numbers"),
         (span_frame().assign(start=0.5), "must hold whole numbers"),
+        (span_frame().assign(start=math.inf), "must hold whole numbers"),
+        (span_frame().assign(end=1e30), "must hold whole numbers"),
         (span_frame().drop(columns="end"), "no column 'end', as spans names it"),
         (span_frame().drop(columns="label"), "no column 'label', as target names it"),
         (span_frame().assign(label=1), "at least two classes, but every row is 1"),
