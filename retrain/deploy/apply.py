@@ -241,8 +241,8 @@ class _Deployment:
                 refuse_edits(self.target, before, deployed.version)
             if self.dry_run:  # else `finish_pending` has said it
                 notes += edits(self.target, before, deployed.version)
-        inactive = inactive_defaults(space, params)
-        return _Plan(deployed, params, before, self.target.rendered(before, params, inactive), notes)
+        after = self.target.rendered(before, params, inactive_defaults(space, params), list(space.params))
+        return _Plan(deployed, params, before, after, notes)
 
     def _is_active(self, plan: _Plan) -> bool:
         """Whether the same hyperparameters, fitted on the same data by the same code, are in production."""

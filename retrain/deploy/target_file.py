@@ -1,7 +1,7 @@
 """The file that `[deploy] target` names: read, compared, rendered and replaced as a whole."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from retrain.config import Config
@@ -105,20 +105,25 @@ class TargetFile:
             for name, value in params.items()
         )
 
-    def rendered(self, data: bytes | None, params: Params, inactive: Mapping[str, Value]) -> bytes:
+    def rendered(
+        self, data: bytes | None, params: Params, inactive: Mapping[str, Value], order: Sequence[str] = ()
+    ) -> bytes:
         """Return the content with `params` in it; a whole new file where there is none.
 
         Args:
             data: the present content.
             params: what it must hold.
             inactive: defaults of the parameters that are not active.
+            order: names as they follow each other in a new file; what is not named comes last.
 
         Raises:
             ConfigError: the content has no place for a parameter.
         """
         target = self.format
         if data is None:
-            return target.create({**inactive, **params} if target.keeps_inactive else params).encode()
+            values = {**inactive, **params} if target.keeps_inactive else params
+            names = [name for name in order if name in values]
+            return target.create({name: values[name] for name in dict.fromkeys([*names, *values])}).encode()
         codec = target.encoding(data)
         text = target.render(target.decode(data), params, [*params, *inactive])
         try:

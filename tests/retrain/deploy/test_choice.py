@@ -38,6 +38,10 @@ def test_another_model_is_deployed_and_rolled_back(file: str, n_golden: int, tmp
         assert report.outcome == "deployed"
         assert find_deployed(config, registry, pipeline.space).params == params
         found = held()
+        written = [line.split(" = ")[0].lower() for line in (tmp_path / file).read_text().splitlines()]
+        assert [each for each in written if each in ("model", "ridge_alpha")] == (
+            ["model", "ridge_alpha"] if file == "hp.py" else ["model"] * (file == "hp.toml")
+        ), "a new file follows the space, whatever is active"
         assert {**found, "logistic_regression_class_weight": None} == params
         assert pipeline.load_model(tmp_path / "versions" / "000002" / "model").family == "logistic_regression"
         back = pipeline.space.complete({"model": "ridge", "ridge_alpha": 5.0}, base=params)
