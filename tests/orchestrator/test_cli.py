@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -439,6 +440,30 @@ class TestPreview:
         assert "cost         about 0.008, at 3.6 an hour and worker" in out
         found = json.loads(run("--configs", "8", "--workers", "2", "--preview", "--format", "json")[1])
         assert (found["n_new"], found["typical_s"], found["wall_s"], found["cost"]) == (8, 1.0, 4.0, 0.008)
+
+    def test_the_size_of_a_grid_is_known(self, run: Run) -> None:
+        said = run("--method", "grid", "--workers", "2", "--preview")[1]
+        found = json.loads(run("--method", "grid", "--workers", "2", "--preview", "--format", "json")[1])
+        assert f"experiments  {1 + found['n_new']}: 1 waiting, {found['n_new']} new" in said
+        code, _, err = run("--method", "grid", "--workers", "2")
+        assert code == 0
+        n = 1 + found["n_new"]
+        assert f"{n}/{n} done" in err
+        assert (
+            json.loads(run("--method", "grid", "--workers", "2", "--preview", "--format", "json")[1])["n_new"]
+            == 0
+        )
+
+    def test_an_unfinished_run_lacks_the_rest(self, run: Run, project: Path) -> None:
+        assert run("--method", "random", "--configs", "5", "--workers", "2")[0] == 0
+        with sqlite3.connect(project / "experiments.db") as database:
+            database.execute("UPDATE runs SET ended_at = NULL, n_wanted = 8")
+        assert (
+            "experiments  3: 0 waiting, 3 new" in run("--method", "random", "--configs", "8", "--preview")[1]
+        )
+        assert (
+            "experiments  9: 0 waiting, 9 new" in run("--method", "random", "--configs", "9", "--preview")[1]
+        )
 
     def test_a_run_says_so_before_it_starts(self, run: Run) -> None:
         run("--method", "random", "--configs", "5", "--workers", "2")
