@@ -1,6 +1,7 @@
 """Follows the learning curves of a study, and asks its pruner after each report.
 
 What a pruner is handed are losses: the sign changes here, and the scores of folds become their running mean.
+Pipelines number their folds from 0; here a step is how many are done, so that `grace = 1` looks after the first.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +45,7 @@ class Judge:
         self._study = study
         self._provenance = provenance
         self._averages = folds and not pruner.compares_folds
+        self._shift = int(folds)
         self._reports: dict[int, _Reports] = {}
         self._curves: dict[int, Curve] = {}
         self._n_ended = 0
@@ -53,7 +55,7 @@ class Judge:
         reports = self._reports.setdefault(experiment.id, _Reports())
         reports.by_step.setdefault(step, {}).update(metrics)
         own = self._curves[experiment.id] = self._after(experiment.id, reports, step)
-        if experiment.method in _REFERENCES or own.step != step or own.at(step) is None:
+        if experiment.method in _REFERENCES or own.step != step + self._shift:
             return False
         others = [curve for number, curve in self._curves.items() if number != experiment.id]
         return self._pruner.should_prune(own, others)
@@ -114,6 +116,7 @@ class Judge:
         told = {step: losses for step, each in reports.by_step.items() if (losses := self._losses(each))}
         steps = tuple(sorted(told))
         reported = tuple(told[step] for step in steps)
+        steps = tuple(step + self._shift for step in steps)
         return Curve(number, steps, _running_means(reported) if self._averages else reported)
 
     def _losses(self, metrics: Mapping[str, float]) -> Losses | None:

@@ -169,6 +169,19 @@ def test_folds_are_averaged_for_those_that_do_not_pair_them(bench: Bench) -> Non
     assert seen == [((1.0,), (2.0,), (2.0,)), ((1.0,), (3.0,), (2.0,))]
 
 
+def test_of_folds_the_first_look_is_after_the_first(bench: Bench) -> None:
+    """They are reported from 0 on; a grace of one fold is over when that is done."""
+    *others, own = bench.add(4)
+    judge = Judge(make_pruner("asha", grace=1, reduction_factor=3), bench.study, HERE, folds=True)
+    for loss, row in enumerate(others):
+        judge.should_prune(row, 0, {"loss": float(loss)})
+    assert judge.should_prune(own, 0, {"loss": 9.0})
+    epochs = Judge(make_pruner("asha", grace=1, reduction_factor=3), bench.study, HERE)
+    for loss, row in enumerate(others):
+        epochs.should_prune(row, 0, {"loss": float(loss)})
+    assert not epochs.should_prune(own, 0, {"loss": 9.0}), "whose steps are what they are called"
+
+
 def test_of_several_objectives_each_is_a_loss(bench: Bench) -> None:
     goals = Goals((Objective("auc", Direction.MAXIMIZE),))
     spec = StudySpec("two", bench.study.space, "loss", Direction.MINIMIZE, {"x": 0.0}, goals=goals)
