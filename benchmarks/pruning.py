@@ -1,21 +1,27 @@
 """What pruning saves: regret at a third of the cost, ours beside Optuna's pruners and Ray Tune's ASHA.
 
     python benchmarks/pruning.py lcbench [--tasks 10] [--seeds 5] [--grace 1] [--only asha,halving,ASHA]
-    python benchmarks/pruning.py xgboost [--configs 60] [--replays 200] [--steps samples]
-        [--csv FILE TARGET [--rows 5000]]
+    python benchmarks/pruning.py xgboost [--configs 60] [--replays 200] [--steps samples] [--whole 20]
+        [--folds 3] [--csv FILE TARGET [--rows 5000]] [--curves FILE]
 
 The candidates are random, and the same for every pruner of a seed; four workers take the next one as soon as
-they are free, on a clock of costs. Without pruning 50 candidates (20 with xgboost) come to their end; every
-pruner stops when a third of that cost is spent. Only experiments that came to their end count: the regret of
-the best of them is 0 at the best known and 1 at the median of random configurations.
+they are free, on a clock of costs. Without pruning 50 candidates (--whole; 20 with xgboost) come to their
+end; every pruner stops when a third of that cost is spent. Only experiments that came to their end count: the
+regret of the best of them is 0 at the best known and 1 at the median of random configurations.
+
+"an oracle" knows how each will end, and stops at its first report whatever will not be better than all that
+began before it: what no pruner of that kind can beat by much. "told late" is ours when the word comes after
+the experiment went on, as in the orchestrator, so that it stops one report later.
 
 `lcbench`: learning curves over 52 epochs of published surrogates (../shared/bench or TUNING_PROBLEMS); a cost
-is an epoch. `xgboost`: real runs of a tabular pipeline whose steps are rounds, each candidate run once, from
-its beginning to its end, with the CPU time at each step; replayed in other orders, one for each replay.
+is an epoch. `xgboost`: real runs of a tabular pipeline whose steps are rounds, parts of the rows, or folds,
+each candidate run once, from its beginning to its end, with the CPU time at each step; replayed in other
+orders, one for each replay. --curves keeps what was measured in a file, and reads it where there is one.
 """
 
 import argparse
 import heapq
+import json
 import math
 import os
 import sys
@@ -25,6 +31,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -135,6 +142,40 @@ class Rays(Judge):
         pass
 
 
+class Late(Judge):
+    """Another, whose word comes after the candidate went on: it stops at its next report."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge, self._told = judge, set[int]()
+
+    def prunes(self, number: int, step: int, loss: float) -> bool:
+        if number in self._told:
+            return True
+        if self._judge.prunes(number, step, loss):
+            self._told.add(number)
+        return False
+
+    def end(self, number: int, loss: float | None) -> None:
+        self._judge.end(number, loss)
+
+
+class Oracle(Judge):
+    """Knows how each ends, and lets go on what will be better than all that began before it."""
+
+    def __init__(self, ends: Callable[[int], float]) -> None:
+        self._ends, self._best, self._chosen = ends, math.inf, set[int]()
+
+    def prunes(self, number: int, step: int, loss: float) -> bool:
+        end = self._ends(number)
+        if number not in self._chosen and end < self._best:
+            self._chosen.add(number)
+            self._best = end
+        return number not in self._chosen or end > self._best
+
+    def end(self, number: int, loss: float | None) -> None:
+        pass
+
+
 def judges(grace: int, longest: int) -> Mapping[str, Callable[[], Judge]]:
     """Every pruner by its name in the table."""
     import optuna
@@ -144,6 +185,7 @@ def judges(grace: int, longest: int) -> Mapping[str, Callable[[], Judge]]:
     theirs = optuna.pruners
     return {
         "ours, asha": lambda: Ours("asha", **rungs),
+        "ours, asha, told late": lambda: Late(Ours("asha", **rungs)),
         "ours, hyperband": lambda: Ours("hyperband", **rungs),
         "ours, median": lambda: Ours("median", grace=grace),
         "Optuna, successive halving": lambda: Optunas(theirs.SuccessiveHalvingPruner(grace, ETA)),
@@ -208,6 +250,11 @@ class Course:
     grace: int
     longest: int
 
+    def end(self, number: int) -> float:
+        """The value of a candidate."""
+        candidate = self.candidates[number]
+        return candidate.loss(len(candidate.steps) - 1)
+
     def regret(self, outcome: Outcome) -> float:
         """0 at the best known, 1 at the median of random ones, and where nothing was complete."""
         if outcome.best is None:
@@ -224,7 +271,8 @@ def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
             "no pruning": (Never, whole),
             "no pruning, a third": (Never, whole * SHARE),
         }
-        runs |= {name: (make, whole * SHARE) for name, make in judges(course.grace, course.longest).items()}
+        makes = {"an oracle": partial(Oracle, course.end), **judges(course.grace, course.longest)}
+        runs |= {name: (make, whole * SHARE) for name, make in makes.items()}
         wanted = ("no pruning", *only) if only else ("",)
         runs = {name: run for name, run in runs.items() if any(part in name for part in wanted)}
         np.random.seed(n)
@@ -255,7 +303,7 @@ def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
 # ---- lcbench
 
 
-def lcbench_courses(n_tasks: int, n_seeds: int, grace: int) -> Iterator[Course]:
+def lcbench_courses(n_tasks: int, n_seeds: int, grace: int, n_whole: int) -> Iterator[Course]:
     """The named tasks of the shared folder first, then others that its surrogate knows."""
     folder = os.environ.get("TUNING_PROBLEMS", str(Path(__file__).resolve().parents[2] / "shared" / "bench"))
     sys.path.append(folder)
@@ -274,7 +322,7 @@ def lcbench_courses(n_tasks: int, n_seeds: int, grace: int) -> Iterator[Course]:
             rng = np.random.default_rng([seed, int(task)])
             configs = [problem.active(problem.random(rng)) for _ in range(600)]
             candidates = [_lcbench(problem, config) for config in configs]
-            yield Course(candidates, 50, float(scale.min()), float(median(scale)), grace, EPOCHS)
+            yield Course(candidates, n_whole, float(scale.min()), float(median(scale)), grace, EPOCHS)
 
 
 def _lcbench(problem: Any, config: Mapping[str, Any]) -> Candidate:
@@ -297,7 +345,7 @@ data = "{data}"
 {target}
 metric = "roc_auc"
 [splits]
-folds = 3
+folds = {folds}
 [space]
 preset = "xgboost/default"
 [space.params]
@@ -307,56 +355,74 @@ steps = "{steps}"
 grace = {grace}
 """
 
-_STEPS = {"rounds": (10, 300), "samples": (12, 100)}
-"""The first step and the last: 10, 30, 90, 270 rounds; or 12, 36 and 100 % of the rows to learn from."""
+_STEPS = {"rounds": (10, 300), "samples": (12, 100), "folds": (1, 0)}
+"""The first step and the last (of folds: as many as there are)."""
+
+Told = list[tuple[int, float, float]]
+"""Step, processor seconds until then, and loss, from report to report."""
 
 
-def xgboost_courses(
-    n_configs: int, n_replays: int, csv: Sequence[str] | None, rows: int, steps: str
-) -> Iterator[Course]:
+def xgboost_courses(asked: argparse.Namespace) -> Iterator[Course]:
     """Run every candidate once, then shuffle what was recorded."""
-    with tempfile.TemporaryDirectory() as scratch:
-        recorded = _record(Path(scratch), n_configs, csv, rows, steps)
+    kept = None if asked.curves is None else Path(asked.curves)
+    if kept is not None and kept.exists():
+        told = json.loads(kept.read_text())
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            told = _record(Path(scratch), asked)
+        if kept is not None:
+            kept.write_text(json.dumps(told))
+    recorded = [_candidate(each) for each in told]
+    for i, step in enumerate(recorded[0].steps[:-1]):
+        share = np.mean([each.costs[i] / each.costs[-1] for each in recorded])
+        print(f"step {step} is reached after {share:.0%} of the cost")
     losses = [each.loss(len(each.steps) - 1) for each in recorded]
-    for seed in range(n_replays):
+    grace, longest = _STEPS[asked.steps]
+    for seed in range(asked.replays):
         order = np.random.default_rng(seed).permutation(len(recorded))
         shuffled = [recorded[i] for i in order]
-        yield Course(shuffled, 20, min(losses), median(losses), *_STEPS[steps])
+        yield Course(shuffled, asked.whole or 20, min(losses), median(losses), grace, longest or asked.folds)
 
 
-def _record(
-    folder: Path, n_configs: int, csv: Sequence[str] | None, rows: int, steps: str
-) -> list[Candidate]:
+def _candidate(told: Told) -> Candidate:
+    at, costs, losses = zip(*told, strict=True)
+    return Candidate(at, costs, losses.__getitem__)
+
+
+def _record(folder: Path, asked: argparse.Namespace) -> list[Told]:
     data, target = "breast_cancer", ""
-    if csv is not None:
+    if asked.csv is not None:
         import pandas as pd
 
-        data, target = "data.csv", f'target = "{csv[1]}"'
-        frame = pd.read_csv(csv[0])
-        frame.sample(min(rows, len(frame)), random_state=0).to_csv(folder / data, index=False)
+        data, target = "data.csv", f'target = "{asked.csv[1]}"'
+        frame = pd.read_csv(asked.csv[0])
+        frame.sample(min(asked.rows, len(frame)), random_state=0).to_csv(folder / data, index=False)
+    grace, longest = _STEPS[asked.steps]
     (folder / "retrain.toml").write_text(
-        _PROJECT.format(data=data, target=target, steps=steps, grace=_STEPS[steps][0])
+        _PROJECT.format(data=data, target=target, steps=asked.steps, grace=grace, folds=asked.folds)
     )
     pipeline = load_pipeline(load_config(folder, environ={}))
     pipeline.use(pipeline.load())
     generator = make_generator("random", pipeline.space, seed=0)
     found = []
-    for number, suggestion in zip(count(1), generator.ask(n_configs)):
-        found.append(_recorded(pipeline, suggestion.params, _STEPS[steps][1]))
-        print(f"configuration {number} of {n_configs}", file=sys.stderr, flush=True)
+    for number, suggestion in zip(count(1), generator.ask(asked.configs)):
+        found.append(_recorded(pipeline, suggestion.params, longest))
+        print(f"configuration {number} of {asked.configs}", file=sys.stderr, flush=True)
     return found
 
 
-def _recorded(pipeline: Any, params: Mapping[str, Any], last: int) -> Candidate:
-    start, told = time.process_time(), list[tuple[int, float, float]]()
+def _recorded(pipeline: Any, params: Mapping[str, Any], last: int) -> Told:
+    start, told = time.process_time(), Told()
     evaluation = pipeline.evaluate(
         params,
         lambda step, metrics: told.append((step, time.process_time() - start, -metrics["roc_auc"])),
         0,
     )
-    told.append((last, time.process_time() - start, -evaluation.value))
-    at, costs, losses = zip(*told, strict=True)
-    return Candidate(at, costs, losses.__getitem__)
+    if last:
+        return [*told, (last, time.process_time() - start, -evaluation.value)]
+    # Each fold has a score of its own: a pruner is handed the mean of those that are done.
+    means = np.cumsum([loss for _, _, loss in told]) / np.arange(1, len(told) + 1)
+    return [(n, cost, float(mean)) for n, ((_, cost, _), mean) in enumerate(zip(told, means, strict=True), 1)]
 
 
 def main() -> None:
@@ -372,17 +438,18 @@ def main() -> None:
     parser.add_argument("--steps", choices=tuple(_STEPS), default="rounds", help="of xgboost")
     parser.add_argument("--grace", type=int, default=1, help="of lcbench, in epochs")
     parser.add_argument("--only", default="", help="parts of the names of pruners, by commas")
+    parser.add_argument("--whole", type=int, help="candidates that no pruning has: 50, of xgboost 20")
+    parser.add_argument("--folds", type=int, default=3, help="of xgboost")
+    parser.add_argument("--curves", metavar="FILE", help="keep what was measured of xgboost, or read it")
     parser.add_argument("--csv", nargs=2, metavar=("FILE", "TARGET"))
     parser.add_argument("--rows", type=int, default=5_000)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     only = [part for part in asked.only.split(",") if part]
     if asked.what == "lcbench":
-        print(compare(lcbench_courses(asked.tasks, asked.seeds, asked.grace), only))
+        print(compare(lcbench_courses(asked.tasks, asked.seeds, asked.grace, asked.whole or 50), only))
     else:
-        print(
-            compare(xgboost_courses(asked.configs, asked.replays, asked.csv, asked.rows, asked.steps), only)
-        )
+        print(compare(xgboost_courses(asked), only))
 
 
 if __name__ == "__main__":

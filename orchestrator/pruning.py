@@ -1,7 +1,7 @@
 """Follows the learning curves of a study, and asks its pruner after each report.
 
 What a pruner is handed are losses: the sign changes here, and the scores of folds become their running mean.
-Pipelines number their folds from 0; here a step is how many are done, so that `grace = 1` looks after the first.
+Pipelines number their folds from 0; here a step is how many are done, so that a grace of 1 is over after one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
