@@ -271,7 +271,10 @@ def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
             "no pruning": (Never, whole),
             "no pruning, a third": (Never, whole * SHARE),
         }
-        makes = {"an oracle": partial(Oracle, course.end), **judges(course.grace, course.longest)}
+        makes: dict[str, Callable[[], Judge]] = {
+            "an oracle": partial(Oracle, course.end),
+            **judges(course.grace, course.longest),
+        }
         runs |= {name: (make, whole * SHARE) for name, make in makes.items()}
         wanted = ("no pruning", *only) if only else ("",)
         runs = {name: run for name, run in runs.items() if any(part in name for part in wanted)}
