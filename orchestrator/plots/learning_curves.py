@@ -70,7 +70,7 @@ def prepare(rows: Rows, measurements: Callable[[Point], Sequence[Measurement]]) 
     shown = [end for low, high, _ in ends for end in (low, high)]
     span = span_of(shown, rows.sign, [end for low, high, must in ends if must for end in (low, high)])
     n = sum(not (span.holds(low) and span.holds(high)) for low, high, _ in ends)
-    parts += [f"{n} reach beyond the scale"] if n else []
+    parts += [f"{n} {'reaches' if n == 1 else 'reach'} beyond the scale"] if n else []
     return Curves(
         f"Learning curves of {rows.study.name}",
         metric_label(metric, rows.study.direction),

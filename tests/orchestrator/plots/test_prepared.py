@@ -275,7 +275,7 @@ class TestLearningCurves:
         assert stopped.values == pytest.approx((0.2, 0.3))
         (baseline,) = [each for each in data.curves if each.role == "baseline"]
         assert all(map(data.span.holds, baseline.values))
-        assert data.note.endswith("1 reach beyond the scale")
+        assert data.note.endswith("1 reaches beyond the scale")
 
     def test_no_reports_are_nothing_to_plot(self, story: Story) -> None:
         story.scored([0.9], "default")
