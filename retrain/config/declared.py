@@ -23,11 +23,13 @@ class Declaring:
         models: the families of the factory; several make a choice among them. Where a section names neither
             preset nor parameters, their default presets stand in.
         regresses: whether defaults are those of regressors.
+        epochs: whether experiments are stopped by epochs, so that presets say how many there are.
         features: folder of presets of how features are made: that of the same appetite joins a preset.
     """
 
     models: tuple[str, ...] = ()
     regresses: bool = False
+    epochs: bool = False
     features: str | None = None
 
 
@@ -67,22 +69,24 @@ def _of_models(preset: str | None, of: Declaring) -> tuple[dict[str, Any], list[
                 f" but is {preset!r}.",
                 f'Write preset = "{preset.rpartition("/")[2]}": it stands for that preset of each model.',
             )
-        return joined({model: _of_preset(f"{model}/{preset}", of.regresses) for model in of.models})
+        return joined({model: _of_preset(f"{model}/{preset}", of) for model in of.models})
     if preset in APPETITES and not of.models:
         raise ConfigError(
             f"The preset {preset!r} is one of a model, but the pipeline names none.",
             "Name the model, too, such as xgboost/default.",
         )
-    return _of_preset(f"{of.models[0]}/{preset}" if preset in APPETITES else preset, of.regresses)
+    return _of_preset(f"{of.models[0]}/{preset}" if preset in APPETITES else preset, of)
 
 
-def _of_preset(name: str, regresses: bool) -> tuple[dict[str, Any], list[Any]]:
-    from tuner.presets import load_preset
+def _of_preset(name: str, of: Declaring) -> tuple[dict[str, Any], list[Any]]:
+    from tuner.presets import EPOCHS, load_preset
 
-    space = load_preset(name)
+    model, _, appetite = name.partition("/")
+    by_epochs = f"{model}_epochs"
+    space = load_preset(f"{by_epochs}/{appetite}" if of.epochs and by_epochs in EPOCHS else name)
     params = _tables(space)
-    family = MODELS.get(name.partition("/")[0])
-    if regresses and family is not None:
+    family = MODELS.get(model)
+    if of.regresses and family is not None:
         theirs = family.regression_defaults
         params |= {each: params[each] | {"default": theirs[each]} for each in params.keys() & theirs.keys()}
     return params, list(space.to_dict()["constraints"])

@@ -68,15 +68,23 @@ class PruningConfig(Section):
             yield "pruning.steps", "must be 'folds' (or left out) for kind = 'ranking'."
         if pipeline.kind not in OF_TABLES or self.steps in (None, "folds", "samples"):
             return
-        if self.steps == "epochs":
-            yield "pruning.steps", "'epochs' is for pipelines of your own: rounds, samples or folds."
-            return
-        unable = [name for name in pipeline.models if not MODELS[name].learns_in_rounds]
+        by_epochs = self.steps == "epochs"
+        able = [
+            name
+            for name, its in MODELS.items()
+            if (its.learns_in_epochs if by_epochs else its.learns_in_rounds)
+        ]
+        unable = [name for name in pipeline.models if name not in able]
         if unable:
-            able = ", ".join(name for name, family in MODELS.items() if family.learns_in_rounds)
-            yield "pruning.steps", f"'rounds' has no meaning for {', '.join(unable)}: only for {able}."
+            why = f"{self.steps!r} has no meaning for {', '.join(unable)}: only for {', '.join(able)}."
+            yield "pruning.steps", f"{why} All models have 'folds' and 'samples'."
+        elif by_epochs and pipeline.models == ("naive_bayes",):
+            yield (
+                "pruning.steps",
+                "'epochs' leaves nothing to stop of naive_bayes, which learns in one: 'samples' or 'folds'.",
+            )
         if pipeline.early_stopping_rounds is not None:
-            yield "pruning.steps", "'rounds' and pipeline.early_stopping_rounds cannot be used together."
+            yield "pruning.steps", f"{self.steps!r} and early_stopping_rounds cannot be used together."
 
     @property
     def first_step(self) -> int:

@@ -439,7 +439,8 @@ class Config(Section):
         features = None
         if self.pipeline.kind == "text":
             features = "text" if self.pipeline.predicts == "label" else "spans"
-        return Declaring(self.pipeline.models, self.pipeline.regresses, features)
+        by_epochs = self.pruning.steps == "epochs"
+        return Declaring(self.pipeline.models, self.pipeline.regresses, by_epochs, features)
 
     def search_space(self) -> SearchSpace:
         """Build the search space of its phase. Fixed parameters are taken out of it.

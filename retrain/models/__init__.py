@@ -55,7 +55,7 @@ _LASSO_PARAMS = "alpha max_iter tol selection fit_intercept positive"
 _SVM_PARAMS = "C penalty loss dual max_iter tol class_weight fit_intercept intercept_scaling"
 _SGD_PARAMS = """
     loss penalty alpha l1_ratio learning_rate eta0 power_t average epsilon shuffle max_iter tol
-    n_iter_no_change class_weight fit_intercept
+    n_iter_no_change class_weight fit_intercept epochs
 """
 
 _CLASSES = (BINARY, MULTICLASS)
@@ -105,8 +105,21 @@ _FAMILIES = (
         instead="logistic_regression with solver = 'saga' and l1_ratio = 1",
     ),
     ModelFamily("linear_svm", _CLASSES, _named(_SVM_PARAMS), needs_scaling=True, probabilities=False),
-    ModelFamily("naive_bayes", _CLASSES, _named("variant alpha fit_prior norm"), needs_shares=True),
-    ModelFamily("sgd", _CLASSES, _named(_SGD_PARAMS), needs_scaling=True, probabilities=False),
+    ModelFamily(
+        "naive_bayes",
+        _CLASSES,
+        _named("variant alpha fit_prior norm"),
+        needs_shares=True,
+        learns_in_epochs=True,
+    ),
+    ModelFamily(
+        "sgd",
+        _CLASSES,
+        _named(_SGD_PARAMS),
+        needs_scaling=True,
+        probabilities=False,
+        learns_in_epochs=True,
+    ),
     ModelFamily("k_nearest_neighbors", _ALL, _named("n_neighbors weights metric p"), needs_scaling=True),
 )
 
@@ -128,7 +141,9 @@ def get_family(name: str) -> ModelFamily:
 
 
 def family_module(name: str) -> ModuleType:
-    """Import the file of a model family: `build`, `save`, `load`; `fit_stopping` where it can stop early.
+    """Import the file of a model family: `build`, `save`, `load`, and what else it can.
+
+    `fit_stopping` where it stops early; `fit_rounds`, `fit_epochs` where it can be looked at after each.
 
     Raises:
         ConfigError: there is no such family, or its library is not installed.

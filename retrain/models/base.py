@@ -45,6 +45,7 @@ class ModelFamily:
         instead: for a task that it cannot learn, what is closest to it.
         default_rounds: of a family that can stop early, its `n_estimators` where none is given; else None.
         learns_in_rounds: whether its file can look into a fit after each round (`fit_rounds`).
+        learns_in_epochs: whether its file can learn by passes over the rows (`fit_epochs`).
         regression_defaults: defaults of its library that a regressor has and a classifier has not.
     """
 
@@ -60,6 +61,7 @@ class ModelFamily:
     instead: str = ""
     default_rounds: int | None = None
     learns_in_rounds: bool = False
+    learns_in_epochs: bool = False
     regression_defaults: Params = field(default_factory=dict)
 
     @property

@@ -137,6 +137,19 @@ def _positive_has_its_solver(params: Params, facts: Facts) -> Iterator[str]:  # 
         yield "solver = 'lbfgs' is there for positive = true alone"
 
 
+def _epochs_are_all_that_ends_it(params: Params, facts: Facts) -> Iterator[str]:  # noqa: ARG001
+    epochs = params.get("epochs")
+    if epochs is None:
+        return
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        yield f"epochs must be a whole number of at least 1, but is {epochs!r}"
+    for name in ("max_iter", "tol", "n_iter_no_change"):
+        if name in params:
+            yield f"{name} says nothing beside epochs, which alone say how long it learns"
+    if params.get("learning_rate") == "adaptive":
+        yield "learning_rate = 'adaptive' follows the loss over many epochs, and says nothing beside epochs"
+
+
 def _enough_neighbors(params: Params, facts: Facts) -> Iterator[str]:
     wanted = params.get("n_neighbors", 5)
     if facts.n_rows is not None and isinstance(wanted, int) and wanted > facts.n_rows:
@@ -162,5 +175,6 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
     "ridge": (_positive_has_its_solver, _classes_are_there_to_be_weighted),
     "linear_svm": (_hinge_has_its_penalty,),
     "naive_bayes": (_norm_is_of_the_complement,),
+    "sgd": (_epochs_are_all_that_ends_it,),
     "k_nearest_neighbors": (_enough_neighbors,),
 }

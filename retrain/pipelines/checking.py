@@ -1,6 +1,6 @@
 """Whether the data and whatever a space may propose can be used at all: found out before anything runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from tuner.space import CategoricalParam, SearchSpace
 if TYPE_CHECKING:
     from retrain.data import Table
 
-__all__ = ["check_classes", "check_defined", "check_rules", "fewest_features"]
+__all__ = ["check_classes", "check_defined", "check_names", "check_rules", "fewest_features"]
 
 _DRAWS = 256
 
@@ -68,6 +68,29 @@ def check_classes(rows: Rows, classes: Sequence[Any], metrics: Sequence[str], fo
                 f"The metric {strict[0]!r} needs every class in each of {folds} folds, but {name!r} is in"
                 f" {n} of the {of_what} to train on.",
                 "Use fewer folds ([splits] folds), more rows of that class, or another metric.",
+            )
+
+
+def check_names(choice: Choice, names: Collection[str], steps: str) -> None:
+    """Refuse hyperparameters that no model takes, and epochs as steps where one is not told how many.
+
+    Args:
+        choice: the models.
+        names: the hyperparameters of models that are searched or fixed.
+        steps: what experiments report after; with "epochs" all models can learn in these.
+
+    Raises:
+        ConfigError: names the parameter that is unknown, or lacking.
+    """
+    choice.check(names)
+    for family in choice.families if steps == "epochs" else ():
+        needed = "epochs" if len(choice.families) == 1 else f"{family.name}_epochs"
+        if "epochs" in family.params and needed not in names:
+            raise ConfigError(
+                f"steps = 'epochs' needs a number of epochs for {family.name!r}, but {needed!r} is neither"
+                " searched nor fixed.",
+                f'Give one: [pipeline] fixed = {{ {needed} = 27 }}, or [space] preset = "default", whose'
+                " space has it.",
             )
 
 

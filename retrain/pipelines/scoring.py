@@ -7,9 +7,10 @@ import numpy as np
 
 from retrain.metrics import USUAL_METRICS, Predictions, UndefinedMetricError, get_metric, score
 from retrain.results import ResultError
-from tuner.experiment import Outcome
+from retrain.splits import standard_error
+from tuner.experiment import Evaluation, Outcome
 
-__all__ = ["FoldScores", "means", "score_all"]
+__all__ = ["FoldScores", "mean_of", "means", "score_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,28 @@ def means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean over folds of each metric that every fold defines."""
     common = [name for name in scores[0] if all(name in fold for fold in scores)]
     return {name: float(np.mean([fold[name] for fold in scores])) for name in common}
+
+
+def mean_of(
+    scores: Sequence[dict[str, float]],
+    metric: str,
+    further: dict[str, float],
+    mean_sizes: tuple[float, float],
+    duration_s: float,
+) -> Evaluation:
+    """What all folds came to: their mean with its standard error.
+
+    Args:
+        scores: of each fold, by metric.
+        metric: the one that is optimised.
+        further: metrics that no fold has of its own.
+        mean_sizes: mean number of rows to learn from, and to score.
+        duration_s: seconds that it all took.
+    """
+    metrics = means(scores) | further
+    return Evaluation(
+        metrics.pop(metric),
+        std_error=standard_error([fold[metric] for fold in scores], *mean_sizes),
+        metrics=metrics,
+        duration_s=duration_s,
+    )

@@ -1,4 +1,4 @@
-"""Folds that are scored before they are whole: after some boosting rounds, or on a part of their rows.
+"""Folds that are scored before they are whole: after some rounds or epochs, or on a part of their rows.
 
 All folds go forward side by side, so that a step is the mean over the same folds as the value at the end.
 """
@@ -32,7 +32,7 @@ class Stepwise:
     """How a fold is scored on its way.
 
     Attributes:
-        unit: "rounds" or "samples" (a percentage of the rows to learn from).
+        unit: "rounds", "epochs" or "samples" (a percentage of the rows to learn from).
         first, ratio: the steps are `first * ratio ** k`.
         metrics: those that count.
         task, n_classes: of the table.
@@ -47,7 +47,11 @@ class Stepwise:
 
     def last(self, given: Params) -> int:
         """The step at which a configuration has come to its end."""
-        return 100 if self.unit == "samples" else int(str(given.get("n_estimators") or _DEFAULT_ROUNDS))
+        if self.unit == "samples":
+            return 100
+        if self.unit == "epochs":
+            return int(str(given.get("epochs", 1)))  # of naive Bayes, which takes no number of them
+        return int(str(given.get("n_estimators") or _DEFAULT_ROUNDS))
 
     def steps(self, last: int) -> Iterator[int]:
         """Those before the last, ascending."""
@@ -72,20 +76,22 @@ class Stepwise:
             present = fit_estimator(estimator, smaller.x_train, smaller.y_train, self.n_classes)
             pause(percent, self._marks(estimator, fold, present))
 
-    def fit_rounds(
+    def fit_watched(
         self, family: ModelFamily, estimator: Any, given: Params, fold: Fold, pause: Pause[Marks]
     ) -> np.ndarray | None:
-        """Fit as `fit_estimator` does, looking at it after some of its rounds."""
+        """Fit as `fit_estimator` does, looking at it after some of its rounds or epochs."""
         present, codes = (
             np.unique(fold.y_train, return_inverse=True) if self.n_classes else (None, fold.y_train)
         )
         steps = set(self.steps(self.last(given)))
 
-        def at(n_rounds: int, model: Any) -> None:
-            if n_rounds in steps:
-                pause(n_rounds, self._marks(model, fold, present))
+        def at(step: int, model: Any) -> None:
+            if step in steps:
+                pause(step, self._marks(model, fold, present))
 
-        family_module(family.name).fit_rounds(estimator, fold.x_train, codes, at)
+        module = family_module(family.name)
+        fit = module.fit_epochs if self.unit == "epochs" else module.fit_rounds
+        fit(estimator, fold.x_train, codes, at)
         return present
 
     def _marks(self, model: Any, fold: Fold, present: np.ndarray | None) -> Marks:

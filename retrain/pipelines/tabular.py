@@ -28,15 +28,21 @@ from retrain.pipelines.artifact import (
 )
 from retrain.pipelines.blocks import deal_blocks, scores_without_blocks
 from retrain.pipelines.by_group import group_scores
-from retrain.pipelines.checking import check_classes, check_defined, check_rules, fewest_features
+from retrain.pipelines.checking import (
+    check_classes,
+    check_defined,
+    check_names,
+    check_rules,
+    fewest_features,
+)
 from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, design_of, rows_of
 from retrain.pipelines.lockstep import Pause
-from retrain.pipelines.scoring import FoldScores, means, score_all
+from retrain.pipelines.scoring import FoldScores, mean_of, means, score_all
 from retrain.pipelines.stepwise import Marks, Stepwise, side_by_side, whole_curve
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.results import ResultError
-from retrain.splits import Split, make_folds, split_holdout, standard_error, why_not_stratified
+from retrain.splits import Split, make_folds, split_holdout, why_not_stratified
 from retrain.tune_rows import choose_rows
 from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
 from tuner.patterns import Traits
@@ -74,7 +80,7 @@ class TabularPipeline(Pipeline):
         self._fixed = settings.fixed
         for family in self._choice.families:
             check_installed(family)
-        self._choice.check(self._of_the_model([*self.space.names, *self._fixed]))
+        check_names(self._choice, self._of_the_model([*self.space.names, *self._fixed]), self.steps)
         self._data: LoadedTable | None = None
         self._folds: Folds | None = None
         self._stopped: dict[tuple[str, int], Stopped] = {}
@@ -301,8 +307,8 @@ class TabularPipeline(Pipeline):
         fit_start = time.perf_counter()
         estimator = make_model(family.name, given, table.task, seed)
         best = None
-        if pause is not None and self._way.unit == "rounds":
-            present = self._way.fit_rounds(family, estimator, given, fold, pause)
+        if pause is not None and self._way.unit != "samples":
+            present = self._way.fit_watched(family, estimator, given, fold, pause)
         else:
             if pause is not None:
                 self._way.fit_parts(family, given, fold, (seed, step), pause)
@@ -331,16 +337,11 @@ class TabularPipeline(Pipeline):
         if stopped and not folds.tuning:  # the final fit follows the rounds on all rows
             best_rounds, n_learned = zip(*stopped, strict=True)
             self._stopped[config_key(params), seed] = Stopped(best_rounds, n_learned)
-        metrics = means([fold.metrics for fold in done])
-        metrics["fit_seconds"] = sum(fold.fit_seconds for fold in done) / len(done)
+        further = {"fit_seconds": sum(fold.fit_seconds for fold in done) / len(done)}
         if n_not_converged := sum(not fold.converged for fold in done):
-            metrics["n_not_converged"] = float(n_not_converged)
-        return Evaluation(
-            metrics.pop(self.metric),
-            std_error=standard_error([fold.metrics[self.metric] for fold in done], *folds.mean_sizes),
-            metrics=metrics,
-            duration_s=time.perf_counter() - start,
-        )
+            further["n_not_converged"] = float(n_not_converged)
+        scores = [fold.metrics for fold in done]
+        return mean_of(scores, self.metric, further, folds.mean_sizes, time.perf_counter() - start)
 
     @property
     def _n_folds(self) -> int:

@@ -17,13 +17,12 @@ from retrain.pipelines.by_group import group_scores
 from retrain.pipelines.costs import costs
 from retrain.pipelines.evidence_artifact import load_evidence_model, save_evidence_model
 from retrain.pipelines.folds import rows_of
-from retrain.pipelines.scoring import means, score_all
+from retrain.pipelines.scoring import mean_of, means, score_all
 from retrain.pipelines.text import TextPipeline
 from retrain.pipelines.text_heads import EvidenceModel, Head, Said, Tokens, insides
 from retrain.pipelines.tfidf import learn
 from retrain.results import ResultError
 from retrain.spans import span_scores
-from retrain.splits import standard_error
 from tuner.errors import ConfigError
 from tuner.experiment import Evaluation, Outcome, Params
 
@@ -119,14 +118,9 @@ class EvidencePipeline(TextPipeline):
                 | costs(wanted, model, table.features[valid], model.predictions)
             )
             report(step, {self.metric: scores[-1][self.metric]})
-        metrics = means(scores) | {"fit_seconds": fit_seconds / len(folds)}
-        values = [of_fold[self.metric] for of_fold in scores]
-        evaluation = Evaluation(
-            metrics.pop(self.metric),
-            std_error=standard_error(values, *folds.mean_sizes),
-            metrics=metrics,
-            duration_s=time.perf_counter() - start,
-        )
+        further = {"fit_seconds": fit_seconds / len(folds)}
+        elapsed_s = time.perf_counter() - start
+        evaluation = mean_of(scores, self.metric, further, folds.mean_sizes, elapsed_s)
         by_fold = {name: tuple(fold[name] for fold in scores) for name in means(scores)}
         n = self._n_folds
         repeats = [said_of[i : i + n] for i in range(0, len(said_of), n)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from tuner.errors import SpaceError, did_you_mean
 from tuner.space import SearchSpace
 
-__all__ = ["APPETITES", "FEATURES", "PRESETS", "load_preset"]
+__all__ = ["APPETITES", "EPOCHS", "FEATURES", "PRESETS", "load_preset"]
 
 APPETITES = ("conservative", "default", "aggressive")
 """From few parameters in narrow ranges to many in wide ones."""
@@ -14,11 +14,16 @@ APPETITES = ("conservative", "default", "aggressive")
 FEATURES = ("spans", "text")
 """Folders whose presets say how features are made: they stand beside that of a model, never alone."""
 
+EPOCHS = ("sgd_epochs",)
+"""`<model>_epochs`: their presets stand in for the model's where experiments are stopped by epochs."""
+
 _FOLDER = Path(__file__).parent
+
+_NOT_MODELS = (*FEATURES, *EPOCHS)
 
 PRESETS: tuple[str, ...] = tuple(
     f"{model.name}/{appetite}"
-    for model in sorted(path for path in _FOLDER.iterdir() if path.is_dir() and path.name not in FEATURES)
+    for model in sorted(path for path in _FOLDER.iterdir() if path.is_dir() and path.name not in _NOT_MODELS)
     for appetite in APPETITES
     if (model / f"{appetite}.toml").is_file()
 )
@@ -26,12 +31,12 @@ PRESETS: tuple[str, ...] = tuple(
 
 
 def load_preset(name: str) -> SearchSpace:
-    """Return the search space of this name: one of `PRESETS`, or "text/default" of `FEATURES`, say.
+    """Return the search space of this name: of `PRESETS`, of `FEATURES` or of `EPOCHS`.
 
     Raises:
         SpaceError: there is none; names the closest.
     """
-    if name not in PRESETS and name not in [f"{each}/{a}" for each in FEATURES for a in APPETITES]:
+    if name not in PRESETS and name not in [f"{each}/{a}" for each in _NOT_MODELS for a in APPETITES]:
         raise SpaceError(
             f"Unknown preset {name!r}.{did_you_mean(str(name), PRESETS)}", f"There are: {', '.join(PRESETS)}."
         )

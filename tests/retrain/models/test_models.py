@@ -165,7 +165,7 @@ NEARLY = {
 
 def test_the_names_that_families_take_are_real() -> None:
     for name in ESTIMATORS.keys() - {"lightgbm"}:
-        ours = MODELS[name].params - {"variant"}
+        ours = MODELS[name].params - {"variant", "epochs"}  # of our own
         assert ours <= set(inspect.signature(ESTIMATORS[name]).parameters), name
     assert MODELS["lightgbm"].params <= set(_names_of_lightgbm())
     known = set(inspect.signature(xgboost.XGBModel.__init__).parameters)
@@ -262,6 +262,48 @@ def test_logistic_regression_refuses_numbers_and_says_who_takes_them() -> None:
         "What is closest to it: ridge or lasso. Models that can: xgboost, lightgbm, random_forest,"
         " extra_trees, gradient_boosting, ridge, lasso, k_nearest_neighbors"
     )
+
+
+def test_the_first_epoch_is_that_of_the_library_and_later_ones_have_other_orders(tmp_path: Path) -> None:
+    x, y = problem(MULTICLASS)
+    once = SGDClassifier(max_iter=1, tol=None, random_state=3).fit(x, y)
+    ours = make_model("sgd", {"epochs": 1}, MULTICLASS, 3).fit(x, y)
+    np.testing.assert_array_equal(ours.coef_, once.coef_)  # type: ignore[attr-defined]
+    same_order = SGDClassifier(random_state=3)
+    for _ in range(3):
+        same_order.partial_fit(x, y, np.unique(y))
+    thrice = make_model("sgd", {"epochs": 3, "class_weight": None}, MULTICLASS, 3).fit(x, y)
+    assert (thrice.coef_ != same_order.coef_).any()  # type: ignore[attr-defined]
+    again = make_model("sgd", {"epochs": 3}, MULTICLASS, 3).fit(x, y)
+    np.testing.assert_array_equal(again.coef_, thrice.coef_)  # type: ignore[attr-defined]
+    family_module("sgd").save(thrice, tmp_path)
+    stored = family_module("sgd").load(tmp_path, MULTICLASS)
+    assert type(stored) is SGDClassifier
+    np.testing.assert_array_equal(stored.decision_function(x), thrice.decision_function(x))  # type: ignore[attr-defined]
+
+
+def test_balanced_weights_are_those_of_a_whole_fit() -> None:
+    x, y = problem(MULTICLASS)
+    kept = np.r_[np.flatnonzero(y == 0)[:5], np.flatnonzero(y != 0)]
+    params: dict[str, Any] = {"class_weight": "balanced", "learning_rate": "constant", "eta0": 0.01}
+    ours = make_model("sgd", {**params, "epochs": 1}, MULTICLASS, 0).fit(x[kept], y[kept])
+    whole = SGDClassifier(**params, max_iter=1, tol=None, random_state=0).fit(x[kept], y[kept])
+    np.testing.assert_allclose(ours.coef_, whole.coef_)  # type: ignore[attr-defined]
+    assert ours.class_weight == "balanced"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"epochs": 0}, "whole number of at least 1"),
+        ({"epochs": True}, "whole number of at least 1"),
+        ({"epochs": 5, "tol": 1e-3}, "tol says nothing beside epochs"),
+        ({"epochs": 5, "learning_rate": "adaptive"}, "'adaptive' follows the loss"),
+    ],
+)
+def test_what_epochs_leave_without_effect_is_refused(params: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_model("sgd", params, BINARY, 0)
 
 
 def test_class_weights_have_no_meaning_for_a_forest_of_numbers() -> None:

@@ -1,4 +1,4 @@
-"""Rounds and samples as steps: comparable, told on the way, and worth exactly what the whole fit is worth."""
+"""Rounds, epochs and samples as steps: comparable, told on the way, and worth what the whole fit is worth."""
 
 import threading
 from pathlib import Path
@@ -76,6 +76,72 @@ def test_a_step_is_worth_what_a_fit_of_so_many_rounds_is(tmp_path: Path, model: 
     assert at_six == pytest.approx(short.value, abs=1e-9)
 
 
+class TestEpochs(PipelineContract):
+    has_data = True
+
+    @pytest.fixture
+    def pipeline(self, tmp_path: Path) -> Pipeline:
+        return pipeline(tmp_path, "sgd", "steps = 'epochs'")
+
+
+SGD: list[Params] = [
+    {"alpha": 1e-3, "loss": "log_loss"},
+    {"penalty": "elasticnet", "l1_ratio": 0.5, "class_weight": "balanced"},
+    {"average": True, "learning_rate": "invscaling", "eta0": 0.01},
+]
+
+
+@pytest.mark.parametrize("params", SGD, ids=["plain", "balanced", "average"])
+@pytest.mark.parametrize("data", ["breast_cancer", "wine"])
+def test_epochs_end_as_a_fit_without_steps_does(tmp_path: Path, data: str, params: Params) -> None:
+    """What is given `epochs` is fitted by them wherever it is fitted, also where nobody looks at it."""
+    fixed = f"fixed = {{ epochs = 9, {', '.join(f'{k} = {toml(v)}' for k, v in params.items())} }}\n"
+    own = "[space.params]\nl1_ratio = { type = 'float', low = 0.0, high = 1.0, default = 0.5 }\n"
+    own = own if "l1_ratio" not in params else own.replace("l1_ratio", "alpha")
+    steps = f"steps = 'epochs'\ngrace = 2\n{own}"
+    alone, by_fold = scored(pipeline(tmp_path, "sgd", f"pruner = 'none'\n{own}", data, "f1_macro", fixed), {})
+    stepped, reports = scored(pipeline(tmp_path, "sgd", steps, data, "f1_macro", fixed), {})
+    assert (stepped.value, stepped.std_error) == (alone.value, alone.std_error)
+    assert [step for step, _ in reports] == [2, 6]
+    curve = {m.step: m.value for m in stepped.measurements if m.metric == "f1_macro"}
+    assert curve == {**{step: told["f1_macro"] for step, told in reports}, 9: alone.value}
+    folds = scores_of_folds(stepped.measurements, "f1_macro", stepped.value)
+    assert folds == [told["f1_macro"] for _, told in by_fold]
+    short = pipeline(tmp_path, "sgd", steps, data, "f1_macro", fixed.replace("epochs = 9", "epochs = 6"))
+    assert dict(reports)[6]["f1_macro"] == scored(short, {})[0].value
+
+
+def toml(value: Any) -> str:
+    return {True: "true"}.get(value) or repr(value)
+
+
+def test_epochs_are_searched_and_deployed(tmp_path: Path) -> None:
+    """The presets of sgd say how many there are, and have nothing that only a fit of one call heeds."""
+    for appetite in ("conservative", "default", "aggressive"):
+        of = pipeline(tmp_path, "sgd", f"steps = 'epochs'\n[space]\npreset = 'sgd/{appetite}'")
+        assert "epochs" in of.space.names
+        assert not {"max_iter", "tol"} & set(of.space.names)
+        of.use(of.load())
+    model = of.fit({**of.space.defaults(), "epochs": 4}, 0)
+    assert model.estimator.t_ == 1 + 4 * len(of.data.train)  # type: ignore[attr-defined]
+    assert "epochs" not in pipeline(tmp_path, "sgd", "").space.names
+
+
+def test_naive_bayes_comes_to_its_end_in_one_epoch_beside_a_model_of_many(tmp_path: Path) -> None:
+    several = "model = ['sgd', 'naive_bayes']\ndata = 'breast_cancer'\nmetric = 'accuracy'\n"
+    text = f"[pipeline]\n{several}[splits]\nfolds = 3\n"
+    stepped = load_pipeline(config_in(tmp_path, f"{text}[pruning]\nsteps = 'epochs'\ngrace = 1\n"))
+    assert stepped.space.params["sgd_epochs"].when == {"model": ("sgd",)}
+    at_once = {**stepped.space.defaults(), "model": "naive_bayes"}
+    at_once = {name: value for name, value in at_once.items() if not name.startswith("sgd_")}
+    evaluation, reports = scored(stepped, at_once)
+    assert (reports, evaluation.measurements[0].step) == ([], 1)
+    whole, _ = scored(load_pipeline(config_in(tmp_path, text)), at_once)
+    assert evaluation.value == whole.value
+    _, reports = scored(stepped, stepped.space.defaults())
+    assert [step for step, _ in reports] == [1, 3, 9]
+
+
 def test_samples_grow_by_the_factor_and_end_with_all(tmp_path: Path) -> None:
     plain = scored(pipeline(tmp_path, "random_forest", ""), {"n_estimators": 5})[0]
     grown = "steps = 'samples'\ngrace = 10\nreduction_factor = 3"
@@ -120,7 +186,20 @@ def test_the_detail_of_a_gate_is_told_by_folds(tmp_path: Path) -> None:
     ("model", "pruning", "more", "words"),
     [
         ("ridge", "steps = 'rounds'", "", "no meaning for ridge: only for xgboost, lightgbm"),
-        ("xgboost", "steps = 'epochs'", "", "rounds, samples or folds"),
+        (
+            "xgboost",
+            "steps = 'epochs'",
+            "",
+            "only for naive_bayes, sgd. All models have",
+        ),
+        ("naive_bayes", "steps = 'epochs'", "", "nothing to stop of naive_bayes, which learns in one"),
+        ("sgd", "steps = 'rounds'", "", "no meaning for sgd: only for xgboost, lightgbm"),
+        (
+            "sgd",
+            "steps = 'epochs'\n[space.params]\nalpha = { type = 'float', low = 0.1, high = 1.0 }",
+            "",
+            "needs a number of epochs for 'sgd', but 'epochs' is neither",
+        ),
         ("xgboost", "steps = 'rounds'", "early_stopping_rounds = 5\n", "early_stopping_rounds"),
         ("xgboost", "pruner = 'wilcoxon'\nsteps = 'rounds'", "", "compares folds"),
         ("xgboost", "pruner = 'ahsa'", "", "Did you mean 'asha'"),
