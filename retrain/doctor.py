@@ -221,7 +221,7 @@ def _check_columns(config: Config, path: Path) -> None:
     settings, splits = config.pipeline, config.splits
     by = [gate.by for gate in config.gate if gate.by is not None]
     target = settings.target or next(iter(settings.spans), "target")
-    roles = (splits.group, splits.time, by, settings.text, settings.spans)
+    roles = (splits.group, splits.time, by, settings.text, settings.spans, settings.about)
     check_columns(column_names(path), target, settings.drop, *roles)
 
 

@@ -24,13 +24,13 @@ class Declaring:
             preset nor parameters, their default presets stand in.
         regresses: whether defaults are those of regressors.
         epochs: whether experiments are stopped by epochs, so that presets say how many there are.
-        features: folder of presets of how features are made: that of the same appetite joins a preset.
+        features: folders of presets of how features are made: those of the same appetite join a preset.
     """
 
     models: tuple[str, ...] = ()
     regresses: bool = False
     epochs: bool = False
-    features: str | None = None
+    features: tuple[str, ...] = ()
 
 
 def declared(section: "PhaseConfig", of: Declaring) -> tuple[dict[str, Any], list[Any]]:
@@ -43,8 +43,10 @@ def declared(section: "PhaseConfig", of: Declaring) -> tuple[dict[str, Any], lis
 
     preset = section.preset or ("default" if of.models and not section.params else None)
     params, constraints = _of_models(preset, of)
-    if preset is not None and of.features is not None:
-        params |= _tables(load_preset(f"{of.features}/{preset.rpartition('/')[2]}"))
+    if preset is not None:
+        appetite = preset.rpartition("/")[2]
+        for folder in of.features:
+            params |= _tables(load_preset(f"{folder}/{appetite}"))
     params |= section.params if len(of.models) < 2 else _with_their_model(section.params, of.models)
     return params, [*constraints, *section.constraints]
 

@@ -32,7 +32,7 @@ PARAMS_PLACEHOLDER = "{params}"
 
 KINDS = (*WITH_FOLDS, "command")
 
-OF_TEXTS = ("text", "spans", "architecture")
+OF_TEXTS = ("text", "about", "spans", "architecture")
 OF_MODELS = ("model", "data", "target", "drop", "trusted", *OF_TEXTS, "early_stopping_rounds")
 """The keys of pipelines that fit models of ours."""
 
@@ -51,6 +51,8 @@ class PipelineConfig(Section):
             of texts, a file.
         target: the column to predict; a built-in data set has its own (tabular, text).
         text: the column that holds the texts (text).
+        about: the columns of the first character of the place in the text that is asked about, from 0, and of
+            the one after the last: the words around it are features of their own (text, labels).
         spans: the columns of the first character of a span of the text, from 0, and of the one after the
             last (text).
         architecture: what is predicted of a text: its "label" (the default without spans), its "span" (with
@@ -81,6 +83,7 @@ class PipelineConfig(Section):
     drop: Texts = ()
     trusted: Texts = ()
     text: str | None = None
+    about: Texts = ()
     spans: Texts = ()
     architecture: Literal["label", "span", "share", "joint"] | None = None
     early_stopping_rounds: int | None = Field(None, ge=1, le=10_000)
@@ -195,7 +198,11 @@ class PipelineConfig(Section):
             yield from self._missing("target")
         if self.predicts == "label":
             yield from self._meaningless("spans", where=its)
-        elif len(self.spans) != 2:
+        elif self.about:
+            yield from self._meaningless("about", where=its)
+        if self.predicts == "label" and self.about and len({*self.about, self.target, self.text}) != 4:
+            yield "about", "must be two columns, of the first character and the one after the last."
+        if self.predicts != "label" and len(self.spans) != 2:
             yield "spans", f"must be two columns {its}: of the first character, and the one after the last."
         known = [name for name, metric in METRICS.items() if SPANS in metric.tasks]
         if self.predicts == "span":

@@ -436,9 +436,10 @@ class Config(Section):
 
     @property
     def _declaring(self) -> Declaring:
-        features = None
+        features: tuple[str, ...] = ()
         if self.pipeline.kind == "text":
-            features = "text" if self.pipeline.predicts == "label" else "spans"
+            features = ("text" if self.pipeline.predicts == "label" else "spans",)
+            features += ("about",) if self.pipeline.about else ()
         by_epochs = self.pruning.steps == "epochs"
         return Declaring(self.pipeline.models, self.pipeline.regresses, by_epochs, features)
 

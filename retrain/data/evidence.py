@@ -6,16 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
+from retrain.data.positions import positions
 from retrain.data.table import Table
 from retrain.data.texts import make_texts
 from retrain.metrics import Metric
-from tuner.errors import DataError
 
 __all__ = ["EvidenceTable", "make_evidence"]
-
-_MEND = "Count characters from 0, the end being the one after the last; leave both empty where it is unknown."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,7 @@ def make_evidence(
         frame = frame.assign(**{label: np.arange(len(frame)) % 2})
     table = make_texts(frame, text, label, metric, group=group, by=by)
     rows = known_rows(frame, label)
-    starts, ends = (_positions(rows[name]) for name in bounds)
-    _check_inside(table.features, starts, ends, bounds)
+    starts, ends = positions(rows, table.features, bounds)
     y = table.y if target is not None else np.zeros(len(rows), dtype=np.int64)
     spans, whole = _gathered(table, starts, ends, y)
     digest = hashlib.sha256(f"{table.fingerprint} {target} {bounds}".encode())
@@ -87,43 +83,12 @@ def make_evidence(
     )
 
 
-_FAR = 2**53  # beyond it floats skip whole numbers; no text is so long
-
-
 def _stand_in(frame: pd.DataFrame) -> str:
     """A name that no column has."""
     name = "label"
     while name in frame.columns:
         name += "_"
     return name
-
-
-def _positions(column: "pd.Series[float]") -> np.ndarray:
-    """(n,) whole numbers, -1 where unknown."""
-    if not types.is_numeric_dtype(column.dtype) or types.is_bool_dtype(column.dtype):
-        raise DataError(f"The column {str(column.name)!r} must hold positions, but holds no numbers.", _MEND)
-    values = column.fillna(-1).to_numpy(dtype=float)
-    if not (np.isfinite(values) & (np.abs(values) < _FAR) & (values == np.trunc(values))).all():
-        raise DataError(f"The column {str(column.name)!r} must hold whole numbers.", _MEND)
-    return values.astype(np.int64)
-
-
-def _check_inside(texts: np.ndarray, starts: np.ndarray, ends: np.ndarray, bounds: tuple[str, str]) -> None:
-    lengths = np.array([len(text) for text in texts])
-    unknown = (starts == -1) & (ends == -1)
-    wrong = np.flatnonzero(~unknown & ((starts < 0) | (ends < starts) | (ends > lengths)))
-    if len(wrong):
-        row = wrong[0]
-        raise DataError(
-            f"Each span must lie within its text (0 <= {bounds[0]} <= {bounds[1]} <= length), but "
-            f"{len(wrong)} do not: row {row + 1} has {starts[row]} to {ends[row]} in a text of {lengths[row]}"
-            " characters.",
-            _MEND,
-        )
-    if unknown.all():
-        raise DataError(
-            f"The columns {bounds[0]!r} and {bounds[1]!r} must hold spans, but none is known.", _MEND
-        )
 
 
 def _gathered(

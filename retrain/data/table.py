@@ -122,6 +122,7 @@ def check_columns(
     by: Sequence[str] = (),
     text: str | None = None,
     spans: Sequence[str] = (),
+    about: Sequence[str] = (),
 ) -> None:
     """Check that the columns that a configuration names are among `names`.
 
@@ -132,6 +133,7 @@ def check_columns(
         ("target", target),
         ("text", text),
         *(("spans", s) for s in spans),
+        *(("about", a) for a in about),
         ("splits.group", group),
         ("splits.time", time),
         *(("drop", d) for d in drop),

@@ -12,8 +12,10 @@ from pandas.api import types
 
 from retrain.data.columns import Columns
 from retrain.data.leakage import Leak
+from retrain.data.positions import positions
 from retrain.data.table import Table, make_table
 from retrain.metrics import Metric
+from retrain.places import mark, unmark
 from retrain.splits import Split
 from tuner.errors import DataError
 
@@ -30,6 +32,7 @@ def make_texts(
     target: str,
     metric: Metric,
     *,
+    about: tuple[str, str] | None = None,
     group: str | None = None,
     time: str | None = None,
     by: Sequence[str] = (),
@@ -41,6 +44,8 @@ def make_texts(
         text: the column that holds the texts.
         target: the column to predict. Rows without one are left out, with a warning.
         metric: says whether the target is a class or a number.
+        about: the columns of the first character of the place that is asked about, from 0, and of the one
+            after the last; it is marked in the texts (see `retrain.places`).
         group: column whose rows of one value stay together: the document.
         time: column by which rows are ordered.
         by: columns by whose values scores are told apart.
@@ -51,7 +56,7 @@ def make_texts(
     from retrain.data.table import check_columns, known_rows
 
     names = list(map(str, frame.columns))
-    check_columns(names, target, (), group, time, by, text)
+    check_columns(names, target, (), group, time, by, text, about=about or ())
     if text in (group, time):
         raise DataError(
             f"The texts {text!r} must not be the group or time column, too.",
@@ -62,7 +67,11 @@ def make_texts(
     plain = frame.drop(columns=[text, *others]).assign(**{by_name: frame[by_name] for by_name in by})
     plain[text] = np.linspace(0.0, 0.5, len(frame))
     table = make_table(plain, target, metric, drop=[*by], group=group, time=time, by=by)
-    texts = _texts(known_rows(frame, target)[text])
+    rows = known_rows(frame, target)
+    texts = _texts(rows[text])
+    if about is not None:
+        for row, (start, end) in enumerate(zip(*positions(rows, texts, about), strict=True)):
+            texts[row] = mark(texts[row], int(start), int(end))
     table = replace(table, features=texts, columns=Columns((), {}))
     return replace(table, fingerprint=_fingerprint(table, text))
 
@@ -82,7 +91,7 @@ def _texts(column: "pd.Series[Any]") -> np.ndarray:
             f"row {first}.",
             "Fill them in, or take these rows out of the file.",
         )
-    return column.astype("str").to_numpy(dtype=object)
+    return column.astype("str").to_numpy(dtype=object, copy=True)
 
 
 def _fingerprint(table: Table, text: str) -> str:
@@ -105,8 +114,9 @@ def copied_texts(table: Table, text: str, splits: Sequence[Split], group: str | 
         splits: of the holdout, then of the folds: rows learned from, rows scored.
         group: the column whose rows stay together, if there is one.
     """
-    keys = np.array([hash(" ".join(each.split())) for each in table.features])
-    is_long = np.array([len(each.split()) >= _LONG for each in table.features])
+    texts = [unmark(each)[0] for each in table.features]
+    keys = np.array([hash(" ".join(each.split())) for each in texts])
+    is_long = np.array([len(each.split()) >= _LONG for each in texts])
     for place, part in (("held-out rows", splits[:1]), ("rows scored in the folds", splits[1:])):
         n_scored = sum(len(scored) for _, scored in part)
         known = [scored[is_long[scored] & np.isin(keys[scored], keys[learned])] for learned, scored in part]
@@ -119,7 +129,7 @@ def copied_texts(table: Table, text: str, splits: Sequence[Split], group: str | 
             Leak(
                 (text,),
                 f"the texts of {n} of {n_scored} {place} are word for word those of rows learned from, "
-                f"such as {_shown(table.features[row])}.",
+                f"such as {_shown(texts[row])}.",
                 f"Name {instead} as `group` under [splits], or take copies out of the file; "
                 f'or trusted = ["{text}"] under [pipeline] if new texts will be such copies, too.',
             )

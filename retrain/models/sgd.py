@@ -22,7 +22,7 @@ from tuner.experiment import Params
 __all__ = ["build", "fit_epochs", "load", "save"]
 
 
-class _ByEpochs(SGDClassifier):
+class _ByEpochs(SGDClassifier):  # type: ignore[misc]
     """Learns by epochs wherever it is fitted. `n_epochs` is no parameter of scikit-learn's."""
 
     n_epochs: int

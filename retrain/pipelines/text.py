@@ -1,6 +1,7 @@
 """Texts: any model family of the factory on TF-IDF features, scored as `tabular` scores a table."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from retrain.pipelines.folds import Fold, Folds, LoadedTable
 from retrain.pipelines.tabular import TabularPipeline
 from retrain.pipelines.text_artifact import TextModel, load_text_model, save_text_model
 from retrain.pipelines.tfidf import PREFIX, Counter, check_tfidf, learn
+from retrain.places import unmark
 from retrain.splits import Split
 from tuner.experiment import Params, Provenance, Value
 
@@ -35,10 +37,11 @@ class TextPipeline(TabularPipeline):
 
     def __init__(self, config: "Config") -> None:
         assert config.pipeline.text is not None, "the configuration has checked it"
-        self._text = config.pipeline.text
+        self._text, self._about = config.pipeline.text, config.pipeline.about
         self._counter: Counter | None = None
         super().__init__(config)
-        check_tfidf(name for name in (*self.space.names, *self._fixed) if name.startswith(PREFIX))
+        names = [name for name in (*self.space.names, *self._fixed) if name.startswith(PREFIX)]
+        check_tfidf(names, about=bool(self._about))
 
     def __getstate__(self) -> dict[str, Any]:
         """Travels without its data and what was counted in them."""
@@ -53,9 +56,8 @@ class TextPipeline(TabularPipeline):
     def provenance(self) -> Provenance:
         """As of a table, and which column holds the texts."""
         found = super().provenance()
-        return Provenance(
-            data=found.data, code=f"TF-IDF of {self._text!r}, {found.code}", metric=found.metric
-        )
+        about = f" about {' to '.join(self._about)}" if self._about else ""
+        return replace(found, code=f"TF-IDF of {self._text!r}{about}, {found.code}")
 
     def _table(self, frame: "pd.DataFrame") -> "Table":
         from retrain.data import make_texts
@@ -66,6 +68,7 @@ class TextPipeline(TabularPipeline):
             self._text,
             self._target,
             get_metric(self.metric),
+            about=(self._about[0], self._about[1]) if self._about else None,
             group=splits.group,
             time=splits.time,
             by=[gate.by for gate in self._config.gate if gate.by is not None],
@@ -118,10 +121,18 @@ class TextPipeline(TabularPipeline):
             "rule": REFIT,
             "n_rows": len(train),
             "params": {**params, **self._fixed},
-            "columns": [self._text],
+            "columns": [self._text, *self._about],
         }
         return TextModel(
-            family.name, table.task, self._text, table.classes, features, estimator, present, rule
+            family.name,
+            table.task,
+            self._text,
+            table.classes,
+            features,
+            estimator,
+            present,
+            rule,
+            self._about,
         )
 
     def save(self, model: Any, folder: Path) -> Sequence[Path]:
@@ -133,7 +144,11 @@ class TextPipeline(TabularPipeline):
         return load_text_model(folder)
 
     def sample_rows(self, n: int) -> list[dict[str, Value]]:
-        """Texts that lie evenly among those to train on."""
+        """Texts that lie evenly among those to train on, each with its place where one is asked about."""
         data = self.data
         among = np.linspace(0, len(data.train) - 1, min(n, len(data.train))).astype(int)
-        return [{self._text: text} for text in data.table.features[data.train[among]]]
+        found = [unmark(text) for text in data.table.features[data.train[among]]]
+        return [
+            {self._text: text, **dict(zip(self._about, place, strict=bool(self._about)))}
+            for text, *place in found
+        ]

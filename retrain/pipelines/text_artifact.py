@@ -17,6 +17,7 @@ from retrain.metrics import Predictions
 from retrain.models import family_module
 from retrain.pipelines.artifact import SCHEMA_FILE, predict, read_json
 from retrain.pipelines.tfidf import Features
+from retrain.places import mark
 from tuner.errors import DataError, StorageError
 from tuner.experiment import Value
 
@@ -45,6 +46,7 @@ class TextModel:
         family: name of the model family.
         task: "binary", "multiclass" or "regression".
         text: name of the column of texts.
+        about: names of the columns of the place that is asked about; none where none is.
         classes: the target's values by code.
         features: learned from the same rows as the model.
         estimator: takes (n, q).
@@ -60,9 +62,10 @@ class TextModel:
     estimator: Any
     fitted_classes: np.ndarray | None
     fit: Mapping[str, Any] = field(default_factory=dict)
+    about: tuple[str, ...] = ()
 
     def predictions(self, texts: Sequence[str] | np.ndarray) -> Predictions:
-        """Predict for (n,) texts."""
+        """Predict for (n,) texts, in which the place that is asked about is marked."""
         return predict(self.estimator, self.features.transform(texts), self.fitted_classes, len(self.classes))
 
     def predict(self, texts: "Sequence[str] | pd.DataFrame") -> np.ndarray:
@@ -85,7 +88,7 @@ class TextModel:
         Raises:
             DataError: a row has no text.
         """
-        found = self.predictions(texts_of(rows, self.text))
+        found = self.predictions(texts_of(rows, self.text, self.about))
         if not self.classes:
             return list(found.labels.tolist())
         labels = [self.classes[code] for code in found.labels]
@@ -94,11 +97,11 @@ class TextModel:
         return [[label, *p] for label, p in zip(labels, found.probabilities.tolist(), strict=True)]
 
 
-def texts_of(rows: Sequence[Mapping[str, Value]], text: str) -> list[str]:
-    """The texts of rows of plain values.
+def texts_of(rows: Sequence[Mapping[str, Value]], text: str, about: Sequence[str] = ()) -> list[str]:
+    """The texts of rows of plain values, with the place marked that is asked about.
 
     Raises:
-        DataError: a row has none.
+        DataError: a row has no text, or a place that is not in it.
     """
     for row in rows:
         if not isinstance(row.get(text), str):
@@ -106,7 +109,21 @@ def texts_of(rows: Sequence[Mapping[str, Value]], text: str) -> list[str]:
                 f"Each row must have a text {text!r}, but one has {row.get(text)!r}.",
                 "Give rows with the column that the model was trained on.",
             )
-    return [str(row[text]) for row in rows]
+    if not about:
+        return [str(row[text]) for row in rows]
+    return [mark(str(row[text]), *_place(row, text, about)) for row in rows]
+
+
+def _place(row: Mapping[str, Value], text: str, about: Sequence[str]) -> tuple[int, int]:
+    start, end = (-1 if row.get(name) is None else row[name] for name in about)
+    whole = isinstance(start, int) and isinstance(end, int)
+    if whole and (start == end == -1 or 0 <= start <= end <= len(str(row[text]))):
+        return int(start), int(end)
+    raise DataError(
+        f"The place that is asked about must lie within its text, but {about[0]} = {start!r} and"
+        f" {about[1]} = {end!r} in {row[text]!r}.",
+        "Count characters from 0, the end being the one after the last; leave both out where it is unknown.",
+    )
 
 
 def save_text_model(model: TextModel, folder: Path) -> Sequence[Path]:
@@ -116,6 +133,7 @@ def save_text_model(model: TextModel, folder: Path) -> Sequence[Path]:
         "family": model.family,
         "task": model.task,
         "text": model.text,
+        "about": list(model.about),
         "classes": list(model.classes),
         "fitted_classes": None if model.fitted_classes is None else model.fitted_classes.tolist(),
     }
@@ -174,4 +192,5 @@ def load_text_model(folder: Path) -> TextModel:
         features,
         family_module(family).load(folder, task),
         None if fitted is None else np.asarray(fitted),
+        about=tuple(schema.get("about", ())),
     )

@@ -4,15 +4,19 @@ Counting is a matter of each text alone, so the counts of all rows are made once
 the next experiment that counts alike. What is learned is learned from the rows to train on and no others:
 which sequences are features, and their inverse document frequencies. The result is that of scikit-learn's
 `TfidfVectorizer` fitted on those rows.
+
+Of texts with a marked place (see `retrain.places`), the nearest words before and after it are features of
+their own, beside those of the whole text.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrain.places import SIDES, beside, unmark
 from retrain.results import ResultError
 from tuner.errors import ConfigError, did_you_mean
 from tuner.experiment import Outcome, Params
@@ -40,18 +44,32 @@ _DEFAULTS: Mapping[str, Any] = {
     "lowercase": True,
     "use_idf": True,
     "all_tokens": False,
+    "around": 0,
+    "around_ngrams": 2,
+    "around_weight": 1.0,
 }
 _ANALYZERS = {"word": ("word",), "char_wb": ("char_wb",), "both": ("word", "char_wb")}
+_OF_PLACES = ("around", "around_ngrams", "around_weight")
 _SHORTEST = {"word": 1, "char_wb": 2}
 
 
-def check_tfidf(names: Iterable[str]) -> None:
+def check_tfidf(names: Collection[str], *, about: bool = False) -> None:
     """Refuse names that are no hyperparameters of these features.
 
+    Args:
+        names: those that begin with `PREFIX`.
+        about: whether a place is marked in the texts.
+
     Raises:
-        ConfigError: names every unknown one and the closest that exists.
+        ConfigError: names every unknown one and the closest that exists; or the one that is lacking.
     """
-    known = [PREFIX + name for name in _DEFAULTS]
+    known = [PREFIX + name for name in _DEFAULTS if about or name not in _OF_PLACES]
+    if about and f"{PREFIX}around" not in names:
+        raise ConfigError(
+            f"`about` needs {PREFIX}around, how many words to each side count, but it is neither searched nor"
+            " fixed.",
+            f'Give [space] preset = "default", whose space has it, or fixed = {{ {PREFIX}around = 4 }}.',
+        )
     unknown = [name for name in names if name not in known]
     if unknown:
         faults = " ".join(f"Unknown parameter {name!r}.{did_you_mean(name, known)}" for name in unknown)
@@ -69,22 +87,25 @@ class Part:
         weighing: those that say what counts are worth.
         terms: the features, ascending.
         idf: (q,) their inverse document frequencies; None where these are not used.
+        weight: what they are multiplied with.
     """
 
     counting: Mapping[str, Any]
     weighing: Mapping[str, Any]
     terms: tuple[str, ...]
     idf: np.ndarray | None
+    weight: float = 1.0
 
     def transform(self, texts: Sequence[str] | np.ndarray) -> "csr_matrix":
         """Weigh (n,) texts: (n, q)."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectorizer = TfidfVectorizer(**_arguments(self.counting), **self.weighing, vocabulary=self.terms)
+        counted = _counted(texts, self.counting)
         if self.idf is not None:
             vectorizer.idf_ = self.idf
-            return vectorizer.transform(texts)
-        return vectorizer.fit_transform(texts)  # without frequencies there is nothing to learn
+            return vectorizer.transform(counted) * self.weight
+        return vectorizer.fit_transform(counted) * self.weight  # without frequencies nothing is learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +129,7 @@ class Features:
                     "weighing": dict(part.weighing),
                     "terms": list(part.terms),
                     "idf": None if part.idf is None else part.idf.tolist(),
+                    "weight": part.weight,
                 }
                 for part in self.parts
             ]
@@ -123,6 +145,7 @@ class Features:
                     part["weighing"],
                     tuple(part["terms"]),
                     None if part["idf"] is None else np.asarray(part["idf"], dtype=float),
+                    part.get("weight", 1.0),
                 )
                 for part in document["parts"]
             )
@@ -150,7 +173,10 @@ class Counter:
             return self._kept[key]
         vectorizer = CountVectorizer(**_arguments(counting))
         try:
-            found = vectorizer.fit_transform(self._texts), vectorizer.get_feature_names_out()
+            found = (
+                vectorizer.fit_transform(_counted(self._texts, counting)),
+                vectorizer.get_feature_names_out(),
+            )
         except ValueError as error:
             raise _nothing(error) from None
         self._kept[key] = found
@@ -171,9 +197,9 @@ class Counter:
         columns = np.searchsorted(terms, np.asarray(part.terms, dtype=object))
         weigher, found = TfidfTransformer(**part.weighing), counts[rows][:, columns]
         if part.idf is None:
-            return weigher.fit_transform(found)  # as above
+            return weigher.fit_transform(found) * part.weight  # as above
         weigher.idf_ = part.idf
-        return weigher.transform(found)
+        return weigher.transform(found) * part.weight
 
 
 def _size(kept: "tuple[csr_matrix, np.ndarray]") -> int:
@@ -195,16 +221,40 @@ def learn(params: Params, counter: Counter, rows: np.ndarray) -> Features:
     given = dict(_DEFAULTS) | {
         name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)
     }
-    return Features(tuple(_part(kind, given, counter, rows) for kind in _ANALYZERS[str(given["analyzer"])]))
+    parts = [
+        _part(_of_texts(kind, given), given, counter, rows) for kind in _ANALYZERS[str(given["analyzer"])]
+    ]
+    for side in SIDES if given["around"] else ():
+        try:
+            part = _part(_of_places(side, given), given, counter, rows)
+        except ResultError:  # such as of places that all stand at the beginning
+            continue
+        parts.append(replace(part, weight=float(given["around_weight"])))
+    return Features(tuple(parts))
 
 
-def _part(kind: str, given: Mapping[str, Any], counter: Counter, rows: np.ndarray) -> Part:
-    from sklearn.feature_extraction.text import TfidfTransformer
-
+def _of_texts(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     longest = given["word_ngrams" if kind == "word" else "char_ngrams"]
     counting = {"analyzer": kind, "ngram_range": [_SHORTEST[kind], longest], "lowercase": given["lowercase"]}
     if kind == "word" and given["all_tokens"]:
         counting["token_pattern"] = _ALL_TOKENS
+    return counting
+
+
+def _of_places(side: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "analyzer": "word",
+        "ngram_range": [1, given["around_ngrams"]],
+        "lowercase": given["lowercase"],
+        "token_pattern": _ALL_TOKENS,
+        "side": side,
+        "reach": given["around"],
+    }
+
+
+def _part(counting: dict[str, Any], given: Mapping[str, Any], counter: Counter, rows: np.ndarray) -> Part:
+    from sklearn.feature_extraction.text import TfidfTransformer
+
     weighing = {"sublinear_tf": given["sublinear_tf"], "use_idf": given["use_idf"]}
     counts, terms = counter.counts(counting)
     counts = counts[rows]
@@ -236,4 +286,12 @@ def _nothing(why: object) -> ResultError:
 
 
 def _arguments(counting: Mapping[str, Any]) -> dict[str, Any]:
-    return {**counting, "ngram_range": tuple(counting["ngram_range"])}
+    known = {name: its for name, its in counting.items() if name not in ("side", "reach")}
+    return {**known, "ngram_range": tuple(counting["ngram_range"])}
+
+
+def _counted(texts: Sequence[str] | np.ndarray, counting: Mapping[str, Any]) -> list[str]:
+    """What is counted of (n,) texts: the whole, or what stands beside the marked place."""
+    if "side" in counting:
+        return [beside(text, counting["side"], counting["reach"]) for text in texts]
+    return [unmark(text)[0] for text in texts]

@@ -11,7 +11,7 @@ __all__ = ["APPETITES", "EPOCHS", "FEATURES", "PRESETS", "load_preset"]
 APPETITES = ("conservative", "default", "aggressive")
 """From few parameters in narrow ranges to many in wide ones."""
 
-FEATURES = ("spans", "text")
+FEATURES = ("about", "spans", "text")
 """Folders whose presets say how features are made: they stand beside that of a model, never alone."""
 
 EPOCHS = ("sgd_epochs",)

@@ -206,6 +206,75 @@ def test_a_damaged_model_folder_is_one_sentence(tmp_path: Path, damage: str) -> 
         load_text_model(tmp_path)
 
 
+# ---- a place that is asked about
+
+
+def place_frame(n: int = 90) -> pd.DataFrame:
+    """Two signs in each sentence, one denied and one reported: only the place says which is asked about."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(n):
+        signs = rng.choice(["pain", "fever", "cough", "rash"], size=2, replace=False)
+        text, k = f"She denies {signs[0]} but reports {signs[1]}.", int(rng.integers(2))
+        start = text.index(signs[k])
+        rows.append((text, f"d{i // 3}", ("absent", "present")[k], start, start + len(signs[k])))
+    return pd.DataFrame(rows, columns=["text", "doc", "label", "start", "end"])
+
+
+ABOUT: dict[str, Any] = {"model": "linear_svm", "about": ["start", "end"]}
+
+
+def test_the_place_that_is_asked_about_decides(tmp_path: Path) -> None:
+    blind = evaluate(bound(tmp_path, place_frame(), model="linear_svm"))[0]
+    about = bound(tmp_path, place_frame(), **ABOUT)
+    assert {"tfidf_around", "tfidf_around_weight"} <= set(about.space.names)
+    assert blind.value < 0.7 < 0.95 < evaluate(about)[0].value
+    assert "about start to end" in about.provenance().code
+    moved = place_frame().assign(start=-1, end=-1)
+    moved.loc[0, ["start", "end"]] = [0, 3]
+    assert bound(tmp_path, moved, **ABOUT).provenance().data != about.provenance().data
+
+
+def test_a_version_predicts_with_the_place_it_is_asked_about(tmp_path: Path) -> None:
+    pipeline = bound(tmp_path, place_frame(), **ABOUT)
+    model = pipeline.fit(pipeline.space.defaults(), 0)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    pipeline.save(model, folder)
+    document = golden_document(load_config(tmp_path, environ={}), pipeline, model)
+    assert document["rows"][0].keys() == {"text", "start", "end"}
+    assert pipeline.fit_rule(model)["columns"] == ["text", "start", "end"]
+    toml = tmp_path / "retrain.toml"
+    assert predict_afresh(folder, "text", document["rows"], toml) == document["predictions"]
+    again, text = load_text_model(folder), "She denies pain but reports rash."
+    asked = [
+        {"text": text, "start": text.index(sign), "end": text.index(sign) + 4} for sign in ("pain", "rash")
+    ]
+    assert again.predict_rows(asked) == ["absent", "present"]
+    again.predict_rows([{"text": text}, {"text": text, "start": -1, "end": -1}])
+    with pytest.raises(DataError, match="must lie within its text, but start = 30 and end = 99"):
+        again.predict_rows([{"text": text, "start": 30, "end": 99}])
+
+
+def test_copies_of_a_sentence_are_copies_whatever_is_asked_about(tmp_path: Path) -> None:
+    frame = place_frame().assign(text=lambda f: f["text"] + " Nothing else was seen of any note.")
+    assert any("word for word" in each for each in bound(tmp_path, frame, **ABOUT).suspicions())
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "part"),
+    [
+        (place_frame().assign(end=99), ABOUT, "Each span must lie within its text"),
+        (place_frame().drop(columns="end"), ABOUT, "have no column 'end', as about names it"),
+    ],
+)
+def test_places_outside_their_texts_are_refused(
+    tmp_path: Path, frame: pd.DataFrame, options: dict[str, Any], part: str
+) -> None:
+    with pytest.raises(DataError, match=part):
+        text_project(tmp_path, frame, **options).load()
+
+
 # ---- bad input: one sentence, before anything runs
 
 
@@ -256,6 +325,15 @@ def test_copies_on_both_sides_are_suspicious_until_trusted(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("keys", "part"),
     [
+        (
+            "model = 'sgd'\ntext = 't'\ntarget = 'y'\nmetric = 'f1'\ndata = 'x.csv'\nabout = ['a']",
+            "`pipeline.about` must be two columns",
+        ),
+        (
+            "model = 'sgd'\ntext = 't'\nspans = ['a', 'b']\nmetric = 'span_f1'\ndata = 'x.csv'\n"
+            "about = ['a', 'b']",
+            "`pipeline.about` has no meaning for architecture = 'span'",
+        ),
         ("model = 'xgboost'\ntarget = 'y'\nmetric = 'f1_macro'\ndata = 'x.csv'", "`pipeline.text` is needed"),
         (
             "model = 'xgboost'\ntext = 'y'\ntarget = 'y'\nmetric = 'f1'\ndata = 'x.csv'",
@@ -286,6 +364,16 @@ def test_a_hyperparameter_that_nobody_takes_is_refused_before_the_data_are_read(
         text_project(tmp_path, fixed={"tfidf_min_dif": 2})
     with pytest.raises(ConfigError, match="Unknown parameter 'tfidf'"):
         text_project(tmp_path, fixed={"tfidf": 2})
+
+
+def test_epochs_are_steps_of_texts_too(tmp_path: Path) -> None:
+    design = "[splits]\ngroup = 'doc'\nfolds = 3\n"
+    options = {"model": "sgd", "fixed": {"epochs": 4}}
+    whole = evaluate(bound(tmp_path, rest=design, **options))[0]
+    steps = bound(tmp_path, rest=design + "[pruning]\npruner = 'asha'\nsteps = 'epochs'\n", **options)
+    evaluation, reports = evaluate(steps)
+    assert evaluation.value == whole.value
+    assert [step for step, _ in reports] == [1, 3]
 
 
 def test_growing_samples_are_steps_of_texts_too(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_union
 
 from retrain.pipelines import tfidf
 from retrain.pipelines.tfidf import Counter, Features, check_tfidf, learn
+from retrain.places import mark
 from retrain.results import ResultError
 from tests.retrain.pipelines.texts import text_frame
 from tuner.errors import ConfigError
@@ -60,6 +61,34 @@ def test_nothing_is_learned_from_other_rows() -> None:
     assert "never" not in other.parts[0].terms
 
 
+def test_the_words_around_a_place_are_features_of_their_own() -> None:
+    texts = np.array(
+        [mark("No fever but a cough.", 3, 8), mark("No fever but a cough.", 15, 20)], dtype=object
+    )
+    counter, rows = Counter(texts), np.arange(2)
+    plain = learn({}, Counter(np.array(["No fever but a cough."] * 2, dtype=object)), rows)
+    features = learn({"tfidf_around": 2, "tfidf_around_weight": 3.0}, counter, rows)
+    assert features.parts[0].terms == plain.parts[0].terms
+    assert [part.terms for part in features.parts[1:]] == [
+        ("a", "but", "but a", "no"),
+        (".", "a", "but", "but a"),
+    ]
+    weighed = counter.weighed(features, rows).toarray()
+    np.testing.assert_allclose(features.transform(texts).toarray(), weighed)
+    stored = Features.from_dict(json.loads(json.dumps(features.to_dict())))
+    np.testing.assert_allclose(stored.transform(texts).toarray(), weighed)
+    n = len(features.parts[0].terms)
+    assert (weighed[0, :n] == weighed[1, :n]).all(), "of the text they say the same"
+    np.testing.assert_allclose(np.linalg.norm(weighed[:, n : n + 4], axis=1), 3.0)
+    assert (weighed[0, n:] != weighed[1, n:]).any()
+
+
+def test_places_without_a_word_on_one_side_have_features_of_the_other() -> None:
+    texts = np.array([mark("Cough since May", 0, 5), mark("Fever as before", 0, 5)], dtype=object)
+    features = learn({"tfidf_around": 2}, Counter(texts), np.arange(2))
+    assert [part.counting.get("side") for part in features.parts] == [None, "after"]
+
+
 def test_counts_are_made_once_and_kept_while_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     counter = Counter(TEXTS)
     counting = {"analyzer": "word", "ngram_range": [1, 1], "lowercase": True}
@@ -87,5 +116,10 @@ def test_texts_without_a_word_are_one_sentence() -> None:
 
 def test_unknown_names_are_all_said() -> None:
     check_tfidf(["tfidf_min_df", "tfidf_lowercase"])
+    with pytest.raises(ConfigError, match="Unknown parameter 'tfidf_around'"):
+        check_tfidf(["tfidf_around"])
+    with pytest.raises(ConfigError, match="needs tfidf_around, how many words"):
+        check_tfidf(["tfidf_around_weight"], about=True)
+    check_tfidf(["tfidf_around"], about=True)
     with pytest.raises(ConfigError, match=r"'tfidf_min_dif'\. Did you mean 'tfidf_min_df'.*'tfidf_x'"):
         check_tfidf(["tfidf_min_dif", "tfidf_x"])
