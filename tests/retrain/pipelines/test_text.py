@@ -247,9 +247,8 @@ def test_a_version_predicts_with_the_place_it_is_asked_about(tmp_path: Path) -> 
     toml = tmp_path / "retrain.toml"
     assert predict_afresh(folder, "text", document["rows"], toml) == document["predictions"]
     again, text = load_text_model(folder), "She denies pain but reports rash."
-    asked = [
-        {"text": text, "start": text.index(sign), "end": text.index(sign) + 4} for sign in ("pain", "rash")
-    ]
+    places = [text.index(sign) for sign in ("pain", "rash")]
+    asked = [{"text": text, "start": place, "end": place + 4} for place in places]
     assert again.predict_rows(asked) == ["absent", "present"]
     again.predict_rows([{"text": text}, {"text": text, "start": -1, "end": -1}])
     with pytest.raises(DataError, match="must lie within its text, but start = 30 and end = 99"):
@@ -330,8 +329,7 @@ def test_copies_on_both_sides_are_suspicious_until_trusted(tmp_path: Path) -> No
             "`pipeline.about` must be two columns",
         ),
         (
-            "model = 'sgd'\ntext = 't'\nspans = ['a', 'b']\nmetric = 'span_f1'\ndata = 'x.csv'\n"
-            "about = ['a', 'b']",
+            "model = 'sgd'\ntext = 't'\nspans = ['a', 'b']\nmetric = 'span_f1'\ndata = 'x'\nabout = ['c', 'd']",
             "`pipeline.about` has no meaning for architecture = 'span'",
         ),
         ("model = 'xgboost'\ntarget = 'y'\nmetric = 'f1_macro'\ndata = 'x.csv'", "`pipeline.text` is needed"),

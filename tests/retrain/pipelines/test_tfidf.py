@@ -62,11 +62,10 @@ def test_nothing_is_learned_from_other_rows() -> None:
 
 
 def test_the_words_around_a_place_are_features_of_their_own() -> None:
-    texts = np.array(
-        [mark("No fever but a cough.", 3, 8), mark("No fever but a cough.", 15, 20)], dtype=object
-    )
+    text = "No fever but a cough."
+    texts = np.array([mark(text, 3, 8), mark(text, 15, 20)], dtype=object)
     counter, rows = Counter(texts), np.arange(2)
-    plain = learn({}, Counter(np.array(["No fever but a cough."] * 2, dtype=object)), rows)
+    plain = learn({}, Counter(np.array([text, text], dtype=object)), rows)
     features = learn({"tfidf_around": 2, "tfidf_around_weight": 3.0}, counter, rows)
     assert features.parts[0].terms == plain.parts[0].terms
     assert [part.terms for part in features.parts[1:]] == [
