@@ -385,6 +385,8 @@ def _fidelity(stage: _Stage) -> str:
         words.append(f"{splits.folds} folds" + (f" x {splits.repeats}" if splits.repeats > 1 else ""))
     if given.rows is not None and given.rows < 1:
         words.append(f"{100 * given.rows:g} % of rows")
+    counted = (("epochs", given.epochs), ("rounds", given.rounds))
+    words += [f"{n} {unit}" for unit, n in counted if n is not None]
     words += [f"{name}={value}" for name, value in given.fixed.items()]
     return ", ".join(words) or "full"
 

@@ -333,7 +333,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _stages_suit_the_pipeline(self) -> Self:
-        FaultsError.raise_if(list(faults_of_stages(self.stages, self.pipeline.kind)))
+        FaultsError.raise_if(list(faults_of_stages(self.stages, self.pipeline.kind, self.pipeline.models)))
         return self
 
     @property

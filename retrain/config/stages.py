@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from retrain.config.naming import OF_TABLES, WITH_FOLDS, checked_name
 from retrain.config.section import Section, unknown
+from retrain.models import MODELS
 from tuner.errors import ConfigError
 from tuner.experiment import Value
 from tuner.generators import METHODS
@@ -23,13 +24,26 @@ class FidelityConfig(Section):
     Attributes:
         folds, repeats: of its cross-validation.
         rows: share of the rows to train on, in (0, 1]; `[splits] tune_rows` of the stage.
-        fixed: parameters that are not searched in it, such as a small number of rounds or epochs.
+        epochs: how many for the models that learn in epochs.
+        rounds: how many for those that learn in rounds, as their `n_estimators`.
+        fixed: parameters that are not searched in it.
     """
 
     folds: int | None = Field(None, ge=2, le=1000)
     repeats: int | None = Field(None, ge=1, le=1000)
     rows: float | None = Field(None, gt=0, le=1)
+    epochs: int | None = Field(None, ge=1)
+    rounds: int | None = Field(None, ge=1)
     fixed: dict[str, Value] = Field(default_factory=dict)
+
+    def fixed_for(self, models: Sequence[str]) -> dict[str, Value]:
+        """All that is not searched: `fixed`, and epochs and rounds by the names that they have for models."""
+        given = (("epochs", self.epochs, "epochs"), ("rounds", self.rounds, "n_estimators"))
+        found: dict[str, Value] = {}
+        for unit, n, name in given:
+            for model in _learning_in(unit, models) if n is not None else ():
+                found[name if len(models) == 1 else f"{model}_{name}"] = n
+        return {**found, **self.fixed}
 
 
 class StageConfig(Section):
@@ -63,8 +77,17 @@ class StageConfig(Section):
         return method
 
 
-def faults_of_stages(stages: Sequence[StageConfig], kind: str) -> Iterator[tuple[str, str]]:
-    """What is wrong with the stages of a pipeline of this kind: keys and sentences."""
+def _learning_in(unit: str, models: Sequence[str]) -> list[str]:
+    """Those of the models whose number of epochs or rounds can be said."""
+    if unit == "rounds":
+        return [model for model in models if MODELS[model].learns_in_rounds]
+    return [model for model in models if "epochs" in MODELS[model].params]
+
+
+def faults_of_stages(
+    stages: Sequence[StageConfig], kind: str, models: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with the stages of a pipeline of this kind, with these models: keys and sentences."""
     for i, stage in enumerate(stages):
         if stage.name in [other.name for other in stages[:i]]:
             yield f"stages[{i}].name", f"is there twice: {stage.name!r}."
@@ -79,6 +102,10 @@ def faults_of_stages(stages: Sequence[StageConfig], kind: str) -> Iterator[tuple
                     f"stages[{i}].fidelity.{key}",
                     f"has no meaning for kind = {kind!r}: give a parameter in fidelity.fixed.",
                 )
+        for unit, n in (("epochs", fidelity.epochs), ("rounds", fidelity.rounds)):
+            if n is not None and not _learning_in(unit, models):
+                able = ", ".join(_learning_in(unit, tuple(MODELS)))
+                yield f"stages[{i}].fidelity.{unit}", f"is for {able}: give a parameter in fidelity.fixed."
 
 
 def in_stage(config: "Config", stage: StageConfig) -> "Config":
@@ -96,8 +123,9 @@ def in_stage(config: "Config", stage: StageConfig) -> "Config":
     fidelity = stage.fidelity
     given = {"folds": fidelity.folds, "repeats": fidelity.repeats, "tune_rows": fidelity.rows}
     splits = {key: value for key, value in given.items() if value is not None}
-    searched = {key: spec for key, spec in config.space.params.items() if key not in fidelity.fixed}
-    fixed = {**config.pipeline.fixed, **fidelity.fixed}
+    settled = fidelity.fixed_for(config.pipeline.models)
+    searched = {key: spec for key, spec in config.space.params.items() if key not in settled}
+    fixed = {**config.pipeline.fixed, **settled}
     return config.model_copy(
         update={
             "study": config.study.model_copy(update={"name": name, "warm_start": ()}),

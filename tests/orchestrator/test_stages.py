@@ -12,7 +12,7 @@ import pytest
 from orchestrator.cli import cli
 from orchestrator.stages import with_budget
 from retrain.cli import run_command
-from retrain.config.stages import StageConfig
+from retrain.config.stages import FidelityConfig, StageConfig
 from tests.orchestrator.projects import HANG, Project
 from tuner.errors import UsageError
 from tuner.experiment import Experiment, State
@@ -173,6 +173,8 @@ def test_fewer_than_stages_are_refused() -> None:
             "is there twice: 'S0'",
         ),
         (ONE + "fidelity = { folds = 2 }\n", "has no meaning for kind"),
+        (ONE + "fidelity = { epochs = 3 }\n", "is for sgd: give a parameter in fidelity.fixed"),
+        (ONE + "fidelity = { rounds = 3 }\n", "is for xgboost, lightgbm, gradient_boosting: give"),
         (
             ONE + "fidelity = { fixed = { epoch = 2 } }\n",
             "Did you mean 'epochs'?",
@@ -193,6 +195,32 @@ def test_what_cannot_be_is_refused_before_anything_runs(
     assert (code, out) == (2, "")
     assert message in err
     assert not (tmp_path / "experiments.db").exists()
+
+
+def test_epochs_and_rounds_of_a_stage_are_those_of_the_models_that_have_them() -> None:
+    fidelity = FidelityConfig(epochs=3, rounds=20, fixed={"ridge_alpha": 1.0})
+    assert fidelity.fixed_for(["sgd", "xgboost", "ridge", "naive_bayes"]) == {
+        "sgd_epochs": 3,
+        "xgboost_n_estimators": 20,
+        "ridge_alpha": 1.0,
+    }
+    assert FidelityConfig(epochs=3).fixed_for(["sgd"]) == {"epochs": 3}
+    assert FidelityConfig(rounds=3).fixed_for(["gradient_boosting"]) == {"n_estimators": 3}
+
+
+def test_a_stage_of_three_epochs_leaves_them_to_be_searched_by_the_next(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "retrain.toml").write_text(
+        "[pipeline]\nmodel = 'sgd'\ndata = 'breast_cancer'\nmetric = 'accuracy'\n[splits]\nfolds = 2\n"
+        "[pruning]\nsteps = 'epochs'\n[space]\npreset = 'conservative'\n"
+        "[[stages]]\nname = 'S0'\nconfigs = 2\nmethod = 'random'\nfidelity = { epochs = 3 }\n"
+        "[[stages]]\nname = 'S1'\nconfigs = 1\nmethod = 'random'\n"
+    )
+    code, out, err = run("stages", *LOCAL, "--format", "json")
+    assert code == 0, err
+    assert [each["fidelity"] for each in json.loads(out)["stages"]] == ["3 epochs", "full"]
+    first, second = rows_of("sgd-breast_cancer-S0"), rows_of("sgd-breast_cancer-S1")
+    assert not any("epochs" in each.params for each in first)
+    assert all(9 <= int(str(each.params["epochs"])) <= 27 for each in second)
 
 
 def test_a_stage_without_a_success_ends_the_stages(run: Run, tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_copies_on_both_sides_are_suspicious_until_trusted(tmp_path: Path) -> No
             "`pipeline.about` must be two columns",
         ),
         (
-            "model = 'sgd'\ntext = 't'\nspans = ['a', 'b']\nmetric = 'span_f1'\ndata = 'x'\nabout = ['c', 'd']",
+            "model = 'sgd'\ntext = 't'\nspans = ['a', 'b']\nmetric = 'span_f1'\ndata = 'x'\nabout = ['c']",
             "`pipeline.about` has no meaning for architecture = 'span'",
         ),
         ("model = 'xgboost'\ntarget = 'y'\nmetric = 'f1_macro'\ndata = 'x.csv'", "`pipeline.text` is needed"),
