@@ -71,14 +71,16 @@ class TextModel:
     def predict(self, texts: "Sequence[str] | pd.DataFrame") -> np.ndarray:
         """Predict for texts, or for a frame with the column of texts: (n,) values of the target.
 
+        Where a place is asked about, a frame has its columns, too; in texts alone no place is marked.
+
         Raises:
             DataError: the frame has no such column, or a row has no text.
         """
         import pandas as pd
 
         if isinstance(texts, pd.DataFrame):
-            column = texts[self.text] if self.text in texts else [None] * len(texts)
-            texts = texts_of([{self.text: text} for text in column], self.text)
+            given = texts.reindex(columns=[self.text, *self.about]).to_dict("records")
+            texts = texts_of(given, self.text, self.about)
         labels = self.predictions(texts).labels
         return np.asarray(self.classes)[labels] if self.classes else labels
 
@@ -115,10 +117,12 @@ def texts_of(rows: Sequence[Mapping[str, Value]], text: str, about: Sequence[str
 
 
 def _place(row: Mapping[str, Value], text: str, about: Sequence[str]) -> tuple[int, int]:
-    start, end = (-1 if row.get(name) is None else row[name] for name in about)
-    whole = isinstance(start, int) and isinstance(end, int)
-    if whole and (start == end == -1 or 0 <= start <= end <= len(str(row[text]))):
-        return int(start), int(end)
+    start, end = (-1.0 if row.get(name) in (None, "") else row[name] for name in about)
+    if isinstance(start, int | float) and isinstance(end, int | float):
+        start, end = (-1.0 if each != each else float(each) for each in (start, end))  # NaN is empty, too
+        unknown = start == end == -1
+        if unknown or (start.is_integer() and end.is_integer() and 0 <= start <= end <= len(str(row[text]))):
+            return int(start), int(end)
     raise DataError(
         f"The place that is asked about must lie within its text, but {about[0]} = {start!r} and"
         f" {about[1]} = {end!r} in {row[text]!r}.",

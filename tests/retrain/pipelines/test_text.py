@@ -250,9 +250,17 @@ def test_a_version_predicts_with_the_place_it_is_asked_about(tmp_path: Path) -> 
     places = [text.index(sign) for sign in ("pain", "rash")]
     asked = [{"text": text, "start": place, "end": place + 4} for place in places]
     assert again.predict_rows(asked) == ["absent", "present"]
-    again.predict_rows([{"text": text}, {"text": text, "start": -1, "end": -1}])
-    with pytest.raises(DataError, match="must lie within its text, but start = 30 and end = 99"):
-        again.predict_rows([{"text": text, "start": 30, "end": 99}])
+    assert list(again.predict(pd.DataFrame(asked))) == ["absent", "present"]
+    nowhere = [
+        {"text": text},
+        {"text": text, "start": -1, "end": -1},
+        {"text": text, "start": None, "end": ""},
+    ]
+    assert len(set(again.predict_rows(nowhere))) == 1
+    assert list(again.predict(pd.DataFrame(nowhere[:2]))) == again.predict_rows(nowhere[:2])
+    for start, end in ((30.0, 99.0), (2.5, 4.0), (-1.0, 3.0), (5.0, 4.0)):
+        with pytest.raises(DataError, match=f"within its text, but start = {start} and end = {end}"):
+            again.predict_rows([{"text": text, "start": start, "end": end}])
 
 
 def test_copies_of_a_sentence_are_copies_whatever_is_asked_about(tmp_path: Path) -> None:
