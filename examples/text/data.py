@@ -63,7 +63,13 @@ _ABSENT = [
     *("She is without {}.", "Negative for {} on {day}.", "We see no sign of {} as in the prior study."),
     *("Exam was negative for {}.", "Free of {} for days."),
 ]
-_PAIRS = [("She denies {}, but reports {}.", (0, 1)), ("No {} or {} on {day}.", (0, 0))]
+_PAIRS = [
+    *(("She denies {}, but reports {}.", (0, 1)), ("No {} or {} on {day}.", (0, 0))),
+    *(("He has {} without {}.", (1, 0)), ("Apart from {}, no {} was seen.", (1, 0))),
+    *(("Not only {} but also {} since {day}.", (1, 1)), ("No change in {}, and no {}.", (1, 0))),
+]
+_OTHERS = ["Her mother had {}.", "His brother was treated for {}.", "She was told of {} by a neighbor."]
+"""What is said of somebody else is neither asked about nor evidence."""
 _DAYS = [
     "Monday",
     "Friday",
@@ -116,8 +122,9 @@ def load(path: Path) -> pd.DataFrame:
 def make_sample(path: Path, n_documents: int = 60, seed: int = 0) -> None:
     """Write sentences of reports that nobody wrote: the words around a symptom say what of it holds.
 
-    Each is one of few patterns, so that it is easier than the real file, above all where the span is asked.
-    One in fourteen is labelled the contrary of what it says, as annotators err.
+    Cues overlap ("no change in", "not only"), end before the sentence does ("but", "apart from"), and stand
+    beside symptoms of others. One in fourteen is labelled the contrary of what it says, as annotators err, and
+    of one span in eight the first word is left out.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -137,9 +144,9 @@ def _sentence(rng: np.random.Generator) -> list[tuple[str, str, int, int, int]]:
     while second in first or first in second:
         second = _symptom(rng)
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.35:
         pattern, statuses = _PAIRS[int(rng.integers(len(_PAIRS)))]
-    elif kind < 0.75:
+    elif kind < 0.8:
         pattern, statuses = str(rng.choice(_PRESENT)), (1, 1)
     else:
         pattern, statuses = str(rng.choice(_ABSENT)), (0, 0)
@@ -150,6 +157,12 @@ def _sentence(rng: np.random.Generator) -> list[tuple[str, str, int, int, int]]:
     asked = [first, second][: pattern.count("{}")]
     text = pattern.format(*asked)
     starts = [text.index(symptom, pattern.index("{")) for symptom in asked]
+    if rng.random() < 0.3:
+        text = f"{text} {str(rng.choice(_OTHERS)).format(_symptom(rng))}"
+    for i, symptom in enumerate(asked):
+        if " " in symptom and rng.random() < 1 / 8:
+            asked[i] = symptom.partition(" ")[2]
+            starts[i] += len(symptom) - len(asked[i])
     return [
         (text, symptom, status, start, start + len(symptom))
         for symptom, status, start in zip(asked, statuses, starts, strict=False)
