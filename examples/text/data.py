@@ -123,8 +123,8 @@ def make_sample(path: Path, n_documents: int = 60, seed: int = 0) -> None:
     """Write sentences of reports that nobody wrote: the words around a symptom say what of it holds.
 
     Cues overlap ("no change in", "not only"), end before the sentence does ("but", "apart from"), and stand
-    beside symptoms of others. One in fourteen is labelled the contrary of what it says, as annotators err, and
-    of one span in eight the first word is left out.
+    beside symptoms of others. One in fourteen is labelled the contrary of what it says, as annotators err,
+    and of one span in eight the first word is left out.
     """
     rng = np.random.default_rng(seed)
     rows = []

@@ -79,7 +79,7 @@ class TextModel:
         import pandas as pd
 
         if isinstance(texts, pd.DataFrame):
-            given = texts.reindex(columns=[self.text, *self.about]).to_dict("records")
+            given: Any = texts.reindex(columns=[self.text, *self.about]).to_dict("records")
             texts = texts_of(given, self.text, self.about)
         labels = self.predictions(texts).labels
         return np.asarray(self.classes)[labels] if self.classes else labels

@@ -248,14 +248,11 @@ def test_a_version_predicts_with_the_place_it_is_asked_about(tmp_path: Path) -> 
     assert predict_afresh(folder, "text", document["rows"], toml) == document["predictions"]
     again, text = load_text_model(folder), "She denies pain but reports rash."
     places = [text.index(sign) for sign in ("pain", "rash")]
-    asked = [{"text": text, "start": place, "end": place + 4} for place in places]
+    asked: list[dict[str, Any]] = [{"text": text, "start": place, "end": place + 4} for place in places]
     assert again.predict_rows(asked) == ["absent", "present"]
     assert list(again.predict(pd.DataFrame(asked))) == ["absent", "present"]
-    nowhere = [
-        {"text": text},
-        {"text": text, "start": -1, "end": -1},
-        {"text": text, "start": None, "end": ""},
-    ]
+    unknown: list[dict[str, Any]] = [{}, {"start": -1, "end": -1}, {"start": None, "end": ""}]
+    nowhere = [{"text": text, **place} for place in unknown]
     assert len(set(again.predict_rows(nowhere))) == 1
     assert list(again.predict(pd.DataFrame(nowhere[:2]))) == again.predict_rows(nowhere[:2])
     for start, end in ((30.0, 99.0), (2.5, 4.0), (-1.0, 3.0), (5.0, 4.0)):
