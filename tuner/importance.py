@@ -16,7 +16,7 @@ import numpy as np
 
 from tuner.experiment import Direction, Observation, Params, Value
 from tuner.generators.bayesian import BayesianGenerator
-from tuner.generators.bayesian.columns import row_value
+from tuner.generators.bayesian.columns import row_values
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.insight import NOTHING, Gain, Importance, Insight
@@ -121,7 +121,7 @@ def _effect(
     """Where on its scale a parameter is best on average, by each likely model, and what most of them say."""
     param = list(generator.space.params.values())[j]
     stops = _stops(param)
-    places = np.array([row_value(param, stop) for stop in stops])
+    places = row_values(param, stops)
     at = rows.placed(_N_ROWS, j, places, rng)
     flat = generator.encode_rows(at.reshape(-1, at.shape[-1]))
     curves = np.array(

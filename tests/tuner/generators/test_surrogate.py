@@ -10,10 +10,10 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement, log_h
-from tuner.generators.bayesian.factors import factored, inverted, solved, whitener
+from tuner.generators.bayesian.factors import Bordered, factored, lower_inverse, solved, whitener
 from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
 from tuner.generators.bayesian.noise import SMOOTH, USUAL, NoisePrior
-from tuner.generators.bayesian.posterior import Posterior
+from tuner.generators.bayesian.posterior import Posterior, level
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.targets import noises_of, scaled
 from tuner.generators.history import Result
@@ -56,8 +56,11 @@ def test_predictions_equal_the_closed_form(n: int, d: int) -> None:
     for member, wanted in zip(gp.members, each, strict=True):
         for found, exact in zip(member.predict(at), wanted, strict=True):
             np.testing.assert_allclose(found, exact, atol=2e-5)
-    # A mixture's mean and variance, by the law of total variance.
     means, deviations = (np.array(part) for part in zip(*each, strict=True))
+    for together, exact in zip(gp.predict_each(at), (means, deviations), strict=True):
+        np.testing.assert_allclose(together, exact, atol=2e-5)
+    np.testing.assert_allclose(gp.means_each(at), means, atol=2e-5)
+    # A mixture's mean and variance, by the law of total variance.
     mean, deviation = gp.predict(at)
     np.testing.assert_allclose(mean, means.mean(axis=0), atol=2e-5)
     np.testing.assert_allclose(deviation**2, (deviations**2).mean(axis=0) + means.var(axis=0), atol=2e-5)
@@ -371,7 +374,23 @@ def test_factors_solve_what_they_should() -> None:
     assert factor @ solved(factor, b) == pytest.approx(b)
     assert factor.T @ solved(factor, b, transposed=True) == pytest.approx(b)
     assert whitener(factor) @ factor == pytest.approx(np.eye(30), abs=1e-9)
-    assert inverted(factor) @ covariance == pytest.approx(np.eye(30), abs=1e-9)
+    assert lower_inverse(factor) == pytest.approx(np.tril(np.linalg.inv(covariance)), abs=1e-9)
+
+
+def test_a_factor_with_a_border_tells_the_level() -> None:
+    half, y = some_points(20, 20), smooth(some_points(20, 2))
+    covariance = half @ half.T + 0.1 * np.eye(20)
+    later, earlier = np.tril_indices(20, -1)
+    bordered = Bordered(y, later, earlier)
+    for _ in range(2):  # the second as good as the first
+        factor, ones, given = bordered.factored(covariance[later, earlier], covariance.diagonal())
+        assert factor == pytest.approx(factored(covariance.copy()))
+        assert factor @ ones == pytest.approx(np.ones(20))
+        assert factor @ given == pytest.approx(y)
+    mean = level(factor, y).mean
+    assert mean == pytest.approx(ones @ given / (ones @ ones))
+    with pytest.raises(np.linalg.LinAlgError, match="order 2"):
+        bordered.factored(covariance[later, earlier], np.full(20, 1e-3))
 
 
 def test_a_matrix_that_is_not_positive_definite_has_no_factor() -> None:

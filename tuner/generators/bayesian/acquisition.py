@@ -18,7 +18,7 @@ def incumbents(surrogate: Surrogate, known: Array) -> list[float]:
 
     The mean, since a lucky measurement is not to be taken at its word.
     """
-    return [float(member.predict(known)[0].min()) for member in surrogate.members]
+    return [float(mean.min()) for mean in surrogate.means_each(known)]
 
 
 def log_expected_improvement(surrogate: Surrogate, bests: Sequence[float], x: Array) -> Array:
@@ -28,8 +28,7 @@ def log_expected_improvement(surrogate: Surrogate, bests: Sequence[float], x: Ar
     et al. 2023, "Unexpected improvements to expected improvement for Bayesian optimization"). The expectation
     is over the members of the surrogate, too, each with a best of its own: see `incumbents`.
     """
-    predicted = [member.predict(x) for member in surrogate.members]
-    means, deviations = (np.array(part) for part in zip(*predicted, strict=True))
+    means, deviations = surrogate.predict_each(x)
     logs = log_h((np.array(bests)[:, None] - means) / deviations) + np.log(deviations)
     return np.asarray(np.logaddexp.reduce(logs, axis=0) - math.log(len(logs)))
 
@@ -41,9 +40,12 @@ def log_h(z: Array) -> Array:
     beyond -1e6 that rest is 1 / z**2.
     """
     z = np.asarray(z, dtype=float)
-    near = np.maximum(z, -1.0)
-    plain = np.log(np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi) + near * ndtr(near))
-    below = np.clip(z, _FAR, -1.0)
-    rest = np.log1p(-math.sqrt(math.pi / 2) * -below * erfcx(-below / math.sqrt(2)))
-    rest = np.where(z < _FAR, -2 * np.log(np.maximum(-z, 1.0)), rest)
-    return np.where(z > -1.0, plain, -(z**2) / 2 - math.log(2 * math.pi) / 2 + rest)
+    found, near = np.empty_like(z), z > -1.0
+    at = z[near]
+    found[near] = np.log(np.exp(-(at**2) / 2) / math.sqrt(2 * math.pi) + at * ndtr(at))
+    at = z[~near]
+    held = np.maximum(at, _FAR)
+    rest = np.log1p(math.sqrt(math.pi / 2) * held * erfcx(-held / math.sqrt(2)))
+    rest = np.where(at < _FAR, -2 * np.log(-at), rest)
+    found[~near] = -(at**2) / 2 - math.log(2 * math.pi) / 2 + rest
+    return found

@@ -4,6 +4,7 @@ A number's place is in [0, 1], as in the encoding of the space; a category's is 
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,7 +22,7 @@ __all__ = [
     "on_scale",
     "places_of",
     "reflected",
-    "row_value",
+    "row_values",
     "settled",
 ]
 
@@ -29,11 +30,11 @@ SAME = 1e-12
 """Places that are closer than this are the same."""
 
 
-def row_value(param: Param, value: Value) -> float:
-    """The place of a value."""
+def row_values(param: Param, values: Sequence[Value]) -> Array:
+    """The places of values, (n,)."""
     if isinstance(param, CategoricalParam):
-        return float(param.index_by_key[typed(value)])
-    return float(param.encode([value])[0, 0])
+        return np.array([float(param.index_by_key[typed(value)]) for value in values])
+    return np.asarray(param.encode(values)[:, 0])
 
 
 def config_value(param: Param, place: float) -> Value:

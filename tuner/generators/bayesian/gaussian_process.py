@@ -4,6 +4,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -23,6 +24,7 @@ _N_FOR_ONE = 300
 _N_STEPS = 20
 _N_PENDING = 2
 _LEAST_VARIANCE = 1e-12
+_N_AT_ONCE = 16_000
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,54 @@ class _Member(Surrogate):
         return np.asarray(_correlations(scaled, self.x) @ self.whitener.T)
 
 
+@dataclass(frozen=True)
+class _Stack:
+    """The arrays of k members, one upon the other: all at once they take half of the time for few rows.
+
+    Attributes:
+        scales: (k, 1, d).
+        right: (k, d + 2, n); see `_right`.
+        whiteners: (k, n, n), transposed.
+        weights: (k, n, 1).
+        means, variances: (k, 1).
+    """
+
+    scales: Array
+    right: Array
+    whiteners: Array
+    weights: Array
+    means: Array
+    variances: Array
+
+    @classmethod
+    def of(cls, members: Sequence[_Member]) -> Self:
+        return cls(
+            np.array([each.scales for each in members])[:, None, :],
+            np.array([_right(each.x) for each in members]),
+            np.array([each.whitener.T for each in members]),
+            np.array([each.weights for each in members])[:, :, None],
+            np.array([each.mean for each in members])[:, None],
+            np.array([each.variance for each in members])[:, None],
+        )
+
+    def means_at(self, x: Array) -> Array:
+        """Means at rows, (m, d): (k, m)."""
+        pulls = self.whiteners @ self.weights
+        return np.asarray((self._correlations(x) @ pulls)[:, :, 0] + self.means)
+
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """Means and deviations at rows, (m, d): (k, m) each."""
+        cross = self._correlations(x) @ self.whiteners
+        share = 1 - np.einsum("kij,kij->ki", cross, cross)
+        means = (cross @ self.weights)[:, :, 0] + self.means
+        return means, np.sqrt(np.maximum(share, _LEAST_VARIANCE) * self.variances)
+
+    def _correlations(self, x: Array) -> Array:
+        """Of rows, (m, d), with what is known: (k, m, n)."""
+        squares = _left(x * self.scales) @ self.right
+        return correlation(np.maximum(squares, 0.0, out=squares))
+
+
 class GaussianProcess(Surrogate):
     """Matern 5/2 with one length scale per parameter, averaged over what hyperparameters the data allow.
 
@@ -163,6 +213,22 @@ class GaussianProcess(Surrogate):
     def members(self) -> Sequence[Surrogate]:
         return self._members
 
+    def predict_each(self, x: Array) -> tuple[Array, Array]:
+        if len(self._members[0].x) > _N_FOR_POSTERIOR:
+            return super().predict_each(x)  # large models would push each other out of what is near
+        # As many rows at a time as the processor holds near: two or three times as fast.
+        width = max(1, _N_AT_ONCE // self._stacked.weights.size)
+        parts = [self._stacked.predict(x[i : i + width]) for i in range(0, max(len(x), 1), width)]
+        means, deviations = zip(*parts, strict=True)
+        return np.concatenate(means, axis=1), np.concatenate(deviations, axis=1)
+
+    def means_each(self, x: Array) -> Array:
+        return self._stacked.means_at(x)
+
+    @cached_property
+    def _stacked(self) -> "_Stack":
+        return _Stack.of(self._members)
+
     def condition(self, x: Array) -> Self:
         if not len(x):
             return self
@@ -174,8 +240,7 @@ class GaussianProcess(Surrogate):
         return np.vstack([member.drawn(x, rng) for member in self._members])
 
     def predict(self, x: Array) -> tuple[Array, Array]:
-        predicted = [member.predict(x) for member in self._members]
-        means, deviations = (np.array(part) for part in zip(*predicted, strict=True))
+        means, deviations = self.predict_each(x)
         return means.mean(axis=0), np.sqrt((deviations**2).mean(axis=0) + means.var(axis=0))
 
 
@@ -186,12 +251,22 @@ def _most_members(n: int) -> int:
 
 def _correlations(a: Array, b: Array) -> Array:
     """Of each row of `a` with each of `b`, both in length scales."""
-    # (|a|^2, 1, a) (1, |b|^2, -2 b): one product, since a sum of three arrays takes longer than that.
-    left, right = np.ones((len(a), a.shape[1] + 2)), np.ones((len(b), b.shape[1] + 2))
-    left[:, 0], left[:, 2:] = np.einsum("ij,ij->i", a, a), a
-    right[:, 1], right[:, 2:] = np.einsum("ij,ij->i", b, b), -2 * b
-    squares = left @ right.T
+    squares = _left(a) @ _right(b)
     return correlation(np.maximum(squares, 0.0, out=squares))
+
+
+def _left(a: Array) -> Array:
+    """(|a|^2, 1, a), times (1, |b|^2, -2 b): one product, as a sum of three arrays takes longer than that."""
+    left = np.ones((*a.shape[:-1], a.shape[-1] + 2))
+    left[..., 0], left[..., 2:] = np.einsum("...j,...j->...", a, a), a
+    return left
+
+
+def _right(b: Array) -> Array:
+    """(1, |b|^2, -2 b), as columns."""
+    right = np.ones((len(b), b.shape[1] + 2))
+    right[:, 1], right[:, 2:] = np.einsum("ij,ij->i", b, b), -2 * b
+    return right.T
 
 
 def _factor(covariance: Array) -> Array:

@@ -40,10 +40,12 @@ _N_LISTED = 500
 class _Belief:
     """What is believed at one time: finished configurations, best first, their targets and surrogate.
 
-    `prior` has the parts in which earlier studies stand behind the surrogate, by name.
+    `rows` are the first of them as the surrogate takes them; `prior` has the parts in which earlier studies
+    stand behind the surrogate, by name.
     """
 
     finished: list[Params]
+    rows: Array
     targets: Targets
     surrogate: Surrogate
     n_successes: int
@@ -105,12 +107,16 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         if n_successes < _N_SUCCESSES:
             return None
         targets = scaled(losses, smooth=self._noise is SMOOTH)
-        best_first = [finished[i] for i in np.argsort(targets.y, kind="stable")]
-        learned = (self.encode(finished), targets.y, self._owners, noises_of(results))
-        if not self._carried:
-            return _Belief(best_first, targets, GaussianProcess.fit(*learned, self._noise), n_successes, {})
-        surrogate, prior = self._transfer.fit(*learned)
-        return _Belief(best_first, targets, surrogate, n_successes, prior)
+        rows = self.encode(finished)
+        learned = (rows, targets.y, self._owners, noises_of(results))
+        surrogate, prior = (
+            self._transfer.fit(*learned)
+            if self._carried
+            else (GaussianProcess.fit(*learned, self._noise), {})
+        )
+        order = np.argsort(targets.y, kind="stable")
+        best_first = [finished[i] for i in order]
+        return _Belief(best_first, rows[order[:_N_INCUMBENTS]], targets, surrogate, n_successes, prior)
 
     def _most_remote(self, rng: np.random.Generator) -> tuple[Params, Mapping[str, Any]] | None:
         """The draw that is furthest from everything known (Mitchell 1991, best-candidate sampling)."""
@@ -129,7 +135,7 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         known_soon = self.space.encode(self.history.pending())
         pending = known_soon * self._weights
         surrogate = belief.surrogate.condition(pending)
-        bests = incumbents(surrogate, np.vstack([self.encode(belief.finished[:_N_INCUMBENTS]), pending]))
+        bests = incumbents(surrogate, np.vstack([belief.rows, pending]))
 
         branch = self._branch_to_leave(belief.finished[:1])
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from scipy.optimize import minimize
 
-from tuner.generators.bayesian.factors import factored, inverted, solved
+from tuner.generators.bayesian.factors import Bordered, lower_inverse, solved
 from tuner.generators.bayesian.noise import USUAL, NoisePrior
 from tuner.generators.bayesian.surrogate import Array
 
@@ -59,8 +59,12 @@ class Level:
 
 def level(factor: Array, y: Array) -> Level:
     """Find the level of `y`, (n,), under a covariance, given by its lower Cholesky factor, (n, n)."""
-    n = len(y)
-    ones, given = solved(factor, np.array([np.ones(n), y]).T).T
+    return _leveled(factor, *solved(factor, np.array([np.ones(len(y)), y]).T).T)
+
+
+def _leveled(factor: Array, ones: Array, given: Array) -> Level:
+    """The level, from `factor`^-1 1 and `factor`^-1 y, (n,) each."""
+    n = len(given)
     mean = float(ones @ given / (ones @ ones))
     whitened = given - mean * ones
     return Level(factor, mean, float(whitened @ whitened + 1) / (n + 1), whitened)
@@ -87,9 +91,12 @@ class Posterior:
     ) -> None:
         self._y, self._noises, self._prior = y, noises, prior
         self.n_params = owners[-1] + 1
-        self._gaps = np.zeros((self.n_params, len(x) ** 2))
+        # Each pair of rows once: half of the work of a symmetric matrix.
+        self._later, self._earlier = np.tril_indices(len(x), -1)
+        self._gaps = np.zeros((self.n_params, len(self._later)))
         for column, owner in zip(x.T, owners, strict=True):
-            self._gaps[owner] += (column[:, None] - column[None, :]).ravel() ** 2
+            self._gaps[owner] += (column[self._later] - column[self._earlier]) ** 2
+        self._bordered = Bordered(y, self._later, self._earlier)
         location = math.sqrt(2) + _GROWTH * math.log(self.n_params)
         self.center = np.array([location] * self.n_params + [prior.center])
         self.spread = np.array([math.sqrt(3)] * self.n_params + [prior.spread])
@@ -99,26 +106,27 @@ class Posterior:
     def log_likelihood(self, theta: Array) -> float:
         """Of `theta`, (n_params + 1,): logarithms of the length scales and of the noise's share."""
         try:
-            found = level(factored(self._covariance(self._distances(theta), theta)), self._y)
+            return _log_likelihood(self._level(theta, self._distances(theta)))
         except LinAlgError:
             return -math.inf
-        return _log_likelihood(found)
 
     def log_density(self, theta: Array) -> tuple[float, Array]:
         """Likelihood and prior together, and the gradient."""
         z = (theta - self.center) / self.spread
         distances = self._distances(theta)
         try:
-            found = level(factored(self._covariance(distances, theta)), self._y)
+            found = self._level(theta, distances)
         except LinAlgError:
             return -1e10, np.zeros_like(theta)
         weights = solved(found.factor, found.whitened, transposed=True)
-        slope = inverted(found.factor) - np.outer(weights, weights) / found.variance
-        roots = _SQRT5 * np.sqrt(distances)
-        by_length = slope * (5 / 3 * (1 + roots) * np.exp(-roots))
-        lengths = self._gaps @ by_length.ravel() * np.exp(-2 * theta[:-1])
-        noise = math.exp(theta[-1]) * float(slope.diagonal() @ self._noises)
-        gradient = -0.5 * np.append(lengths, noise) - z / self.spread
+        precision = lower_inverse(found.factor)
+        slope = precision[self._later, self._earlier]
+        slope -= weights[self._later] * weights[self._earlier] / found.variance
+        lengths = self._gaps @ (slope * _steepness(distances)) * (2 * np.exp(-2 * theta[:-1]))
+        own = precision.diagonal() - weights**2 / found.variance
+        gradient = (
+            -0.5 * np.append(lengths, math.exp(theta[-1]) * float(own @ self._noises)) - z / self.spread
+        )
         correction, slope_of_it = self._prior.correction(float(theta[-1]))
         gradient[-1] += slope_of_it
         return _log_likelihood(found) - float(z @ z) / 2 + correction, gradient
@@ -197,12 +205,18 @@ class Posterior:
         return np.asarray(np.minimum(np.maximum(self.center + place, self._low), self._high))
 
     def _distances(self, theta: Array) -> Array:
-        return np.asarray(np.exp(-2 * theta[:-1]) @ self._gaps).reshape(len(self._y), -1)
+        """Of each pair, squared and in length scales."""
+        return np.asarray(np.exp(-2 * theta[:-1]) @ self._gaps)
 
-    def _covariance(self, distances: Array, theta: Array) -> Array:
-        covariance = correlation(distances)
-        covariance.ravel()[:: len(covariance) + 1] += math.exp(theta[-1]) * self._noises + self._prior.jitter
-        return covariance
+    def _level(self, theta: Array, distances: Array) -> Level:
+        diagonal = 1 + math.exp(theta[-1]) * self._noises + self._prior.jitter
+        return _leveled(*self._bordered.factored(correlation(distances), diagonal))
+
+
+def _steepness(distance2: Array) -> Array:
+    """Twice how much `correlation` falls with each squared distance."""
+    roots = _SQRT5 * np.sqrt(distance2)
+    return np.asarray(5 / 3 * (1 + roots) * np.exp(-roots))
 
 
 def _log_likelihood(found: Level) -> float:

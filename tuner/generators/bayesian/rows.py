@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from tuner.experiment import Params, Value
-from tuner.generators.bayesian.columns import SAME, config_value, drawn, moved, reflected, row_value
+from tuner.generators.bayesian.columns import SAME, config_value, drawn, moved, reflected, row_values
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.ties import Tie, tie_of
 from tuner.space import CategoricalParam, SearchSpace
@@ -39,7 +39,7 @@ class Rows:
         self._space = space
         self._params = list(space.params.values())
         self._place = {name: j for j, name in enumerate(space.names)}
-        self._resting = np.array([row_value(param, param.default) for param in self._params])
+        self._resting = np.array([row_values(param, [param.default])[0] for param in self._params])
         self._conditions = [
             (self._place[name], self._held(dict(space.conditions[name].parents)))
             for name in space.order
@@ -137,10 +137,10 @@ class Rows:
 
     def rows(self, configs: Sequence[Params]) -> Array:
         """The rows of valid configurations."""
-        return np.array(
+        return np.column_stack(
             [
-                [row_value(param, config.get(param.name, param.default)) for param in self._params]
-                for config in configs
+                row_values(param, [config.get(param.name, param.default) for config in configs])
+                for param in self._params
             ]
         )
 
@@ -217,7 +217,7 @@ class Rows:
 
     def _held(self, keys: Mapping[str, frozenset[Key]]) -> list[_Held]:
         return [
-            (self._place[name], np.array([row_value(self._space.params[name], value) for _, value in values]))
+            (self._place[name], row_values(self._space.params[name], [value for _, value in values]))
             for name, values in keys.items()
         ]
 

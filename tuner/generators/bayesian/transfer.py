@@ -140,6 +140,13 @@ class Informed(Surrogate):
     def members(self) -> Sequence[Surrogate]:
         return [Informed(member, self._prior, self._scale) for member in self._rest.members]
 
+    def means_each(self, x: Array) -> Array:
+        return np.asarray(self._prior(x) + self._scale * self._rest.means_each(x))
+
+    def predict_each(self, x: Array) -> tuple[Array, Array]:
+        means, deviations = self._rest.predict_each(x)
+        return self._prior(x) + self._scale * means, self._scale * deviations
+
     def condition(self, x: Array) -> Self:
         return type(self)(self._rest.condition(x), self._prior, self._scale)
 
