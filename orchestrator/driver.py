@@ -113,7 +113,7 @@ class Driver:
         self._judge = judge
         self._spill = spill
         self._clock = clock
-        self._insist = Insist(display.note, self._in_a_hurry, clock=clock, pause=pause)
+        self._insist = Insist(display.note, self._in_a_hurry, until=limits.ends_at, clock=clock, pause=pause)
         self._tasks: dict[str, Claimed] = {}
         self._short_of_memory: set[int] = set()
         self._started_at = self._recovered_at = self._measured_at = clock()
@@ -367,8 +367,8 @@ class Driver:
                 self._cancel(key, Failure(Outcome.CANCELLED, "the claim was lost"))
 
     def _salvage(self) -> None:
-        """The registry is of no use any more: keep what still ends within the grace."""
-        until = self._clock() + self._limits.grace_s
+        """The registry is of no use any more: keep what still ends in the grace and the time left."""
+        until = min(self._clock() + self._limits.grace_s, self._limits.ends_at)
         while self._tasks and self._spill is not None and not self._in_a_hurry():
             left_s = until - self._clock()
             events: Sequence[Event] = ()

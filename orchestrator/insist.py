@@ -1,5 +1,6 @@
 """Writes that must arrive: a result stays in memory and is offered again until the registry takes it."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ class Insist:
         tell: takes one line for the user, when the trouble starts and when it is over.
         hurry: True when the user wants to be gone: the next refusal is the last.
         patience_s: after how long a refusal is raised.
+        until: the moment on the clock from which on it is raised in any case.
     """
 
     tell: Callable[[str], None]
     hurry: Callable[[], bool] = lambda: False
     patience_s: float = 300.0
+    until: float = math.inf
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
 
@@ -36,9 +39,11 @@ class Insist:
         """Return what `write` returns.
 
         Raises:
-            StorageError: the last refusal, after `patience_s`. A damaged registry is never tried again.
+            StorageError: the last refusal, after `patience_s` or at `until`. A damaged registry is never
+                tried again.
         """
         started = self.clock()
+        until = min(started + self.patience_s, self.until)
         refused = 0
         while True:
             try:
@@ -46,11 +51,12 @@ class Insist:
             except (NotARegistryError, PoolError):
                 raise
             except StorageError as error:
-                if self.hurry() or self.clock() - started >= self.patience_s:
+                left_s = until - self.clock()
+                if self.hurry() or left_s <= 0:
                     raise
                 if refused == 0:
-                    self.tell(f"{error} Nothing is lost: trying again for {seconds(self.patience_s)}.")
-                self.pause(_PAUSES_S[refused] if refused < len(_PAUSES_S) else _LAST_PAUSE_S)
+                    self.tell(f"{error} Nothing is lost: trying again for {seconds(until - started)}.")
+                self.pause(min(left_s, _PAUSES_S[refused] if refused < len(_PAUSES_S) else _LAST_PAUSE_S))
                 refused += 1
             else:
                 if refused:

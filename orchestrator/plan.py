@@ -108,6 +108,11 @@ class RunLimits:
     overrun_s: float = math.inf
     same_error: int = 3
 
+    @property
+    def ends_at(self) -> float:
+        """When what runs is given back, whatever it is."""
+        return math.inf if self.deadline is None else self.deadline + min(self.grace_s, self.overrun_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -231,10 +236,9 @@ def _stopping(snapshot: Snapshot, limits: RunLimits) -> tuple[StopReason, float]
     if snapshot.stop_at is not None:
         reasons.append((snapshot.stop_at, StopReason.INTERRUPTED))
     if limits.deadline is not None:
-        last = limits.deadline + min(limits.grace_s, limits.overrun_s)
-        ends.append(last)
+        ends.append(limits.ends_at)
         # Nothing is begun that would not come to its end.
-        begun_by = min(limits.deadline, last - (snapshot.typical_s or 0.0))
+        begun_by = min(limits.deadline, limits.ends_at - (snapshot.typical_s or 0.0))
         if snapshot.now >= begun_by:
             reasons.append((begun_by, StopReason.TIMEOUT))
     enough = limits.same_error * (REGION_FACTOR if snapshot.is_regional else 1)

@@ -115,6 +115,12 @@ class Request:
                 raise UsageError(
                     f"{name} must be at least {least}, but got {count}.", f"Leave it out, or give {least}."
                 )
+        for name, given_s in (("timeout", self.timeout_s), ("experiment-timeout", self.experiment_timeout_s)):
+            if given_s is not None and not given_s > 0:
+                raise UsageError(
+                    f"{name} must be more than 0, since nothing is done in no time, but got {given_s}.",
+                    "Leave it out for no limit, or give one such as 600.",
+                )
         if self.memory is not None and not 0 < self.memory <= 1:
             raise UsageError(
                 f"How similar studies must be to be learned from is in (0, 1], but got {self.memory!r}.",

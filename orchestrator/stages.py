@@ -407,7 +407,8 @@ def _run_final(job: _Job, whole: Pipeline, outcomes: Sequence[StageOutcome], las
     if _n_open(registry, study) or not registry.best(study, 1, provenance):
         n = len(finalists)
         job.display.note(f"the best {n} of the last stage, at full fidelity in study {study.name!r}")
-        request = job.request_for(method=None, n_configs=None)
+        # All that is compared here comes to its end.
+        request = job.request_for(method=None, n_configs=None, pruner="none", pruner_options={})
         run = _conduct(job, study, whole, data, request)
         if run.reason is not StopReason.DONE:
             return _ended(job, whole, outcomes, run.reason, run.exit_code)

@@ -34,6 +34,11 @@ class LoopLimits:
     grace_s: float = 30.0
     overrun_s: float = math.inf
 
+    @property
+    def ends_at(self) -> float:
+        """When what runs is given up, whatever it is."""
+        return math.inf if self.deadline is None else self.deadline + min(self.grace_s, self.overrun_s)
+
 
 @dataclass(slots=True)
 class _Running(Generic[Job]):
@@ -75,7 +80,9 @@ class TaskLoop(ABC, Generic[Job]):
         self._stop = stop
         self._clock = clock
         self._timeout_s = experiment_limit(limits.experiment_timeout_s, typical_s)
-        self._insist = Insist(display.note, lambda: stop.stop_now, clock=clock, pause=pause)
+        self._insist = Insist(
+            display.note, lambda: stop.stop_now, until=limits.ends_at, clock=clock, pause=pause
+        )
         self._running: dict[str, _Running[Job]] = {}
         self._ended_badly: Counter[tuple[Job, bool]] = Counter()
         self._started_at = clock()
@@ -134,8 +141,7 @@ class TaskLoop(ABC, Generic[Job]):
         if asked is not None:
             ends.append((asked, asked + limits.grace_s, StopReason.INTERRUPTED))
         if limits.deadline is not None and self._clock() >= limits.deadline:
-            last = limits.deadline + min(limits.grace_s, limits.overrun_s)
-            ends.append((limits.deadline, last, StopReason.TIMEOUT))
+            ends.append((limits.deadline, limits.ends_at, StopReason.TIMEOUT))
         return (min(end for _, end, _ in ends), min(ends)[2]) if ends else None
 
     def _submit(self, wanted: Iterable[Job]) -> None:

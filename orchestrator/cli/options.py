@@ -49,7 +49,7 @@ def pool_options(command: Any) -> Any:
             click.option(
                 "--grace",
                 metavar="T",
-                type=Duration(),
+                type=Duration(zero=True),
                 default=30.0,
                 help="How long running ones may go on after a stop; 30s.",
             ),

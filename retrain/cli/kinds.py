@@ -31,9 +31,16 @@ class AtLeast(click.ParamType[int]):
 
 
 class Duration(click.ParamType[float]):
-    """Seconds: `90`, `90s`, `10m` or `1h`."""
+    """Seconds: `90`, `90s`, `10m` or `1h`.
+
+    Args:
+        zero: whether no time at all means something.
+    """
 
     name = "duration"
+
+    def __init__(self, *, zero: bool = False) -> None:
+        self.zero = zero
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         """Return the seconds; a usage error where it is no duration."""
@@ -42,9 +49,16 @@ class Duration(click.ParamType[float]):
         if isinstance(value, float):
             return value
         try:
-            return parse_duration(str(value), "it")
+            seconds = parse_duration(str(value), "it")
         except UsageError as error:
             self.fail(str(error), parameter, context)
+        if not seconds and not self.zero:
+            self.fail(
+                f"it must be more than 0, since nothing is done in no time, but got {value!r}.",
+                parameter,
+                context,
+            )
+        return seconds
 
 
 class Size(click.ParamType[int]):

@@ -543,6 +543,19 @@ def test_after_five_minutes_the_run_ends_and_the_work_waits_again(bench: Bench) 
     assert bench.states() == {State.WAITING: 2}
 
 
+@pytest.mark.parametrize("method", ["counts", "claim", "finish", "measure"])
+def test_a_registry_that_refuses_is_asked_no_longer_than_the_run_has_time(bench: Bench, method: str) -> None:
+    """Twenty seconds, and six tenths that experiments may take longer."""
+    bench.add(2)
+    full = (StorageError("The disk is full.") for _ in range(10**6))
+    reporting = Act(Evaluation(1.0), 5.0, ((0, {"loss": 1.0}),))
+    limits: dict[str, Any] = {"deadline": bench.clock.now + 20.0, "overrun_s": 0.6}
+    with pytest.raises(StorageError, match="full"):
+        bench.run(lambda _: reporting, registry=Refusing(bench.registry, method, full), **limits)
+    assert bench.clock.now - 1000 == pytest.approx(20.6)
+    assert bench.states() == {State.WAITING: 2}
+
+
 def test_a_claim_that_was_lost_is_fenced_and_the_run_goes_on(bench: Bench, tmp_path: Path) -> None:
     """The orchestrator slept longer than its lease; another one has run the experiment meanwhile."""
     bench.add(2)

@@ -59,6 +59,14 @@ def test_patience_ends(clock: Clock, told: list[str]) -> None:
     assert 20.0 <= clock.now < 30.0
 
 
+def test_no_longer_than_the_run_has_time(clock: Clock, told: list[str]) -> None:
+    insist = Insist(told.append, until=20.0, clock=clock, pause=clock.pause)
+    with pytest.raises(StorageError, match="full"):
+        insist(refusing(99, StorageError("The disk is full.")))
+    assert clock.now == 20.0
+    assert told == ["The disk is full. Nothing is lost: trying again for 20 s."]
+
+
 def test_a_user_in_a_hurry_is_not_held_up(clock: Clock, told: list[str]) -> None:
     insist = Insist(told.append, lambda: clock.now >= 1.0, clock=clock, pause=clock.pause)
     with pytest.raises(BusyError):

@@ -593,9 +593,16 @@ def test_failures_before_an_interruption_count_for_the_continued_run(toy: Toy) -
     assert toy.launch().exit_code == 5
 
 
+@pytest.mark.parametrize("name", ["timeout_s", "experiment_timeout_s"])
+def test_no_time_at_all_is_refused(toy: Toy, name: str) -> None:
+    none: dict[str, Any] = {name: 0}
+    with pytest.raises(UsageError, match="timeout must be more than 0, since nothing is done in no time"):
+        toy.launch(Request(method="random", n_configs=4, pool="local", **none))
+
+
 def test_a_budget_that_ends_before_a_first_result(toy: Toy) -> None:
     toy.behave = lambda task: Act(Evaluation(0.0), HANG)
-    short = Request(method="random", n_configs=4, n_workers=2, pool="local", timeout_s=0.0, grace_s=0.0)
+    short = Request(method="random", n_configs=4, n_workers=2, pool="local", timeout_s=1e-9, grace_s=0.0)
     result = toy.launch(short)
     assert (result.reason, result.exit_code) == (StopReason.TIMEOUT, 6)
     assert "running" not in toy.states()

@@ -223,6 +223,23 @@ def test_what_ended_and_what_still_ran_is_kept_when_patience_ends(
         assert [each.attempt for each in registry.experiments()] == [1, 1, 1]
 
 
+def test_what_ended_is_kept_when_the_time_of_the_run_is_over(bench: Bench, spill: Spill) -> None:
+    """One ends at once, one would within the grace, but the time is over before that."""
+    bench.add(2)
+    clock, began_at = bench.clock, bench.clock.now
+
+    def behave(task: object) -> Act:
+        x = float(task.params["x"])  # type: ignore[attr-defined]
+        return scored(x, 1.0 + 30.0 * x)
+
+    limits = {"deadline": began_at + 20.0, "overrun_s": 0.6, "grace_s": 30.0}
+    with pytest.raises(StorageError, match="locked"):
+        bench.driver(bench.pool(behave), registry=refusing(bench), spill=spill, **limits).run()
+    assert clock.now - began_at == pytest.approx(20.6)
+    assert bench.states() == {State.RUNNING: 1, State.WAITING: 1}
+    assert len(spill.path.read_text().splitlines()) == 1
+
+
 def test_a_registry_that_is_taken_away_under_a_run_loses_nothing(
     bench: Bench, spill: Spill, told: list[str], tmp_path: Path
 ) -> None:

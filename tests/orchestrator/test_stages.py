@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+import orchestrator.stages as stages_module
 from orchestrator.cli import cli
+from orchestrator.pool import Task
+from orchestrator.request import Request
 from orchestrator.stages import with_budget
 from retrain.cli import run_command
 from retrain.config.stages import FidelityConfig, StageConfig
+from tests.orchestrator.fakes import Act, FakeClock, FakePool
 from tests.orchestrator.projects import HANG, Project
 from tuner.errors import UsageError
-from tuner.experiment import Experiment, State
+from tuner.experiment import Evaluation, Experiment, Measurement, State
 from tuner.registry import open_registry
 from tuner.space import SearchSpace
 
@@ -221,6 +225,33 @@ def test_a_stage_of_three_epochs_leaves_them_to_be_searched_by_the_next(run: Run
     first, second = rows_of("sgd-breast_cancer-S0"), rows_of("sgd-breast_cancer-S1")
     assert not any("epochs" in each.params for each in first)
     assert all(9 <= int(str(each.params["epochs"])) <= 27 for each in second)
+
+
+def test_the_best_of_the_last_stage_come_to_their_end_whatever_prunes(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is worse than those before stops at its second report; only at full fidelity there are any."""
+    clock = FakeClock()
+
+    def behave(task: Task) -> Act:
+        loss = abs(float(str(task.params["x"])) - 0.3) + (task.params["kind"] != "b")
+        reports = tuple((step, {"loss": loss}) for step in (1, 2, 3)) if "epochs" in task.params else ()
+        told = tuple(Measurement(step, "loss", loss) for step, _ in reports)
+        return Act(Evaluation(loss, measurements=told), 4.0, reports, paced=True)
+
+    def start_pool(request: Request, pipeline: object, data: object, n_workers: int) -> FakePool:
+        return FakePool(behave, clock, n_workers)
+
+    monkeypatch.setattr(stages_module, "start_pool", start_pool)
+    pruning, (one, *_) = (
+        '[pruning]\npruner = "median"\nstartup = 1\n',
+        STAGES.split('[[stages]]\nname = "S1"'),
+    )
+    (tmp_path / "retrain.toml").write_text(CONFIG + pruning + one)
+    assert run("stages", *LOCAL)[0] == 0
+    final = rows_of("toy")
+    assert sum(each.method == "guess" for each in final) >= 2
+    assert {each.state for each in final} == {State.COMPLETE}
 
 
 def test_a_stage_without_a_success_ends_the_stages(run: Run, tmp_path: Path) -> None:
