@@ -5,8 +5,8 @@ half; S2, 50 on all. Each begins with the best of the last, learns from it as fr
 of every range `narrow` around its best quarter; the best three of S2 are scored once more. An experiment
 costs its share of the rows.
 
-- stages: `narrow = 0.5`, which is the default.
-- not narrowed: `narrow = 1.0`.
+- stages: `narrow = 1.0`, which is the default: each searches the whole.
+- narrowed: `narrow = 0.5`.
 - flat: one study by `bayesian` on all rows, up to the same cost; and as many experiments as the stages have.
 
 With TUNING_PROBLEMS (or ../shared/bench) its rbv2 problems, whose surrogates know the share of the rows; else
@@ -149,8 +149,8 @@ def run(job: tuple[str, int]) -> dict[str, float]:
     space, loss, regret = problem_of(name)
     values = [value for _, value in search(space, partial(loss, rows=1.0), "bayesian", N_IN_STAGES - 1, seed)]
     return {
-        "stages": regret(in_stages(space, loss, seed, 0.5)),
-        "not narrowed": regret(in_stages(space, loss, seed, 1.0)),
+        "stages": regret(in_stages(space, loss, seed, 1.0)),
+        "narrowed": regret(in_stages(space, loss, seed, 0.5)),
         "flat, same cost": regret(min(values[: int(COST)])),
         "flat, as many": regret(min(values)),
     }

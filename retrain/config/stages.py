@@ -54,14 +54,15 @@ class StageConfig(Section):
         configs: how many candidates, besides the best of the last stage.
         method: what proposes them.
         narrow: the share of each range of the last stage that it searches, in (0, 1]; of no meaning for the
-            first.
+            first. 1, the default, is all of it: what was cut off early does not come back, which was measured
+            to cost more than it saves (`benchmarks/stages.py`).
         fidelity: how thoroughly it scores.
     """
 
     name: str
     configs: int = Field(ge=1)
     method: str = "bayesian"
-    narrow: float = Field(0.5, gt=0, le=1)
+    narrow: float = Field(1.0, gt=0, le=1)
     fidelity: FidelityConfig = FidelityConfig()
 
     @field_validator("name")

@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ fidelity = { fixed = { epochs = 2 } }
 name = "S1"
 configs = 4
 method = "random"
+narrow = 0.5
 [[stages]]
 name = "S2"
 configs = 4
@@ -112,6 +114,15 @@ def test_each_stage_starts_from_the_last_and_the_best_is_scored_in_the_study(run
     assert result["best"]["experiment"] == min(final, key=lambda each: each.value or 9.0).public_id
     assert result["study"] == "toy"
     assert result["baseline"]["value"] == pytest.approx(0.2 + 0.1 + 1)
+
+
+def test_a_stage_searches_the_whole_space_unless_it_says_narrow(run: Run, tmp_path: Path) -> None:
+    """What is cut off early does not come back, and costs more than it saves (docs/stages.md)."""
+    (tmp_path / "retrain.toml").write_text(CONFIG + ONE + ONE.replace("S0", "S1"))
+    assert run("stages", *LOCAL)[0] == 0
+    first, second = (space_of(f"toy-{name}") for name in ("S0", "S1"))
+    for name, param in first.params.items():
+        assert replace(second.params[name], default=param.default) == param
 
 
 def test_the_same_command_again_runs_what_is_lacking_and_mixes_nothing(run: Run, tmp_path: Path) -> None:
