@@ -105,6 +105,7 @@ def compare(
             pipeline = pipeline_of(found.configs, found.sites, job)
             state.provenances[job] = pipeline.provenance()
             state.specs[job] = study_spec(found, job, pipeline)
+        display.note(_extent(found))
         stop.defer()
         reason = StopReason.DONE
         if asked.tune:
@@ -148,6 +149,14 @@ def compare(
         command=request.command,
         exit_code=stop.exit_code if reason is StopReason.INTERRUPTED else 5 if failures else 0,
     )
+
+
+def _extent(found: Design) -> str:
+    """How much it will be at the most; said before any of it begins."""
+    n, n_models = len(found.jobs), len({job.model for job in found.jobs})
+    said = f"to compare: {n_models} x {n // n_models} models x training sets"
+    tunings = f"{n} tunings of {found.asked.trials} trials, at most {2 * n} fits"
+    return f"{said}; {tunings if found.asked.tune else f'{n} fits'}"
 
 
 def _make(folder: Path) -> None:

@@ -43,6 +43,7 @@ def rows_of(folder: Path = Path("comparison")) -> list[dict[str, str]]:
 def test_every_model_size_and_site_is_tested_known_and_new(run: Run) -> None:
     code, out, err = run("compare", *BOTH, "--training-sizes", "0.5", "1.0")
     assert code == 0, err
+    assert err.startswith("to compare: 2 x 8 models x training sets; 16 fits\n")
     assert max(map(len, out.splitlines())) <= 80
     rows = rows_of()
     accuracy = [row for row in rows if row["metric"] == "accuracy"]
@@ -80,6 +81,7 @@ def test_rows_of_a_class_that_was_never_learned_are_counted(run: Run) -> None:
 def test_tuning_gains_are_shown_with_intervals_and_kept(run: Run, pools: list[InlinePool]) -> None:
     code, out, err = run("compare", *MODEL, *TUNE)
     assert code == 0, err
+    assert err.startswith("to compare: 1 x 4 models x training sets; 4 tunings of 3 trials, at most 8 fits\n")
     assert "tuned   gain     95 % interval" in out
     assert max(map(len, out.splitlines())) <= 80
     for row in rows_of():
