@@ -79,9 +79,10 @@ def run_everything(wish: Wish, *, tell: Callable[[str], None], stop: StopRequest
 
 
 def _checked(part: Part, wish: Wish) -> "Config":
-    """The configuration of a part, after all that can be said of it without data."""
+    """The configuration of a part, after all that can be said of it without reading its data."""
     from orchestrator.stages import check_stages, with_budget
     from retrain.config import load_config
+    from retrain.data import check_readable
     from retrain.phases import searching
     from retrain.pipelines import load_pipeline
     from retrain.tuning import check_method
@@ -95,6 +96,9 @@ def _checked(part: Part, wish: Wish) -> "Config":
                 with_budget(config.stages, wish.n_trials)
         else:
             check_method(config, pipeline, wish.method)
+        check_readable(config)
+        if config.pipeline.kind == "command":
+            pipeline.load()  # looks for the program only
     except RetrainError as error:
         raise type(error)(f"{part.name}: {error}", error.remedy) from error
     return config

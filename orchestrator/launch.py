@@ -38,7 +38,7 @@ from tuner.registry.base import Registry, Run
 if TYPE_CHECKING:
     from retrain.config import Config
 
-__all__ = ["conduct", "deployed_in_space", "launch", "start_pool"]
+__all__ = ["conduct", "deployed_in_space", "launch", "load_checked", "start_pool"]
 
 _STOCK_S = 5.0
 _NAMES = {"ray": "Ray", "local": "local"}
@@ -57,22 +57,14 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
     from retrain.improvement import folds_of
     from retrain.opening import open_or_make
     from retrain.phases import phase_line, searching
-    from retrain.pipelines import load_pipeline
-    from retrain.tuning import check_method, open_configured_study
+    from retrain.tuning import open_configured_study
 
     request = request.settled()
     started_at = time.monotonic() if request.started_at is None else request.started_at
     config = searching(config)
     n_open = _n_open(config, request)
     n_workers = request.n_workers_for(n_open)
-    pipeline = load_pipeline(config)
-    if request.confirm and pipeline.goals.objectives:
-        raise UsageError(
-            "A run with several objectives ends in a front, of which no one is the best to confirm.",
-            "Leave out --confirm.",
-        )
-    if request.method is not None:
-        check_method(config, pipeline, request.method)
+    pipeline = load_checked(config, request)
     if (line := phase_line(config)) is not None:
         display.note(line)
     display.note(f"starting {_count(n_workers, f'{_NAMES[request.pool]} worker')} ...")
@@ -101,6 +93,26 @@ def launch(config: "Config", request: Request, *, display: Display, stop: StopRe
             spill=spill,
             started_at=started_at,
         )
+
+
+def load_checked(config: "Config", request: Request) -> Pipeline:
+    """The pipeline, without its data, that can do what a settled request asks of it.
+
+    Raises:
+        UsageError: the request or the configuration must change.
+    """
+    from retrain.pipelines import load_pipeline
+    from retrain.tuning import check_method
+
+    pipeline = load_pipeline(config)
+    if request.confirm and pipeline.goals.objectives:
+        raise UsageError(
+            "A run with several objectives ends in a front, of which no one is the best to confirm.",
+            "Leave out --confirm.",
+        )
+    if request.method is not None:
+        check_method(config, pipeline, request.method)
+    return pipeline
 
 
 def conduct(

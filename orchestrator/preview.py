@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.estimate import Estimate
+from orchestrator.launch import load_checked
 from orchestrator.report.rows import aligned
 from orchestrator.request import Request
 from orchestrator.tally import N_DURATIONS
@@ -23,19 +24,17 @@ __all__ = ["preview", "preview_text"]
 
 
 def preview(config: "Config", request: Request) -> dict[str, Any]:
-    """Gather what is known before a run.
+    """Gather what is known before a run, after all that is checked before one: the data are read as for it.
 
     Returns:
         study, n_waiting, n_new (what an unfinished run of the same command lacks, where there is one; it is
         taken to be no other's), n_workers, pool, and the `estimate`.
 
     Raises:
-        UsageError: the request or the configuration must change.
+        UsageError: the request, the configuration or the data must change.
         NotFoundError: no method was given, and nothing waits.
     """
     from retrain.phases import searching
-    from retrain.pipelines import load_pipeline
-    from retrain.tuning import check_method
 
     request = request.settled()
     config = searching(config)
@@ -46,10 +45,10 @@ def preview(config: "Config", request: Request) -> dict[str, Any]:
             f"orchestrator --method bayesian --configs 20{request.flags}",
         )
     n_workers = request.n_workers_for(n_waiting or 0)
+    pipeline = load_checked(config, request)
+    pipeline.load()
     n_new = 0
     if request.method is not None:
-        pipeline = load_pipeline(config)
-        check_method(config, pipeline, request.method)
         if request.n_configs is None:
             n_new = _n_of_design(request.method, pipeline, known)
         else:

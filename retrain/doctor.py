@@ -210,19 +210,10 @@ def _data(config: Config) -> Iterable[Finding]:
     elif not os.access(path, os.R_OK):
         yield Finding("data", Verdict.PROBLEM, f"{path} cannot be read", f"chmod u+r {path}")
     else:
-        if config.pipeline.kind in OF_TABLES:
-            _check_columns(config, path)
+        from retrain.data import check_readable
+
+        check_readable(config)
         yield Finding("data", Verdict.OK, f"{path}, {_size(path.stat().st_size)}")
-
-
-def _check_columns(config: Config, path: Path) -> None:
-    from retrain.data import check_columns, column_names
-
-    settings, splits = config.pipeline, config.splits
-    by = [gate.by for gate in config.gate if gate.by is not None]
-    target = settings.target or next(iter(settings.spans), "target")
-    roles = (splits.group, splits.time, by, settings.text, settings.spans, settings.about)
-    check_columns(column_names(path), target, settings.drop, *roles)
 
 
 def _leakage(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:

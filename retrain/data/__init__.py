@@ -3,6 +3,7 @@
 from retrain.data.columns import Columns
 from retrain.data.evidence import EvidenceTable, make_evidence
 from retrain.data.features import meta_features
+from retrain.data.glance import check_readable
 from retrain.data.leakage import Leak, Roles, find_leaks
 from retrain.data.ratings import Ratings, make_ratings
 from retrain.data.read import column_names, read_table
@@ -17,6 +18,7 @@ __all__ = [
     "Roles",
     "Table",
     "check_columns",
+    "check_readable",
     "column_names",
     "copied_texts",
     "find_leaks",

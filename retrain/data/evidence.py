@@ -11,6 +11,7 @@ from retrain.data.positions import positions
 from retrain.data.table import Table
 from retrain.data.texts import make_texts
 from retrain.metrics import Metric
+from tuner.errors import DataError
 
 __all__ = ["EvidenceTable", "make_evidence"]
 
@@ -66,6 +67,12 @@ def make_evidence(
     starts, ends = positions(rows, table.features, bounds)
     y = table.y if target is not None else np.zeros(len(rows), dtype=np.int64)
     spans, whole = _gathered(table, starts, ends, y)
+    if not any(spans):
+        first, last = bounds
+        raise DataError(
+            f"The columns {first!r} and {last!r} must hold the span of some text, but all known are empty.",
+            "Equal positions say that a text has no span: give the positions of some that it has.",
+        )
     digest = hashlib.sha256(f"{table.fingerprint} {target} {bounds}".encode())
     digest.update(starts.tobytes() + ends.tobytes())
     return EvidenceTable(

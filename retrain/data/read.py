@@ -37,16 +37,7 @@ def read_table(source: str, root: Path) -> pd.DataFrame:
         return _built_in(source)
     path = root / source
     _check_path(path)
-    name = path.name.lower()
-    if name.endswith(TEXT_SUFFIXES):
-        frame = _read_text(path)
-    elif name.endswith(PARQUET_SUFFIXES):
-        frame = _read_parquet(path)
-    else:
-        raise DataError(
-            f"The data {str(path)!r} must be CSV or Parquet, by the end of its name.",
-            f"Known ends: {', '.join(TEXT_SUFFIXES + PARQUET_SUFFIXES)}",
-        )
+    frame = _read_parquet(path) if _is_parquet(path) else _read_text(path)
     if frame.empty:
         raise DataError(f"The data {str(path)!r} have a header, but no rows.", _ANOTHER)
     return frame
@@ -60,7 +51,7 @@ def column_names(path: Path) -> list[str]:
     """
     _check_path(path)
     try:
-        if path.name.lower().endswith(PARQUET_SUFFIXES):
+        if _is_parquet(path):
             import pyarrow.parquet as pq
 
             return list(pq.read_schema(path).names)
@@ -73,6 +64,21 @@ def column_names(path: Path) -> list[str]:
         raise DataError(
             f"The data {str(path)!r} cannot be read: {str(error).rstrip('.')}.", _ANOTHER
         ) from None
+
+
+def _is_parquet(path: Path) -> bool:
+    """By the end of its name: else it is text.
+
+    Raises:
+        DataError: it is neither.
+    """
+    name = path.name.lower()
+    if not name.endswith(TEXT_SUFFIXES + PARQUET_SUFFIXES):
+        raise DataError(
+            f"The data {str(path)!r} must be CSV or Parquet, by the end of its name.",
+            f"Known ends: {', '.join(TEXT_SUFFIXES + PARQUET_SUFFIXES)}",
+        )
+    return name.endswith(PARQUET_SUFFIXES)
 
 
 def _built_in(name: str) -> pd.DataFrame:

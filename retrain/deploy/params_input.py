@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from retrain.best import Best, get_best
+from retrain.best import Best, find_named, get_best
 from retrain.config import Config
 from retrain.deploy.deployed import find_deployed
 from retrain.typed_json import MAX_BYTES, read_typed
@@ -51,7 +51,7 @@ def parse_params_input(
     Raises:
         UsageError: no strict JSON, or too large; says where.
         ParamsError: no object, or not in the space; lists every fault.
-        NotFoundError: no such experiment, or none finished yet.
+        NotFoundError: no such experiment, several of the study, or none finished yet.
         GateError: the experiment did not complete.
     """
     typed, text = text, text.strip()
@@ -59,7 +59,7 @@ def parse_params_input(
         best = get_best(registry, registry.find_study(config.study_name), config.study_name)
         return replace(_from_experiment(best.experiment, space), best=best)
     if _ID.fullmatch(text) and not _is_json(text):
-        return _from_experiment(registry.get_experiment(text), space)
+        return _from_experiment(find_named(registry, config.study_name, text), space)
     return _from_json(*read_typed(typed, "--apply-hp", stdin=stdin), config, registry, space)
 
 

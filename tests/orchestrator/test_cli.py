@@ -476,6 +476,34 @@ class TestPreview:
     def test_nothing_to_run_is_exit_code_6(self, run: Run) -> None:
         assert run("--preview")[0] == 6
 
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ('data = "rows.cvs"', "do not exist. Did you mean 'rows.csv'?"),
+            ('target = "z"', "no column 'z'"),
+            ('metric = "accuracy"', "'accuracy'"),
+        ],
+    )
+    def test_what_the_data_do_not_allow_is_refused_as_the_run_does(
+        self, run: Run, project: Path, given: str, message: str
+    ) -> None:
+        rows = "".join(f"{i},{i * i % 17 + 0.5}\n" for i in range(60))
+        (project / "rows.csv").write_text(f"x,y\n{rows}")
+        sound = {"model": '"ridge"', "data": '"rows.csv"', "target": '"y"', "metric": '"r2"'}
+        asked = ("--method", "random", "--configs", "6", "--workers", "1")
+
+        def write(table: dict[str, str]) -> None:
+            lines = "".join(f"{name} = {value}\n" for name, value in table.items())
+            (project / "retrain.toml").write_text(f"[pipeline]\n{lines}[space]\npreset = 'default'\n")
+
+        write(sound)
+        assert run(*asked, "--preview")[0] == 0
+        write({**sound, **dict([given.split(" = ")])})
+        refused = run(*asked)
+        assert run(*asked, "--preview")[::2] == (2, refused[2].replace("starting 1 Ray worker ...\n", ""))
+        assert message in refused[2]
+        assert refused[0] == 2
+
     @pytest.mark.parametrize("bad", [["--method", "bayesan"], ["--pool", "raw"]])
     def test_a_bad_request_is_refused(self, run: Run, bad: list[str]) -> None:
         code, _, err = run("--configs", "8", "--preview", *bad)

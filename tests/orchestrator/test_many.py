@@ -35,6 +35,24 @@ shift = 0.25
 [architectures.far.pipeline.fixed]
 shift = 7
 """
+TABLE = """
+[pipeline]
+model = "ridge"
+data = "rows.csv"
+target = "y"
+metric = "r2"
+[space]
+preset = "default"
+"""
+PROGRAM = """
+[pipeline]
+kind = "command"
+command = "./train"
+metric = "loss"
+direction = "minimize"
+[space.params]
+x = [1, 2]
+"""
 TRAIN = "def objective(params):\n    return abs(params['x'] - params['shift'])\n"
 
 
@@ -97,13 +115,23 @@ def test_without_any_it_is_said_what_one_is(tmp_path: Path, monkeypatch: pytest.
             2,
             "would share the study 'toy' of one registry",
         ),
+        ("--mode maximal --architectures near absent", 2, "absent/rows.csv' do not exist"),
+        ("--mode maximal --architectures near headless", 2, "headless: The data have no column 'y'"),
+        ("--mode maximal --architectures near program", 2, "program: There is no program './train'"),
         ("--mode maximal --architectures near bad", 2, "bad: bad/retrain.toml: `pipeline.metrik` is"),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_does(
     run: Run, tmp_path: Path, arguments: str, code: int, message: str
 ) -> None:
-    for name, text in (("twin", f'db = "{tmp_path}/experiments.db"\n{CONFIG}'), ("bad", CONFIG)):
+    (tmp_path / "rows.csv").write_text("x,z\n1,2\n")
+    for name, text in (
+        ("twin", f'db = "{tmp_path}/experiments.db"\n{CONFIG}'),
+        ("bad", CONFIG),
+        ("absent", TABLE),
+        ("headless", TABLE.replace("rows.csv", "../rows.csv")),
+        ("program", PROGRAM),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "retrain.toml").write_text(text)
         (tmp_path / name / "train.py").write_text(TRAIN)

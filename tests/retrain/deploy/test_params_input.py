@@ -74,6 +74,14 @@ def test_an_experiment_by_any_prefix_and_best(project: Project) -> None:
         parse(project, "bayesian_2026")
 
 
+def test_the_start_of_an_id_is_one_of_the_study_first(project: Project) -> None:
+    with project.registry() as registry:
+        complete, _ = run_experiments(registry)
+        spec = StudySpec("other", SPACE.to_dict(), "rmse", Direction.MINIMIZE, SPACE.defaults(), 0)
+        registry.add(registry.open_study(spec), [Suggestion(BETTER, "random")])
+    assert parse(project, "random").experiment == complete
+
+
 def test_best_without_a_result_says_what_to_run(project: Project) -> None:
     with pytest.raises(NotFoundError) as caught:
         parse(project, "best")

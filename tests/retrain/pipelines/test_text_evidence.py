@@ -226,6 +226,7 @@ def test_a_fresh_process_predicts_the_golden_rows(tmp_path: Path, architecture: 
         (span_frame().assign(start=lambda f: f["end"] + 1), "but 60 do not: row 1 has"),
         (span_frame().assign(start=-3), "0 <= start <= end <= length"),
         (span_frame().assign(start=-1, end=-1), "must hold spans, but none is known"),
+        (span_frame().assign(end=lambda f: f["start"]), "but all known are empty"),
         (span_frame().assign(start="a"), "'start' must hold positions, but holds no numbers"),
         (span_frame().assign(start=0.5), "must hold whole numbers"),
         (span_frame().assign(start=math.inf), "must hold whole numbers"),
