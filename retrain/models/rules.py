@@ -14,6 +14,9 @@ from tuner.experiment import Params
 __all__ = ["Facts", "faults_of"]
 
 
+_LARGEST = 2**63 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of the data, and of how a model is fitted.
@@ -40,10 +43,16 @@ def faults_of(family: str, params: Params, facts: Facts) -> list[str]:
         facts: what they have to suit.
     """
     rules = _RULES.get(family, ())
-    return [fault for rule in rules for fault in rule(params, facts)]
+    return [fault for rule in (_within_64_bits, *rules) for fault in rule(params, facts)]
 
 
 Rule = Callable[[Params, Facts], Iterator[str]]
+
+
+def _within_64_bits(params: Params, facts: Facts) -> Iterator[str]:  # noqa: ARG001 - one signature for all
+    for name, value in params.items():
+        if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+            yield f"{name} = {value} is larger than any whole number that a model takes"
 
 
 def _solver_takes_penalty(params: Params, facts: Facts) -> Iterator[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from retrain.metrics import get_metric
 from retrain.models import Choice, Facts, ModelFamily, faults_of
+from retrain.models.trial import refusal
 from retrain.pipelines.artifact import make_preprocessing
 from retrain.splits import Rows, Split
 from tuner.errors import ConfigError, DataError
@@ -100,6 +101,8 @@ def check_rules(
     given: Callable[[Params], Params],
     facts: Facts,
     n_features: Callable[[ModelFamily], int | None],
+    *,
+    ask_library: bool = False,
 ) -> None:
     """Refuse a space of which a configuration breaks a rule of its model.
 
@@ -112,11 +115,14 @@ def check_rules(
         given: the hyperparameters of the models in a configuration, fixed ones included.
         facts: what is known of the data, but for the number of features.
         n_features: that of a family, where it is known; asked only where a rule hangs on it.
+        ask_library: have the library of each model look at one configuration, too: some values are of no
+            space that would have checked them.
 
     Raises:
         ConfigError: says which rule, and what in the space to change.
     """
     counted: dict[tuple[bool, ...], int | None] = {}
+    asked = set[str]()
     for params in _some_of(space):
         family, own = choice.chosen(given(params))
         known = facts
@@ -125,6 +131,9 @@ def check_rules(
                 counted[family.preparation] = n_features(family)
             known = replace(facts, n_features=counted[family.preparation])
         faults = faults_of(family.name, own, known)
+        if ask_library and not faults and family.name not in asked:
+            asked.add(family.name)
+            faults = [said] if (said := refusal(family.name, own, facts.task)) else []
         if faults:
             raise ConfigError(
                 f"The model {family.name!r} cannot be fitted with every configuration of this space:"

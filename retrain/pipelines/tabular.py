@@ -141,6 +141,7 @@ class TabularPipeline(Pipeline):
             self._of_the_models,
             facts,
             lambda family: self._n_features(family, table, folds),
+            ask_library=bool(self._of_the_model(self._fixed)),
         )
 
     def _n_features(self, family: ModelFamily, table: "Table", folds: list[Split]) -> int | None:

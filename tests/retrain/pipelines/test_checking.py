@@ -44,6 +44,18 @@ def look(folder: Path, params: str = "", **pipeline: Any) -> None:
         ("linear_svm", "penalty = ['l1', 'l2']\nloss = ['hinge', 'squared_hinge']\n", {}, "L2 penalty alone"),
         ("naive_bayes", "norm = [true, false]\n", {}, "norm is there for variant = 'complement' alone"),
         (
+            "random_forest",
+            "",
+            {"max_depth": "deep"},
+            "'max_depth' parameter of RandomForestClassifier must be",
+        ),
+        ("random_forest", "", {"max_depth": 10**23}, "larger than any whole number that a model takes"),
+        ("extra_trees", "", {"min_samples_leaf": -1}, "'min_samples_leaf' parameter of ExtraTreesClassifier"),
+        ("naive_bayes", "", {"variant": "other"}, "`variant` must be one of"),
+        ("xgboost", "", {"max_leaves": "many"}, "format for max_leaves expect int"),
+        ("xgboost", "", {"subsample": 2.0}, "value 2 for Parameter subsample exceed bound [0,1]"),
+        ("lightgbm", "", {"max_bin": 3.5}, 'Parameter max_bin should be of type int, got "3.5"'),
+        (
             "k_nearest_neighbors",
             "n_neighbors = { type = 'int', low = 1, high = 80 }\n",
             {},
@@ -71,6 +83,19 @@ def test_a_space_of_which_a_model_cannot_be_fitted_is_refused(
 )
 def test_what_lies_just_within_is_taken(model: str, params: str, tmp_path: Path) -> None:
     look(tmp_path, params, model=model)
+
+
+def test_a_fixed_value_that_needs_another_is_looked_at_with_it(tmp_path: Path) -> None:
+    """LightGBM's random forest needs a part of the rows, which the space has."""
+    space = "subsample = { type = 'float', low = 0.5, high = 0.9 }\n"
+    look(tmp_path, space, model="lightgbm", fixed={"boosting_type": "rf", "subsample_freq": 1})
+
+
+def test_a_fixed_value_of_one_model_among_several_is_looked_at(tmp_path: Path) -> None:
+    models = ["ridge", "random_forest"]
+    look(tmp_path, model=models, metric="accuracy", fixed={"random_forest_max_depth": 3})
+    with pytest.raises(ConfigError, match=r"'random_forest' cannot be fitted .* Got 'deep' instead"):
+        look(tmp_path, model=models, metric="accuracy", fixed={"random_forest_max_depth": "deep"})
 
 
 def test_a_constraint_or_condition_mends_it(tmp_path: Path) -> None:
