@@ -315,6 +315,9 @@ class PretendedPool(WorkerPool):
     def prune(self, key: str) -> None:
         raise AssertionError(f"nothing reports here, but {key} is to be pruned")
 
+    def go_on(self, key: str, step: int) -> None:
+        raise AssertionError(f"nothing reports here, but {key} is to go on")
+
     def cancel(self, key: str) -> None:
         raise AssertionError(f"nothing takes that long here, but {key} does")
 

@@ -26,7 +26,7 @@ from orchestrator.printed import Follower
 from orchestrator.processes import descendants, kill_all, kill_session, name_of_exit
 from tuner.errors import PoolError, RetrainError
 
-__all__ = ["Broken", "Child", "Free", "Prune", "end_own_session", "run_child", "tail_of"]
+__all__ = ["Broken", "Child", "Free", "GoOn", "Prune", "end_own_session", "run_child", "tail_of"]
 
 # Workers run side by side: a thread pool in each would slow all of them down. What the user has set stands.
 _ONE_THREAD = {
@@ -58,9 +58,17 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """To a child: have this task stop at its next report."""
+    """To a child: have this task stop at the report that it waits at, or else at its next one."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """To a child: this task need not wait any longer at its report of this step."""
+
+    key: str
+    step: int
 
 
 class Child:

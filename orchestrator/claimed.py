@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from orchestrator.plan import Running
-from orchestrator.pool import Task
+from orchestrator.pool import Patience, Task
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial
 from tuner.registry.base import Claim
 
@@ -20,25 +20,27 @@ class Claimed(Running):
     Attributes:
         right: the claim, by which every write about it is fenced.
         why: for what reason it was cancelled, if it was.
-        pruned: it was told to stop at its next report.
+        patience: how long it waits for the word on a report; None where nobody judges.
+        pruned: it was told to stop.
         unsent: reports that are not stored yet.
     """
 
     right: Claim
+    patience: Patience | None = None
     why: Failure | None = None
     pruned: bool = False
     unsent: list[Measurement] = field(default_factory=list)
 
     @classmethod
-    def of(cls, right: Claim, now: float) -> Self:
+    def of(cls, right: Claim, now: float, patience: Patience | None = None) -> Self:
         """One that begins now. The key is of this attempt alone."""
-        return cls(f"{right.experiment.public_id}#{right.attempt}", now, right=right)
+        return cls(f"{right.experiment.public_id}#{right.attempt}", now, right=right, patience=patience)
 
     @property
     def work(self) -> Task:
         """What a worker is given."""
         experiment = self.right.experiment
-        return Task(self.key, experiment.params, experiment.seed, tuning=True)
+        return Task(self.key, experiment.params, experiment.seed, tuning=True, patience=self.patience)
 
     def as_asked(self, result: Result) -> Result:
         """What a pool calls cancelled has the reason for which we cancelled it."""

@@ -28,7 +28,7 @@ from orchestrator.plan import (
     Warn,
     plan,
 )
-from orchestrator.pool import Event, Finished, Printed, Progress, Returned, Started, WorkerPool
+from orchestrator.pool import Event, Finished, Patience, Printed, Progress, Returned, Started, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.pruning import Judge
 from orchestrator.same_error import SameErrors
@@ -260,7 +260,8 @@ class Driver:
         if rights and self._first_claim_at is None:
             self._first_claim_at = now
         # All are ours from here on, so that all are given back if a submit raises.
-        tasks = [Claimed.of(right, now) for right in rights]
+        patience = Patience() if self._judge is not None else None
+        tasks = [Claimed.of(right, now, patience) for right in rights]
         self._tasks.update({task.key: task for task in tasks})
         if len(tasks) > self._pool.n_free:
             self._submit_ahead(tasks)
@@ -321,12 +322,14 @@ class Driver:
             self._store_reports()
 
     def _consider(self, task: Claimed, report: Progress) -> None:
-        """Have a task stop where the pruner says so after its report."""
+        """Have a task stop where the pruner says so after its report; else let it go on at once."""
         if self._judge is None or task.pruned or task.cancelled:
             return
         if self._judge.should_prune(task.right.experiment, report.step, report.metrics):
             task.pruned = True
             self._pool.prune(task.key)
+        elif report.waits:
+            self._pool.go_on(task.key, report.step)
 
     def _record(self, ended: dict[str, Result]) -> None:
         """Commit the ends of all these attempts together, and only then tell of any."""

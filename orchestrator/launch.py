@@ -276,7 +276,6 @@ def start_pool(request: Request, pipeline: Pipeline, data: object, n_workers: in
         request.address,
         echo=request.echo,
         memory_bytes=memory_bytes,
-        eager=request.pruner != "none",
     )
 
 

@@ -6,7 +6,7 @@ import selectors
 from contextlib import suppress
 from dataclasses import replace
 
-from orchestrator.child import Broken, Child, Free, Prune
+from orchestrator.child import Broken, Child, Free, GoOn, Prune
 from orchestrator.event_pool import EventPool
 from orchestrator.local_worker import WorkerOrder
 from orchestrator.payload import Surroundings, write_payload
@@ -116,10 +116,16 @@ class LocalPool(EventPool):
                 return
 
     def prune(self, key: str) -> None:  # noqa: D102
+        self._tell(key, Prune(key))
+
+    def go_on(self, key: str, step: int) -> None:  # noqa: D102
+        self._tell(key, GoOn(key, step))
+
+    def _tell(self, key: str, word: Prune | GoOn) -> None:
         for worker in self._workers:
             if worker.task is not None and worker.task.key == key:
                 with suppress(OSError):  # it died: found like any other
-                    worker.child.connection.send(Prune(key))
+                    worker.child.connection.send(word)
 
     def close(self) -> None:  # noqa: D102
         self._closed = True

@@ -10,16 +10,16 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-from orchestrator.child import Broken, Free, Prune, end_own_session
+from orchestrator.child import Broken, Free, GoOn, Prune, end_own_session
 from orchestrator.memory_guard import start_guard
 from orchestrator.payload import Surroundings, read_payload
-from orchestrator.pool import Finished, Progress, Task
+from orchestrator.pool import Finished, Task
 from orchestrator.processes import descendants, end_with_parent, kill_all, kill_session
+from orchestrator.verdicts import Verdicts
 from orchestrator.worker import Worker, start_error
 
 __all__ = ["WorkerOrder", "main"]
@@ -39,10 +39,10 @@ def main(connection: Connection, payload: int) -> None:
     """Build the pipeline, say so, and run what comes until the pool closes the connection."""
     order: WorkerOrder = connection.recv()
     tasks: SimpleQueue[Task] = SimpleQueue()
-    pruned: set[str] = set()
+    verdicts = Verdicts()
     _guard(connection)
     threading.Thread(
-        target=_read, args=(connection, tasks, pruned), daemon=True, name="retrain-reader"
+        target=_read, args=(connection, tasks, verdicts), daemon=True, name="retrain-reader"
     ).start()
     faulthandler.enable(all_threads=False)  # a crash leaves its stack in the log, and so in the failure
     sending = threading.Lock()  # user code may report from threads of its own
@@ -62,14 +62,7 @@ def main(connection: Connection, payload: int) -> None:
     send(Free())
     while True:
         task = tasks.get()
-
-        def report(step: int, metrics: Mapping[str, float], key: str = task.key) -> None:
-            send(Progress(key, step, dict(metrics)))
-
-        def shall_stop(key: str = task.key) -> bool:
-            return key in pruned
-
-        send(Finished(task.key, worker.run(task, report, shall_stop)))
+        send(Finished(task.key, worker.run(task, send, verdicts)))
 
 
 def _guard(connection: Connection) -> None:
@@ -89,14 +82,16 @@ def _guard(connection: Connection) -> None:
     os._exit(0)
 
 
-def _read(connection: Connection, tasks: "SimpleQueue[Task]", pruned: set[str]) -> None:
+def _read(connection: Connection, tasks: "SimpleQueue[Task]", verdicts: Verdicts) -> None:
     try:
         while True:
-            message = connection.recv()
-            if isinstance(message, Prune):
-                pruned.add(message.key)
-            else:
-                pruned.clear()  # what came too late for the task before
-                tasks.put(message)
+            match connection.recv():
+                case Prune(key):
+                    verdicts.prune(key)
+                case GoOn(key, step):
+                    verdicts.go_on(key, step)
+                case task:
+                    verdicts.begin(task.key)
+                    tasks.put(task)
     except (EOFError, OSError):
         end_own_session()

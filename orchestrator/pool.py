@@ -12,29 +12,63 @@ from typing import Self
 
 from tuner.experiment import Evaluation, Failure, Params, Partial
 
-__all__ = ["Event", "Finished", "Printed", "Progress", "Returned", "Started", "Task", "WorkerPool"]
+__all__ = [
+    "Event",
+    "Finished",
+    "Patience",
+    "Printed",
+    "Progress",
+    "Returned",
+    "Started",
+    "Task",
+    "WorkerPool",
+]
+
+_LEAST_S = 0.001  # an answer takes as long: whoever may wait no longer need not ask
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a task waits for the word on a report: what a driver that is slow or dead may cost it.
+
+    Attributes:
+        most_s: never longer.
+        share: nor longer than this part of the time since its last report, or since its beginning.
+    """
+
+    most_s: float = 0.25
+    share: float = 0.05
+
+    def after(self, since_s: float) -> float:
+        """Seconds to wait at most, where the last report was `since_s` ago; 0 for not at all."""
+        longest_s = min(self.most_s, self.share * since_s)
+        return longest_s if longest_s >= _LEAST_S else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """One attempt of one experiment. `key` is unique among the tasks of a pool.
 
-    `tuning`: it is part of a search, and so may be scored on fewer rows.
+    Attributes:
+        tuning: it is part of a search, and so may be scored on fewer rows.
+        patience: its reports are judged, and so long does it wait for the word; None where nobody judges.
     """
 
     key: str
     params: Params
     seed: int
     tuning: bool = False
+    patience: Patience | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """An intermediate report of a running task."""
+    """An intermediate report of a running task; `waits`: it waits for `prune` or `go_on`."""
 
     key: str
     step: int
     metrics: Mapping[str, float]
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +172,16 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def prune(self, key: str) -> None:
-        """Have a running task stop at its next report; its Finished comes from `wait`.
+        """Have a running task stop at the report that it waits at, or else at its next one.
 
-        A Partial with what it had reported, that report included. One that never reports again ends as if it
-        had not been asked, and one that has not reported the metric of its pipeline goes on until it has. Its
-        worker lives on. Ignores unknown keys.
+        Its Finished comes from `wait`: a Partial with what it had reported, that report included. One that
+        never reports again ends as if it had not been asked, and one that has not reported the metric of its
+        pipeline goes on until it has. Its worker lives on. Ignores unknown keys.
         """
+
+    @abstractmethod
+    def go_on(self, key: str, step: int) -> None:
+        """Let a task go on that waits at the report of this step. Ignores all others."""
 
     @abstractmethod
     def close(self) -> None:

@@ -58,6 +58,8 @@ class Judge:
         if experiment.method in _REFERENCES or own.step != step + self._shift:
             return False
         others = [curve for number, curve in self._curves.items() if number != experiment.id]
+        if any(each.complete and each.step == own.step for each in others):
+            return False  # this was its last step, too: there is nothing left to save
         return self._pruner.should_prune(own, others)
 
     def end(self, experiment: Experiment, measurements: Iterable[Measurement]) -> None:

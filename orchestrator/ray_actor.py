@@ -13,7 +13,10 @@ from tuner.experiment import Failure
 __all__ = ["SIDE", "actor_class", "end_of_actor", "log_of_actor", "was_of_node"]
 
 SIDE = "side"
-"""Concurrency group of the calls that are answered while a task runs: `news`, `prune` and `vigil`."""
+"""Concurrency group of the calls that are answered while a task runs.
+
+Three at once: `vigil` and a `news` that waits leave one for `prune` and `go_on`.
+"""
 
 
 def actor_class() -> type[Any]:
@@ -36,6 +39,7 @@ def actor_class() -> type[Any]:
             import os
             import pickle
             import sys
+            import threading
             from collections import deque
 
             import ray
@@ -46,10 +50,14 @@ def actor_class() -> type[Any]:
                 os.chdir(cwd)
             from orchestrator.memory_guard import start_guard
             from orchestrator.printed import Follower, open_own_output
+            from orchestrator.verdicts import Verdicts
             from orchestrator.worker import Worker, start_error
 
-            self._reports: deque[tuple[int, dict[str, float]]] = deque()
-            self._pruned = ""
+            self._reports: deque[Any] = deque()
+            self._reading = threading.Lock()  # `run` reads at its end what `news` may read, too
+            self._verdicts = Verdicts()
+            self._ended = ""
+            self._urgent = threading.Event()  # a report is awaited, or the task is over
             error = b""
             try:
                 if memory_bytes is not None:
@@ -69,22 +77,41 @@ def actor_class() -> type[Any]:
             import pickle
 
             given = pickle.loads(task)  # noqa: S301 - from our own pool
-            self._pruned = ""
-            result = self._worker.run(
-                given,
-                lambda step, metrics: self._reports.append((step, dict(metrics))),
-                lambda: bool(self._pruned == given.key),
-            )
-            return pickle.dumps((result, self.news(last=True)), protocol=5)
+            self._ended = ""
+            self._verdicts.begin(given.key)
+            result = self._worker.run(given, self._send, self._verdicts)
+            news = self._since_last(last=True)
+            self._ended = given.key
+            self._urgent.set()
+            return pickle.dumps((result, news), protocol=5)
 
         def prune(self, key: str) -> None:
-            """Have this task stop at its next report."""
-            self._pruned = key
+            """Have this task stop at the report that it waits at, or else at its next one."""
+            self._verdicts.prune(key)
 
-        def news(self, last: bool = False) -> tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]:
-            """Return what was reported, and the lines that were printed, since the last call."""
-            lines = self._output.lines(last=last)
-            return [self._reports.popleft() for _ in range(len(self._reports))], lines
+        def go_on(self, key: str, step: int) -> None:
+            """Let this task go on that waits at the report of this step."""
+            self._verdicts.go_on(key, step)
+
+        def news(self, key: str, wait_s: float) -> tuple[list[Any], tuple[str, ...]]:
+            """Return what this task reported and printed since the last call.
+
+            Waits up to `wait_s` for a report that is awaited, or for the end of the task.
+            """
+            if self._ended != key:
+                self._urgent.wait(wait_s)
+            self._urgent.clear()
+            return self._since_last()
+
+        def _send(self, report: Any) -> None:
+            self._reports.append(report)
+            if report.waits:
+                self._urgent.set()
+
+        def _since_last(self, last: bool = False) -> tuple[list[Any], tuple[str, ...]]:
+            with self._reading:
+                lines = self._output.lines(last=last)
+                return [self._reports.popleft() for _ in range(len(self._reports))], lines
 
         def vigil(self) -> None:
             """Never return: the call ends when the actor does, so that an idle one's death is noticed too."""

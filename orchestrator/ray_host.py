@@ -2,7 +2,7 @@
 
 Three threads: one reads what the pool sends, one looks now and then whether the cluster still lives, and the
 main thread takes everything in from one queue, the ends of Ray's calls included. Nothing is polled but the
-reports of running tasks.
+reports of running tasks; where a task waits for a word on one, the call that asks waits for it, too.
 
 Two kinds of failure are told apart here. What user code does is caught in the actor by `run_task` and arrives
 as a result. What arrives as an exception of Ray is the end of an actor, or of the cluster.
@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from orchestrator.child import Broken, Free, Prune
+from orchestrator.child import Broken, Free, GoOn, Prune
 from orchestrator.pool import Finished, Returned, Started
 from orchestrator.processes import OutOfMemoryCount, words_of_guard
 from orchestrator.ray_actor import SIDE, actor_class, end_of_actor, log_of_actor, was_of_node
@@ -93,14 +93,14 @@ class _Host:
         self._order = order
         self._connection = connection
         self._events = events
-        self._actor_class = self._ray.remote(num_cpus=1, max_restarts=0, concurrency_groups={SIDE: 2})(
+        self._actor_class = self._ray.remote(num_cpus=1, max_restarts=0, concurrency_groups={SIDE: 3})(
             actor_class()
         )
         self._slots: dict[_Slot, None] = {}
         self._idle: dict[_Slot, None] = {}  # those that are ready and have no task
         self._ahead: deque[Work] = deque()
-        least_s = _ASK_EAGERLY_S if order.eager else _ASK_EVERY_S
-        self._ask_every_s = max(least_s, order.n_workers / _MOST_ASKED)
+        self._ask_eagerly_s = max(_ASK_EAGERLY_S, order.n_workers / _MOST_ASKED)
+        self._ask_every_s = max(_ASK_EVERY_S, order.n_workers / _MOST_ASKED)
         self._out: list[object] = [Connected()]
         self._out_of_memory = OutOfMemoryCount()
         self._n_useless_deaths = 0
@@ -137,8 +137,8 @@ class _Host:
                     self._begin_ahead(task)
             case Cancel(key):
                 self._cancel(key)
-            case Prune(key):
-                self._prune(key)
+            case Prune(key) | GoOn(key):
+                self._pass_on(key, event)
             case _:
                 assert callable(event)
                 event()
@@ -248,6 +248,8 @@ class _Host:
     def _run(self, slot: _Slot, task: Work) -> None:
         self._idle.pop(slot, None)
         slot.task, slot.started_at = task, time.monotonic()
+        if task.judged:  # and so will be those that follow
+            self._ask_every_s = self._ask_eagerly_s
         self._when_done(slot.actor.run.remote(task.task), self._on_end, slot)
 
     def _cancel(self, key: str) -> None:
@@ -261,9 +263,13 @@ class _Host:
                 slot.cancelled = True
                 self._ray.kill(slot.actor, no_restart=True)
 
-    def _prune(self, key: str) -> None:
+    def _pass_on(self, key: str, word: Prune | GoOn) -> None:
         for slot in self._slots:
-            if slot.task is not None and slot.task.key == key:
+            if slot.task is None or slot.task.key != key:
+                continue
+            if isinstance(word, GoOn):
+                slot.actor.go_on.options(concurrency_group=SIDE).remote(key, word.step)
+            else:
                 slot.actor.prune.options(concurrency_group=SIDE).remote(key)
 
     def _ask_for_news(self) -> None:
@@ -273,14 +279,21 @@ class _Host:
         self._asked_at = now
         for slot in self._slots:
             if slot.task is not None and not slot.asking and now - slot.started_at >= self._ask_every_s:
-                slot.asking = True
-                news = slot.actor.news.options(concurrency_group=SIDE).remote()
-                self._when_done(news, self._on_news, slot)
+                self._ask(slot, slot.task)
+
+    def _ask(self, slot: _Slot, task: Work) -> None:
+        slot.asking = True
+        wait_s = self._ask_every_s if task.judged else 0.0
+        news = slot.actor.news.options(concurrency_group=SIDE).remote(task.key, wait_s)
+        self._when_done(news, self._on_news, slot)
 
     def _on_news(self, slot: _Slot, future: "Future[Any]") -> None:
         slot.asking = False
-        if slot.task is not None and future.exception() is None:
-            self._out += news_of(slot.task.key, future.result())
+        task = slot.task
+        if task is not None and future.exception() is None:
+            self._out += news_of(task.key, future.result())
+            if task.judged and slot.end is None:
+                self._ask(slot, task)
         if slot.end is not None:
             self._conclude(slot, slot.end)
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.child import Broken, Child, Free, Prune
+from orchestrator.child import Broken, Child, Free, GoOn, Prune
 from orchestrator.event_pool import EventPool
 from orchestrator.payload import Surroundings, write_payload
 from orchestrator.pool import Finished, Printed, Progress, Returned, Started, Task
@@ -41,7 +41,7 @@ __all__ = [
     "settings_of_ray",
 ]
 
-_News = tuple[list[tuple[int, dict[str, float]]], tuple[str, ...]]
+_News = tuple[list[Progress], tuple[str, ...]]
 """Reports, and lines printed."""
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,6 @@ class HostOrder:
         lost_after_s: how long the head of the cluster may be silent.
         echo: tell what user code prints.
         memory_bytes: what a worker and all that it starts may hold; None for no limit.
-        eager: ask for reports more often.
     """
 
     n_workers: int
@@ -71,7 +70,6 @@ class HostOrder:
     lost_after_s: float
     echo: bool
     memory_bytes: int | None = None
-    eager: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,14 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """To the host: a task, pickled once for all the processes that it passes through."""
+    """To the host: a task, pickled once for all the processes that it passes through.
+
+    `judged`: it waits for the word on its reports, which are asked for at once.
+    """
 
     key: str
     task: bytes
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,6 @@ class RayPool(EventPool):
         echo: tell what user code prints (`Printed`).
         memory_bytes: what a worker and all that it starts may hold; who needs more ends as OUT_OF_MEMORY (on
             another machine as WORKER_LOST, since its log is not here).
-        eager: ask for reports more often, for whoever acts on them.
 
     Raises:
         UsageError: the pipeline or the data cannot be pickled, or the address is of another kind.
@@ -145,10 +146,9 @@ class RayPool(EventPool):
         *,
         echo: bool = False,
         memory_bytes: int | None = None,
-        eager: bool = False,
     ) -> None:
         super().__init__(n_workers)
-        self._echo, self._eager = echo, eager
+        self._echo = echo
         self._memory_bytes = memory_bytes
         self._address = address_of(address)
         self._n_free = 0
@@ -198,6 +198,11 @@ class RayPool(EventPool):
             with suppress(PoolError):  # told by the next `wait`, after what happened before
                 self._tell(Prune(key))
 
+    def go_on(self, key: str, step: int) -> None:  # noqa: D102
+        if key in self._running:
+            with suppress(PoolError):  # told by the next `wait`, after what happened before
+                self._tell(GoOn(key, step))
+
     def close(self) -> None:  # noqa: D102
         if self._closed:
             return
@@ -221,7 +226,6 @@ class RayPool(EventPool):
                 LOST_AFTER_S,
                 self._echo,
                 self._memory_bytes,
-                self._eager,
             )
             return Child(
                 "orchestrator.ray_host", order, payload, surroundings.cwd, settings_of_ray(self._folder)
@@ -288,7 +292,8 @@ class RayPool(EventPool):
 
 
 def _work(task: Task) -> Work:
-    return Work(task.key, pickle.dumps(replace(task, params=dict(task.params)), protocol=5))
+    pickled = pickle.dumps(replace(task, params=dict(task.params)), protocol=5)
+    return Work(task.key, pickled, judged=task.patience is not None)
 
 
 def _ended(key: str, answer: bytes) -> list[Progress | Printed | Finished]:
@@ -305,7 +310,7 @@ def news_of(key: str, news: _News) -> list[Progress | Printed]:
     """The events that the news of a running task are made into."""
     reports, lines = news
     printed = [Printed(key, lines)] if lines else []
-    return [*(Progress(key, step, metrics) for step, metrics in reports), *printed]
+    return [*reports, *printed]
 
 
 def settings_of_ray(folder: str | None) -> dict[str, str | None]:

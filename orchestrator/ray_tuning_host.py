@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.child import Broken
 from orchestrator.payload import build_pipeline
-from orchestrator.pool import Task
+from orchestrator.pool import Progress, Task
 from orchestrator.ray_cluster import Cluster, join, leave
 from orchestrator.ray_pool import HostOrder
 from orchestrator.ray_tuning import Search, Searched, Tried
@@ -147,11 +147,11 @@ def evaluate_trial(search: Search, blocks: Any, config: Mapping[str, Any]) -> No
     values: list[float] = []
     stopped: list[BaseException] = []
 
-    def report(step: int, metrics: Mapping[str, float]) -> None:
-        if search.metric not in metrics:
+    def report(each: Progress) -> None:
+        if search.metric not in each.metrics:
             return
-        values.append(metrics[search.metric])
-        told = {search.metric: math.fsum(values) / len(values), "step": step, "latest": values[-1]}
+        values.append(each.metrics[search.metric])
+        told = {search.metric: math.fsum(values) / len(values), "step": each.step, "latest": values[-1]}
         try:
             tune.report(told)
         except BaseException as error:  # how Ray ends a trial that its scheduler has stopped

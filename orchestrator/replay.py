@@ -129,7 +129,7 @@ def _check(experiment: Experiment) -> None:
 
 def _run(pipeline: Pipeline, experiment: Experiment) -> Evaluation | Failure:
     task = Task(experiment.public_id, experiment.params, experiment.seed, tuning=True)
-    result = run_task(pipeline, task, lambda _step, _metrics: None)
+    result = run_task(pipeline, task, lambda _report: None)
     assert not isinstance(result, Partial), "nothing is pruned here"
     return result
 

@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.payload import build_pipeline
-from orchestrator.pool import Task
+from orchestrator.pool import Progress, Task
 from orchestrator.processes import adopt_orphans, descendants, kill_all
-from retrain.pipeline import FOLDS, Pipeline, Pruned, Report
+from orchestrator.verdicts import Verdicts
+from retrain.pipeline import FOLDS, Pipeline, Pruned
 from retrain.results import ResultError, check_goals, check_report, check_result, failure_of
 from tuner.errors import PoolError, RetrainError
 from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial
 
-__all__ = ["MAX_METRICS", "Worker", "run_task", "shortened", "start_error", "too_small"]
+__all__ = ["MAX_METRICS", "Send", "Worker", "run_task", "shortened", "start_error", "too_small"]
 
 MAX_METRICS = 10_000
 """Numbers in one result, and reports that travel with it: the registry is no place for arrays."""
+
+Send = Callable[[Progress], None]
+"""Passes a report on to whoever gave out the task."""
 
 _MAX_LINES = 50
 _MAX_CHARACTERS = 16_000
@@ -36,15 +40,23 @@ _MAX_MESSAGE = 2_000
 class _Recorder:
     """The `report` that user code is given: checks, keeps and passes on what it is told, and prunes.
 
+    Where reports are judged it waits a little for the word, so that what is stopped ends at the report by
+    which it was decided, and not one later.
+
     Attributes:
         last: the last report with the pipeline's metric among it.
         pruned: it was told to stop, whatever it makes of that.
     """
 
-    def __init__(self, report: Report, metric: str, shall_stop: Callable[[], bool]) -> None:
-        self._report = report
+    def __init__(
+        self, task: Task, metric: str, send: Send, verdicts: Verdicts, clock: Callable[[], float]
+    ) -> None:
+        self._task = task
         self._metric = metric
-        self._shall_stop = shall_stop
+        self._send = send
+        self._verdicts = verdicts
+        self._clock = clock
+        self._went_on_at = clock()
         self._process = os.getpid()
         self.measurements: list[Measurement] = []
         self.fault: ResultError | None = None
@@ -67,10 +79,17 @@ class _Recorder:
         told = {each.metric: each.value for each in checked}
         if self._metric in told:
             self.last, self.step = told, checked[0].step
-        self._report(checked[0].step, told)
-        if self.last and (self.pruned or self._shall_stop()):
+        step, wait_s = checked[0].step, self._patience_s()
+        self._send(Progress(self._task.key, step, told, waits=wait_s > 0))
+        if self.last and (self.pruned or self._verdicts.shall_stop(step, wait_s)):
             self.pruned = True
             raise Pruned
+        self._went_on_at = self._clock()
+
+    def _patience_s(self) -> float:
+        if self._task.patience is None or self.pruned or not self.last:
+            return 0.0
+        return self._task.patience.after(self._clock() - self._went_on_at)
 
     def partial(self, steps: str) -> Partial:
         """Where it stood; of folds, their mean so far."""
@@ -83,18 +102,23 @@ class _Recorder:
 
 
 def run_task(
-    pipeline: Pipeline, task: Task, report: Report, shall_stop: Callable[[], bool] = lambda: False
+    pipeline: Pipeline,
+    task: Task,
+    send: Send,
+    verdicts: Verdicts | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Evaluation | Failure | Partial:
     """Score one configuration; every way in which user code may end becomes a result of plain values.
 
     Args:
         pipeline: with its data; survives whatever happens and can be used again.
         task: what to run.
-        report: called with what the pipeline reports on the way, checked.
-        shall_stop: asked after each report: whether a pruner wants no more.
+        send: called with what the pipeline reports on the way, checked.
+        verdicts: asked after each report: whether a pruner wants no more.
+        clock: seconds.
     """
-    recorder = _Recorder(report, pipeline.metric, shall_stop)
-    started = time.perf_counter()
+    recorder = _Recorder(task, pipeline.metric, send, verdicts or Verdicts(), clock)
+    started = clock()
     result: Evaluation | Failure | Partial
     try:
         evaluate = pipeline.evaluate_for_tuning if task.tuning else pipeline.evaluate
@@ -115,7 +139,7 @@ def run_task(
     return replace(
         result,
         measurements=result.measurements or tuple(recorder.measurements),
-        duration_s=time.perf_counter() - started if duration_s is None else duration_s,
+        duration_s=clock() - started if duration_s is None else duration_s,
     )
 
 
@@ -156,12 +180,10 @@ class Worker:
         # What `use` started (a server, a pool) belongs to the worker; what a task starts belongs to the task.
         self._own_children = descendants(os.getpid())
 
-    def run(
-        self, task: Task, report: Report, shall_stop: Callable[[], bool]
-    ) -> Evaluation | Failure | Partial:
+    def run(self, task: Task, send: Send, verdicts: Verdicts) -> Evaluation | Failure | Partial:
         """Run one task as `run_task` does, then kill the children it left."""
         process = os.getpid()
-        result = run_task(self._pipeline, task, report, shall_stop)
+        result = run_task(self._pipeline, task, send, verdicts)
         if os.getpid() != process:
             os._exit(0)  # a child that user code forked, and forgot to end, must not go on as a second worker
         for stream in (sys.stdout, sys.stderr):

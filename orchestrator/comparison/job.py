@@ -261,6 +261,9 @@ class JobPool(WorkerPool):
     def prune(self, key: str) -> None:  # noqa: D102
         self._pool.prune(key)
 
+    def go_on(self, key: str, step: int) -> None:  # noqa: D102
+        self._pool.go_on(key, step)
+
     def close(self) -> None:
         """Nothing: the workers go on with other jobs."""
 

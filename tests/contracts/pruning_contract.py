@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.pool import Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Finished, Patience, Progress, Task, WorkerPool
 from tests.contracts.pool_contract import run, until_finished, until_free
 from tests.contracts.scripted_pipeline import PATIENCE_S, reported, until
-from tuner.experiment import Evaluation, Failure, Measurement, Partial
+from tuner.experiment import Evaluation, Failure, Measurement, Outcome, Partial
+
+PATIENT = Patience(most_s=3600.0, share=1e12)
+"""Waits for the word however long that takes."""
 
 
 def prune_after_first_report(
@@ -31,6 +34,21 @@ def prune_after_first_report(
     return end.result
 
 
+def until_reported(pool: WorkerPool, step: int) -> None:
+    """Answer all reports but that of this step, at which the task waits from then on."""
+    seen: list[Progress] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while not any(each.step == step for each in seen):
+        assert time.monotonic() < deadline, f"only saw {seen}"
+        for event in pool.wait(1.0):
+            assert isinstance(event, Progress), event
+            assert event.waits
+            assert event.step <= step, "it waits for each answer"
+            seen.append(event)
+            if event.step < step:
+                pool.go_on(event.key, event.step)
+
+
 class PruningContract:
     @pytest.mark.parametrize(
         "do", ["count_up", "count_up_carelessly", "count_up_for_ever", "count_up_and_fail"]
@@ -50,6 +68,42 @@ class PruningContract:
         )
         assert result.duration_s is not None
         assert result.duration_s > 0
+
+    @pytest.mark.parametrize("step", [0, 3])
+    @pytest.mark.parametrize("do", ["count_up", "count_up_for_ever", "count_up_and_fail"])
+    def test_a_stop_that_is_decided_on_a_report_ends_the_task_at_that_report(
+        self, pool: WorkerPool, do: str, step: int
+    ) -> None:
+        until_free(pool)
+        pool.submit(Task("one", {"do": do}, seed=0, patience=PATIENT))
+        until_reported(pool, step)
+        pool.prune("one")
+        [end] = until_finished(pool, 1)
+        assert isinstance(end, Finished)
+        assert isinstance(end.result, Partial), end.result
+        assert (end.result.step, end.result.value) == (step, 10.0 + step)
+
+    def test_one_that_nobody_answers_goes_on(self, pool: WorkerPool) -> None:
+        until_free(pool)
+        patience = Patience(most_s=0.002, share=1e12)
+        pool.submit(Task("one", {"do": "count_to_three"}, seed=0, patience=patience))
+        *reports, end = until_finished(pool, 1)
+        assert [each.waits for each in reports if isinstance(each, Progress)] == [True] * 3
+        assert isinstance(end, Finished)
+        assert isinstance(end.result, Evaluation)
+        assert isinstance(run(pool, "echo", x=0.5), Evaluation), "the next one is not judged"
+
+    def test_one_that_waits_can_be_cancelled(self, pool: WorkerPool) -> None:
+        until_free(pool)
+        pool.submit(Task("one", {"do": "count_up"}, seed=0, patience=PATIENT))
+        until_reported(pool, 1)
+        pool.go_on("nobody", 1)
+        pool.go_on("one", 0)
+        pool.cancel("one")
+        [end] = until_finished(pool, 1)
+        assert isinstance(end, Finished)
+        assert isinstance(end.result, Failure)
+        assert end.result.outcome is Outcome.CANCELLED
 
     @pytest.mark.parametrize("do", ["report_once", "report_something_else"])
     def test_a_task_without_a_report_to_stop_at_simply_finishes(

@@ -37,7 +37,8 @@ class FakeClock:
 class Act:
     """What a task does: takes `duration_s` (HANG: for ever), reports, ends in `result`.
 
-    Reports come at its beginning, or evenly over its time where it is `paced`: then it can be pruned.
+    Reports come at its beginning, or evenly over its time where it is `paced`: then it can be pruned, at a
+    report that it waits at or else at its next one.
     """
 
     result: Evaluation | Failure
@@ -63,6 +64,7 @@ class FakePool(WorkerPool):
         self._running: dict[str, tuple[float, Act]] = {}
         self._due: list[tuple[float, Progress]] = []
         self.pruned: set[str] = set()
+        self.waiting: dict[str, Progress] = {}
         self._ahead: deque[Task] = deque()
         self._events: list[Event] = []
 
@@ -76,7 +78,8 @@ class FakePool(WorkerPool):
         self.ran.append(task)
         act = self.behave(task)
         self._running[task.key] = (self.clock() + act.duration_s, act)
-        told = [Progress(task.key, step, metrics) for step, metrics in act.reports]
+        waits = act.paced and task.patience is not None
+        told = [Progress(task.key, step, metrics, waits) for step, metrics in act.reports]
         if act.paced:
             pace_s = act.duration_s / (len(told) + 1)
             self._due += [(self.clock() + i * pace_s, each) for i, each in enumerate(told, 1)]
@@ -116,9 +119,12 @@ class FakePool(WorkerPool):
             if at > self.clock.now:
                 return
             self._due.remove((at, report))
+            assert report.key not in self.waiting, "nobody answered its last report"
             self._events.append(report)
             if report.key in self.pruned:
                 self._stop(report)
+            elif report.waits:
+                self.waiting[report.key] = report
 
     def _stop(self, report: Progress) -> None:
         _, act = self._running.pop(report.key)
@@ -135,8 +141,14 @@ class FakePool(WorkerPool):
         )
 
     def prune(self, key: str) -> None:
-        if key in self._running:
-            self.pruned.add(key)
+        if key not in self._running:
+            return
+        self.pruned.add(key)
+        if key in self.waiting:
+            self._stop(self.waiting.pop(key))
+
+    def go_on(self, key: str, step: int) -> None:
+        assert self.waiting.pop(key).step == step
 
     def cancel(self, key: str) -> None:
         if self._running.pop(key, None) is not None:

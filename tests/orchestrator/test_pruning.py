@@ -82,7 +82,7 @@ def test_the_bad_are_stopped_and_the_good_come_to_their_end(bench: Bench) -> Non
         assert (each.value, each.ended_on) == (None, HERE)
         measured = [m for m in bench.registry.measurements(each) if m.metric == "loss"]
         assert (each.stop.value, each.stop.step) == (measured[-1].value, measured[-1].step)
-        assert each.stop.step == 2, "told after its first report, stopped at its second"
+        assert each.stop.step == 1, "decided on its first report, stopped at its first"
     assert (tally.n_complete, tally.n_pruned, tally.n_failed) == (1, 8, 0)
     assert tally.best is not None
     assert tally.best.id == best.id
@@ -180,6 +180,17 @@ def test_of_folds_the_first_look_is_after_the_first(bench: Bench) -> None:
     for loss, row in enumerate(others):
         epochs.should_prune(row, 0, {"loss": float(loss)})
     assert not epochs.should_prune(own, 0, {"loss": 9.0}), "whose steps are what they are called"
+
+
+def test_nothing_is_stopped_at_what_was_the_last_step_of_a_complete_one(bench: Bench) -> None:
+    """As the last of five folds: all its work is done, and its value would be lost."""
+    own, whole, stopped = bench.add(3)
+    judge = Judge(pruner := Asked(lambda own: True), bench.study, HERE)
+    judge.end(replace(whole, state=State.COMPLETE), [Measurement(step, "loss", 0.0) for step in range(5)])
+    judge.end(replace(stopped, state=State.PRUNED), [Measurement(2, "loss", 9.0)])
+    said = [judge.should_prune(own, step, {"loss": 9.0}) for step in range(6)]
+    assert said == [True, True, True, True, False, True]
+    assert len(pruner.asked) == 5
 
 
 def test_of_several_objectives_each_is_a_loss(bench: Bench) -> None:

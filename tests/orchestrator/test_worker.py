@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.pool import Task
+from orchestrator.pool import Patience, Progress, Task
+from orchestrator.verdicts import Verdicts
 from orchestrator.worker import run_task, start_error
 from retrain.pipeline import FOLDS, Report
 from tests.contracts.scripted_pipeline import Scripted
@@ -32,7 +33,7 @@ Body = Callable[[Params, Report, int], Any]
 
 def outcome(body: Body, told: list[Any] | None = None) -> Evaluation | Failure:
     seen = told if told is not None else []
-    result = run_task(Calls(body), TASK, lambda step, metrics: seen.append((step, dict(metrics))))
+    result = run_task(Calls(body), TASK, lambda each: seen.append((each.step, dict(each.metrics))))
     assert not isinstance(result, Partial), result
     return result
 
@@ -198,6 +199,7 @@ def test_what_use_started_stays_and_what_a_task_started_goes(tmp_path: Path) -> 
     script = f"""
 import os, pickle, subprocess, sys
 from orchestrator.pool import Task
+from orchestrator.verdicts import Verdicts
 from orchestrator.worker import Worker
 from tests.contracts.pool_contract import gone, until_gone
 from tests.contracts.scripted_pipeline import Scripted
@@ -211,7 +213,7 @@ import cloudpickle
 worker = Worker([cloudpickle.dumps(Serves()), pickle.dumps(None)])
 server = worker._pipeline.server
 note = {str(tmp_path / "pids")!r}
-worker.run(Task("one", {{"do": "children", "pids": note, "then": "return"}}, 0), print, lambda: False)
+worker.run(Task("one", {{"do": "children", "pids": note, "then": "return"}}, 0), print, Verdicts())
 until_gone([int(pid) for pid in open(note).read().split()])
 assert not gone(server.pid)
 server.kill()
@@ -234,7 +236,63 @@ def test_where_it_stood_is_its_last_step_or_the_mean_of_its_folds(
         for step in range(9):
             report(step, {"value": (1.0, 4.0)[step], "auc": (0.25, 0.75)[step]})
 
-    told: list[int] = []
-    result = run_task(Steps(body), TASK, lambda step, _: told.append(step), lambda: len(told) == 2)
+    verdicts = Verdicts()
+    verdicts.begin(TASK.key)
+
+    def send(report: Progress) -> None:
+        if report.step == 1:
+            verdicts.prune(TASK.key)
+
+    result = run_task(Steps(body), TASK, send, verdicts)
     assert isinstance(result, Partial)
     assert (result.value, result.step, dict(result.metrics)) == (value, 1, {"auc": auc})
+
+
+class Waits(Verdicts):
+    """Keeps how long it was waited for each step, and answers at once."""
+
+    def __init__(self, stop_at: int = -1) -> None:
+        super().__init__()
+        self.waits: dict[int, float] = {}
+        self._stop_at = stop_at
+
+    def shall_stop(self, step: int, wait_s: float = 0.0) -> bool:
+        self.waits[step] = wait_s
+        return step == self._stop_at
+
+
+def paced(
+    patience: Patience | None, metric: str = "value", stop_at: int = -1
+) -> tuple[Waits, list[Progress]]:
+    """A task that reports after 1 ms, 40 ms, 2 s and 100 s, by a clock of its own."""
+    now = [0.0]
+
+    def body(params: Params, report: Report, seed: int) -> Any:
+        for step, took_s in enumerate((0.001, 0.04, 2.0, 100.0)):
+            now[0] += took_s
+            report(step, {metric: 1.0})
+        return 1.0
+
+    verdicts, sent = Waits(stop_at), list[Progress]()
+    task = Task("one", {}, seed=0, patience=patience)
+    result = run_task(Calls(body), task, sent.append, verdicts, lambda: now[0])
+    assert isinstance(result, Partial if stop_at >= 0 else Evaluation)
+    return verdicts, sent
+
+
+def test_it_waits_for_the_word_on_a_report_a_twentieth_of_the_time_since_the_last_one() -> None:
+    verdicts, sent = paced(Patience())
+    assert verdicts.waits == pytest.approx({0: 0.0, 1: 0.002, 2: 0.1, 3: 0.25})
+    assert [each.waits for each in sent] == [False, True, True, True], "and says so, to be answered"
+
+
+def test_nothing_waits_that_nobody_judges() -> None:
+    for patience, metric in ((None, "value"), (Patience(), "other")):
+        verdicts, sent = paced(patience, metric)
+        assert not any(verdicts.waits.values())
+        assert not any(each.waits for each in sent)
+
+
+def test_it_ends_at_the_report_on_which_it_was_decided() -> None:
+    _, sent = paced(Patience(), stop_at=2)
+    assert [each.step for each in sent] == [0, 1, 2]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from orchestrator.pool import Event, Finished, Progress, Task, WorkerPool
+from orchestrator.pool import Event, Finished, Task, WorkerPool
 from orchestrator.worker import run_task
 from retrain.pipeline import Pipeline
 
@@ -64,12 +64,7 @@ class InlinePool(WorkerPool):
 
     def submit(self, task: Task) -> None:
         self.ran.append(task)
-
-        def report(step: int, metrics: object) -> None:
-            assert isinstance(metrics, dict)
-            self._events.append(Progress(task.key, step, metrics))
-
-        self._events.append(Finished(task.key, run_task(self.pipeline, task, report)))
+        self._events.append(Finished(task.key, run_task(self.pipeline, task, self._events.append)))
 
     def wait(self, timeout_s: float) -> list[Event]:
         events, self._events = self._events, []
@@ -79,6 +74,9 @@ class InlinePool(WorkerPool):
         """It has ended already."""
 
     def prune(self, key: str) -> None:
+        """It has ended already."""
+
+    def go_on(self, key: str, step: int) -> None:
         """It has ended already."""
 
     def close(self) -> None:
