@@ -11,7 +11,7 @@ regret of the best of them is 0 at the best known and 1 at the median of random 
 
 "an oracle" knows how each will end, and stops at its first report whatever will not be better than all that
 began before it: what no pruner of that kind can beat by much. "told late" is ours when the word comes after
-the experiment went on, as in the orchestrator, so that it stops one report later.
+the experiment went on, so that it stops one report later: what the orchestrator's workers wait a moment for.
 
 `lcbench`: learning curves over 52 epochs of published surrogates (../shared/bench or TUNING_PROBLEMS); a cost
 is an epoch. `xgboost`: real runs of a tabular pipeline whose steps are rounds, parts of the rows, or folds,
