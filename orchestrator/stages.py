@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.allowance import allowance
+from orchestrator.alone import alone, stages_lock
 from orchestrator.launch import conduct, start_pool
 from orchestrator.plan import StopReason
 from orchestrator.progress import Display
@@ -133,7 +134,7 @@ def run_stages(config: "Config", request: Request, *, display: Display, stop: St
         UsageError: the request or the configuration must change. Nothing was written.
         MismatchError: a stage's study is of another space.
         PoolError: the workers cannot be started, or were lost.
-        StorageError: the registry cannot be used.
+        StorageError: the registry cannot be used, or another process runs these stages.
     """
     from retrain.deploy.deployed import found_in_place
     from retrain.opening import open_or_make
@@ -145,7 +146,11 @@ def run_stages(config: "Config", request: Request, *, display: Display, stop: St
     config = searching(config)
     whole = load_pipeline(config)
     stages = check_stages(config, whole)
-    with open_or_make(config, lambda: found_in_place(config, whole.space)) as registry:
+    lock = stages_lock(config.db, config.root, config.study_name)
+    with (
+        open_or_make(config, lambda: found_in_place(config, whole.space)) as registry,
+        alone(lock, f"the stages of study {config.study_name!r}"),
+    ):
         job = _Job(config, registry, request, display, stop, started_at)
         outcomes: list[StageOutcome] = []
         last: _Found | None = None

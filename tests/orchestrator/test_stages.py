@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 import orchestrator.stages as stages_module
+from orchestrator.alone import alone, stages_lock
 from orchestrator.cli import cli
 from orchestrator.pool import Task
 from orchestrator.request import Request
 from orchestrator.stages import with_budget
 from retrain.cli import run_command
+from retrain.config import load_config
 from retrain.config.stages import FidelityConfig, StageConfig
 from tests.orchestrator.fakes import Act, FakeClock, FakePool
 from tests.orchestrator.projects import HANG, Project
-from tuner.errors import UsageError
+from tuner.errors import BusyError, UsageError
 from tuner.experiment import Evaluation, Experiment, Measurement, State
 from tuner.registry import open_registry
 from tuner.space import SearchSpace
@@ -263,6 +265,32 @@ def test_the_best_of_the_last_stage_come_to_their_end_whatever_prunes(
     final = rows_of("toy")
     assert sum(each.method == "guess" for each in final) >= 2
     assert {each.state for each in final} == {State.COMPLETE}
+
+
+def test_a_second_command_is_refused_while_one_runs(run: Run, tmp_path: Path) -> None:
+    config = load_config(tmp_path, environ={})
+    lock = stages_lock(config.db, config.root, "toy")
+    assert lock.parent == tmp_path
+    with alone(lock, "something"):
+        code, out, err = run("stages", *LOCAL)
+        assert (code, out) == (4, "")
+        assert "error: Another process is running the stages of study 'toy'." in err
+        assert run("stages", "--study", "another", "--configs", "3", *LOCAL)[0] == 0
+        with open_registry("experiments.db", create=False, read_only=True) as registry:
+            assert {each.name for each in registry.studies()} == {
+                "another",
+                *(f"another-S{i}" for i in range(3)),
+            }
+    assert run("stages", "--configs", "3", *LOCAL)[0] == 0
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_lock_that_its_holder_removed_meanwhile_locks_nobody_out(tmp_path: Path) -> None:
+    lock = tmp_path / "a.lock"
+    with alone(lock, "one"):
+        lock.unlink()
+        with alone(lock, "another"), pytest.raises(BusyError), alone(lock, "a third"):
+            pass
 
 
 def test_a_stage_without_a_success_ends_the_stages(run: Run, tmp_path: Path) -> None:
