@@ -1,4 +1,4 @@
-"""`orchestrator stages`: a search in steps, each narrower and more thorough than the last.
+"""`orchestrator stages`: a search in steps, each more thorough than the last, whose best it begins with.
 
 Each stage has a study of its own, `<study>-<stage>`, since its space and its scores are of its own: scores of
 different fidelity never meet in one. The best of the last stage are scored anew at full fidelity, in the

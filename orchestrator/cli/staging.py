@@ -22,7 +22,7 @@ __all__ = ["stages"]
 @common_options
 @pass_common
 def stages(common: Common, /, configs: int | None, study: str | None, **options: Any) -> int:
-    """Run the [[stages]] of the configuration, each narrower and more thorough than the last.
+    """Run the [[stages]] of the configuration, each more thorough than the last, whose best it begins with.
 
     At the end the best are scored at full fidelity, and the winner is looked at once on the holdout. The
     same command typed again continues where an interrupted one stopped.

@@ -1,4 +1,4 @@
-"""The `[[stages]]`: a search in several steps, each narrower and more thorough than the last."""
+"""The `[[stages]]`: a search in several steps, each more thorough than the last, whose best it begins with."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`orchestrator stages`: each stage narrower and more thorough, resumed anywhere, and its scores apart."""
+"""`orchestrator stages`: each stage more thorough, begun with the best, resumed anywhere, and its scores apart."""
 
 import json
 import signal
