@@ -1,4 +1,4 @@
-"""The `[[stages]]`: a search in several steps, each more thorough than the last, whose best it begins with."""
+"""The `[[stages]]`: a search in several steps, each more thorough than the last and begun with its best."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING

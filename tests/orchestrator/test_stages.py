@@ -1,4 +1,4 @@
-"""`orchestrator stages`: each stage more thorough, begun with the best, resumed anywhere, and its scores apart."""
+"""`orchestrator stages`: each more thorough and begun with the best, resumed anywhere, its scores apart."""
 
 import json
 import signal
