@@ -247,9 +247,11 @@ class _Runner:
     def _interrupt(self, n: int) -> None:
         if n > self.n_interrupts:
             self.n_interrupts = n
+            # What was started where SIGINT is ignored (in the background of a shell) ignores it, too.
+            deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
             for each in self.running.values():
                 with suppress(ProcessLookupError):
-                    each.process.send_signal(signal.SIGINT)
+                    each.process.send_signal(signal.SIGTERM if deaf else signal.SIGINT)
 
 
 def _exit_code(returncode: int) -> int:

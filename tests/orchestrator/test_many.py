@@ -185,16 +185,26 @@ def test_what_was_not_begun_when_the_time_is_up_is_left() -> None:
     assert [each.code for each in outcomes] == [None] * 3
 
 
-def test_an_interruption_is_passed_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "number", "code"),
+    [
+        ("", signal.SIGINT, 130),
+        ("", signal.SIGTERM, 143),
+        # As in the background of a shell, which those that it starts inherit.
+        ("import signal; signal.default_int_handler = signal.SIG_IGN", signal.SIGTERM, 143),
+    ],
+)
+def test_an_interruption_is_passed_on(before: str, number: signal.Signals, code: int, tmp_path: Path) -> None:
     project = Project(tmp_path, body=HANG)
     try:
         with (tmp_path / "retrain.toml").open("a") as file:
             file.write("[architectures.one]\n[architectures.two]\n")
-        process = project.start_command("all", "--mode", "maximal", "--n-trials", "2", *LOCAL, "--grace", "0")
+        command = ("all", "--mode", "maximal", "--n-trials", "2", *LOCAL, "--grace", "0")
+        process = project.start_command(*command, before=before)
         project.await_events(b"(", 1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
-        assert process.returncode == 130
+        assert process.returncode == code
         assert "interrupted" in out
         assert "not begun" in out
         assert "two: begins" not in err
