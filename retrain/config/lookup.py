@@ -50,6 +50,7 @@ KNOWN_KEYS: dict[str, frozenset[str]] = {
             "drop",
             "trusted",
             "text",
+            "about",
             "spans",
             "architecture",
             "early_stopping_rounds",
