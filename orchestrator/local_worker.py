@@ -83,15 +83,19 @@ def _guard(connection: Connection) -> None:
 
 
 def _read(connection: Connection, tasks: "SimpleQueue[Task]", verdicts: Verdicts) -> None:
+    turn, at = 0, ""
     try:
         while True:
             match connection.recv():
                 case Prune(key):
-                    verdicts.prune(key)
+                    if key == at:
+                        verdicts.prune(turn)
                 case GoOn(key, step):
-                    verdicts.go_on(key, step)
+                    if key == at:
+                        verdicts.go_on(turn, step)
                 case task:
-                    verdicts.begin(task.key)
+                    turn, at = turn + 1, task.key
+                    verdicts.begin(turn)
                     tasks.put(task)
     except (EOFError, OSError):
         end_own_session()

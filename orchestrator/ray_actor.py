@@ -69,29 +69,33 @@ def actor_class() -> type[Any]:
             self._output.lines(last=True)  # what was printed so far is of no task
             return error, os.getpid(), ray.get_runtime_context().get_node_id()
 
-        def run(self, task: bytes) -> bytes:
-            """Run one pickled task. Returns, pickled, its result and the news that nobody has asked for yet.
+        def run(self, task: bytes, turn: int) -> bytes:
+            """Run one pickled task, the `turn`-th of this worker.
 
+            Returns, pickled, its result and the news that nobody has asked for yet.
             Ray sends bytes as they are. Its own pickling takes several times as long, in each process anew.
             """
             import pickle
 
             given = pickle.loads(task)  # noqa: S301 - from our own pool
             self._ended = ""
-            self._verdicts.begin(given.key)
+            self._verdicts.begin(turn)
             result = self._worker.run(given, self._send, self._verdicts)
             news = self._since_last(last=True)
             self._ended = given.key
             self._urgent.set()
             return pickle.dumps((result, news), protocol=5)
 
-        def prune(self, key: str) -> None:
-            """Have this task stop at the report that it waits at, or else at its next one."""
-            self._verdicts.prune(key)
+        def prune(self, turn: int) -> None:
+            """Have this task stop at the report that it waits at, or else at its next one.
 
-        def go_on(self, key: str, step: int) -> None:
+            Ray may call this before `run`, although `run` was asked for first.
+            """
+            self._verdicts.prune(turn)
+
+        def go_on(self, turn: int, step: int) -> None:
             """Let this task go on that waits at the report of this step."""
-            self._verdicts.go_on(key, step)
+            self._verdicts.go_on(turn, step)
 
         def news(self, key: str, wait_s: float) -> tuple[list[Any], tuple[str, ...]]:
             """Return what this task reported and printed since the last call.

@@ -71,6 +71,7 @@ class _Slot:
         ready: its pipeline is built.
         pid: its process.
         here: whether that is on this machine.
+        turn: how many tasks it was given.
         asking: a call for its news is under way.
         end: the finished call of its task, where it waits for such a call.
     """
@@ -79,6 +80,7 @@ class _Slot:
     ready: bool = False
     pid: int = 0
     here: bool = False
+    turn: int = 0
     task: Work | None = None
     started_at: float = 0.0
     asking: bool = False
@@ -247,10 +249,10 @@ class _Host:
 
     def _run(self, slot: _Slot, task: Work) -> None:
         self._idle.pop(slot, None)
-        slot.task, slot.started_at = task, time.monotonic()
+        slot.task, slot.started_at, slot.turn = task, time.monotonic(), slot.turn + 1
         if task.judged:  # and so will be those that follow
             self._ask_every_s = self._ask_eagerly_s
-        self._when_done(slot.actor.run.remote(task.task), self._on_end, slot)
+        self._when_done(slot.actor.run.remote(task.task, slot.turn), self._on_end, slot)
 
     def _cancel(self, key: str) -> None:
         for task in self._ahead:
@@ -268,9 +270,9 @@ class _Host:
             if slot.task is None or slot.task.key != key:
                 continue
             if isinstance(word, GoOn):
-                slot.actor.go_on.options(concurrency_group=SIDE).remote(key, word.step)
+                slot.actor.go_on.options(concurrency_group=SIDE).remote(slot.turn, word.step)
             else:
-                slot.actor.prune.options(concurrency_group=SIDE).remote(key)
+                slot.actor.prune.options(concurrency_group=SIDE).remote(slot.turn)
 
     def _ask_for_news(self) -> None:
         now = time.monotonic()

@@ -123,6 +123,16 @@ class PruningContract:
         assert isinstance(end, Finished)
         assert isinstance(end.result, Evaluation)
 
+    def test_a_stop_that_follows_its_task_at_once_is_never_lost(self, pool: WorkerPool) -> None:
+        """However often: on the way to a worker it may overtake the task."""
+        until_free(pool)
+        for _ in range(30):
+            pool.submit(Task("one", {"do": "count_up"}, seed=0))
+            pool.prune("one")
+            (*_, end) = until_finished(pool, 1)
+            assert isinstance(end, Finished)
+            assert isinstance(end.result, Partial), end.result
+
     def test_only_the_task_that_is_meant_is_pruned(self, pool: WorkerPool, tmp_path: Path) -> None:
         until_free(pool)
         pool.submit(Task("other", {"do": "report_and_wait", "go": str(tmp_path / "go")}, seed=0))

@@ -8,9 +8,9 @@ from orchestrator.verdicts import Verdicts
 LONG_S = 3600.0
 
 
-def begun(key: str = "one") -> Verdicts:
+def begun() -> Verdicts:
     verdicts = Verdicts()
-    verdicts.begin(key)
+    verdicts.begin(2)
     return verdicts
 
 
@@ -25,8 +25,8 @@ def answer(verdicts: Verdicts, say: Callable[[], None], step: int = 3) -> bool:
 
 def test_a_word_on_the_report_ends_the_wait() -> None:
     verdicts = begun()
-    assert not answer(verdicts, lambda: verdicts.go_on("one", 3))
-    assert answer(verdicts, lambda: verdicts.prune("one"))
+    assert not answer(verdicts, lambda: verdicts.go_on(2, 3))
+    assert answer(verdicts, lambda: verdicts.prune(2))
     assert verdicts.shall_stop(4, LONG_S), "it was told before"
 
 
@@ -34,19 +34,19 @@ def test_a_word_on_another_report_or_task_does_not() -> None:
     verdicts = begun()
 
     def say() -> None:
-        verdicts.prune("another")
-        verdicts.go_on("another", 3)
-        verdicts.go_on("one", 2)
-        verdicts.prune("one")
+        verdicts.prune(1)
+        verdicts.go_on(1, 3)
+        verdicts.go_on(2, 2)
+        verdicts.prune(2)
 
     assert answer(verdicts, say)
 
 
 def test_a_word_that_comes_before_the_question_counts_once() -> None:
     verdicts = begun()
-    verdicts.go_on("one", 3)
+    verdicts.go_on(2, 3)
     assert not verdicts.shall_stop(3, LONG_S)
-    assert answer(verdicts, lambda: verdicts.prune("one")), "the same step again waits again"
+    assert answer(verdicts, lambda: verdicts.prune(2)), "the same step again waits again"
 
 
 def test_two_threads_may_wait_for_a_word_each() -> None:
@@ -58,8 +58,8 @@ def test_two_threads_may_wait_for_a_word_each() -> None:
     ]
     for thread in threads:
         thread.start()
-    verdicts.go_on("one", 1)
-    verdicts.go_on("one", 2)
+    verdicts.go_on(2, 1)
+    verdicts.go_on(2, 2)
     for thread in threads:
         thread.join()
     assert said == [False, False]
@@ -68,15 +68,29 @@ def test_two_threads_may_wait_for_a_word_each() -> None:
 def test_without_a_word_it_goes_on_after_its_time_and_the_word_counts_later() -> None:
     verdicts = begun()
     assert not verdicts.shall_stop(0, 0.001)
-    verdicts.prune("one")
+    verdicts.prune(2)
     assert verdicts.shall_stop(1)
 
 
 def test_the_next_task_begins_with_nothing_said() -> None:
     verdicts = begun()
-    verdicts.prune("one")
-    verdicts.go_on("one", 3)
-    verdicts.begin("two")
-    verdicts.prune("one")
+    verdicts.prune(2)
+    verdicts.go_on(2, 3)
+    verdicts.begin(3)
+    verdicts.prune(2)
     assert not verdicts.shall_stop(0)
-    assert not answer(verdicts, lambda: verdicts.go_on("two", 3))
+    assert not answer(verdicts, lambda: verdicts.go_on(3, 3))
+
+
+def test_a_stop_that_overtakes_its_task_is_kept_for_it() -> None:
+    verdicts = begun()
+    verdicts.prune(3)
+    assert not verdicts.shall_stop(0), "the one before it goes on"
+    verdicts.begin(3)
+    assert verdicts.shall_stop(0)
+    verdicts.begin(4)
+    assert not verdicts.shall_stop(0)
+
+
+def test_before_the_first_task_nothing_is_to_stop() -> None:
+    assert not Verdicts().shall_stop(0)

@@ -237,11 +237,11 @@ def test_where_it_stood_is_its_last_step_or_the_mean_of_its_folds(
             report(step, {"value": (1.0, 4.0)[step], "auc": (0.25, 0.75)[step]})
 
     verdicts = Verdicts()
-    verdicts.begin(TASK.key)
+    verdicts.begin(1)
 
     def send(report: Progress) -> None:
         if report.step == 1:
-            verdicts.prune(TASK.key)
+            verdicts.prune(1)
 
     result = run_task(Steps(body), TASK, send, verdicts)
     assert isinstance(result, Partial)
