@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.allowance import Allowance, allowance
-from orchestrator.plan import StopReason
+from orchestrator.plan import StopReason, TimeLimits
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
 from orchestrator.repeats import Repeats
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
-from orchestrator.task_loop import LoopLimits
 from retrain.comparable import difference
 from retrain.confirmation import Plan, find_plan, fresh_seeds, record
 from retrain.confirmed import Confirmed, find_confirmed, find_confirmed_winner, find_look, looks_at
@@ -159,7 +158,7 @@ def confirm_best(
         if allowed is None:
             began_at = started_at if request.started_at is None else request.started_at
             allowed = allowance(request.timeout_s, began_at, started_at)
-        limits = LoopLimits(
+        limits = TimeLimits(
             allowed.deadline, request.experiment_timeout_s, request.grace_s, allowed.overrun_s
         )
         repeats = _repeats(registry, study, pool, plan, limits, display, stop)
@@ -189,7 +188,7 @@ def _repeats(
     study: Study,
     pool: WorkerPool,
     plan: Plan,
-    limits: LoopLimits,
+    limits: TimeLimits,
     display: Display,
     stop: StopRequest,
 ) -> Repeats:

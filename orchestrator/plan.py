@@ -26,6 +26,7 @@ __all__ = [
     "Snapshot",
     "Stop",
     "StopReason",
+    "TimeLimits",
     "Wait",
     "Warn",
     "experiment_limit",
@@ -85,33 +86,42 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class RunLimits:
+class TimeLimits:
+    """How long something may take, whatever is run.
+
+    Attributes:
+        deadline: when to begin nothing more, or None.
+        experiment_timeout_s: longest time of one task; None derives it from the finished ones.
+        grace_s: how long what runs may go on after a stop.
+        overrun_s: how long at most after the deadline.
+    """
+
+    deadline: float | None = None
+    experiment_timeout_s: float | None = None
+    grace_s: float = 30.0
+    overrun_s: float = math.inf
+
+    @property
+    def ends_at(self) -> float:
+        """When what runs is given back, whatever it is."""
+        return math.inf if self.deadline is None else self.deadline + min(self.grace_s, self.overrun_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits(TimeLimits):
     """What holds for a whole run.
 
     Attributes:
         n_workers: size of the pool.
         ahead: whether the pool takes tasks ahead of free workers.
         learns: the method gains from results, so that candidates are written only as workers become free.
-        deadline: when to stop claiming, or None.
-        experiment_timeout_s: longest time of one experiment; None derives it from the finished ones.
-        grace_s: how long running experiments may go on after a stop.
-        overrun_s: how long at most after the deadline.
         same_error: so many experiments that fail in a row with the same error stop the run; 0 for never.
     """
 
     n_workers: int
     learns: bool = False
     ahead: bool = False
-    deadline: float | None = None
-    experiment_timeout_s: float | None = None
-    grace_s: float = 30.0
-    overrun_s: float = math.inf
     same_error: int = 3
-
-    @property
-    def ends_at(self) -> float:
-        """When what runs is given back, whatever it is."""
-        return math.inf if self.deadline is None else self.deadline + min(self.grace_s, self.overrun_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _n_written(registry: RegistryReader, rows: Sequence[Experiment], request: Re
     asked = (request.method, request.n_configs, seed)
     if run is None or run.ended_at is not None or (run.method, run.n_wanted, run.seed) != asked:
         return 0
-    return len([each for each in own if registry.find_run(each) == run])
+    return sum(each.run_id == run.id for each in own)
 
 
 def _known(config: "Config", request: Request) -> tuple[int | None, list[float], list[Params], int]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from orchestrator.plan import TimeLimits
 from orchestrator.pool import Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
-from orchestrator.task_loop import LoopLimits, TaskLoop
+from orchestrator.task_loop import TaskLoop
 from retrain.confirmation import Plan
 from retrain.honest import next_runs, standing
 from retrain.improvement import scores_of_folds
@@ -49,7 +50,7 @@ class Repeats(TaskLoop[Job]):
         plan: Plan,
         params: Mapping[str, Params],
         *,
-        limits: LoopLimits,
+        limits: TimeLimits,
         display: Display,
         stop: StopRequest,
         **around: Any,

@@ -3,7 +3,6 @@
 Confirmations and comparisons run on it. What is to be run is asked anew after each end, from what is stored.
 """
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from orchestrator.insist import Insist
-from orchestrator.plan import TICK_S, StopReason, experiment_limit
+from orchestrator.plan import TICK_S, StopReason, TimeLimits, experiment_limit
 from orchestrator.pool import Event, Finished, Printed, Returned, Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
@@ -20,24 +19,9 @@ from retrain.tables import seconds
 from tuner.experiment import Evaluation, Failure, Outcome
 from tuner.registry.base import Limits
 
-__all__ = ["LoopLimits", "TaskLoop"]
+__all__ = ["TaskLoop"]
 
 Job = TypeVar("Job", bound=Hashable)
-
-
-@dataclass(frozen=True, slots=True)
-class LoopLimits:
-    """What holds for a whole loop; times as in `plan.RunLimits`."""
-
-    deadline: float | None = None
-    experiment_timeout_s: float | None = None
-    grace_s: float = 30.0
-    overrun_s: float = math.inf
-
-    @property
-    def ends_at(self) -> float:
-        """When what runs is given up, whatever it is."""
-        return math.inf if self.deadline is None else self.deadline + min(self.grace_s, self.overrun_s)
 
 
 @dataclass(slots=True)
@@ -66,7 +50,7 @@ class TaskLoop(ABC, Generic[Job]):
         self,
         pool: WorkerPool,
         *,
-        limits: LoopLimits,
+        limits: TimeLimits,
         display: Display,
         stop: StopRequest,
         typical_s: float | None = None,

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 from orchestrator.comparison.job import JOB, TEST, Job
+from orchestrator.plan import TimeLimits
 from orchestrator.pool import Task, WorkerPool
 from orchestrator.progress import Display, Status
 from orchestrator.signals import StopRequest
-from orchestrator.task_loop import LoopLimits, TaskLoop
+from orchestrator.task_loop import TaskLoop
 from retrain.who import who
 from tuner.experiment import Evaluation, Failure, Outcome, Params, Provenance
 from tuner.registry.base import HoldoutRead, Registry, RegistryReader
@@ -114,7 +115,7 @@ class Fits(TaskLoop[Key]):
         fits: Sequence[Fit],
         *,
         seed: int,
-        limits: LoopLimits,
+        limits: TimeLimits,
         display: Display,
         stop: StopRequest,
         **around: Any,

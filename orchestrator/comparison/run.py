@@ -13,13 +13,12 @@ from orchestrator.comparison.fits import Fit, Fits, find_fits
 from orchestrator.comparison.job import Job, JobPool, Jobs, pipeline_of
 from orchestrator.comparison.results import Row, rows_of_results
 from orchestrator.comparison.tuned import Tuned, find_tuned, finish_tuning, study_of, study_spec
-from orchestrator.plan import StopReason
+from orchestrator.plan import StopReason, TimeLimits
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
 from orchestrator.request import Request
 from orchestrator.signals import StopRequest
 from orchestrator.spill import Spill
-from orchestrator.task_loop import LoopLimits
 from retrain.tune_rows import tuned_on
 from tuner.errors import UsageError
 from tuner.experiment import Provenance
@@ -121,7 +120,7 @@ def compare(
                 workers.pool(),
                 list(wanted.values()),
                 seed=config.study.seed,
-                limits=LoopLimits(deadline, request.experiment_timeout_s, request.grace_s, allowed.overrun_s),
+                limits=TimeLimits(deadline, request.experiment_timeout_s, request.grace_s, allowed.overrun_s),
                 display=display,
                 stop=stop,
             )

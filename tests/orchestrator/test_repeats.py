@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan import StopReason
+from orchestrator.plan import StopReason, TimeLimits
 from orchestrator.pool import Event, Returned, Task
 from orchestrator.repeats import Repeats
 from orchestrator.signals import StopRequest
-from orchestrator.task_loop import LoopLimits
 from retrain.confirmation import Plan, fresh_seeds
 from retrain.honest import find_winner, standing
 from tests.contracts.registry_cases import ON
@@ -45,7 +44,7 @@ class Bench:
     display: Recorder = field(default_factory=Recorder)
 
     def repeats(self, pool: FakePool, **given: Any) -> Repeats:
-        limits = LoopLimits(**{name: given.pop(name) for name in LoopLimits.__slots__ if name in given})
+        limits = TimeLimits(**{name: given.pop(name) for name in TimeLimits.__slots__ if name in given})
         settings: dict[str, Any] = {
             "limits": limits,
             "display": self.display,

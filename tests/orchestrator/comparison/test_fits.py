@@ -10,10 +10,9 @@ import pytest
 from orchestrator.comparison.fits import Fit, Fits, find_fits
 from orchestrator.comparison.job import ALL, JOB, TEST, Job, Training
 from orchestrator.comparison.results import MEAN, Figure, Row, means_of
-from orchestrator.plan import StopReason
+from orchestrator.plan import StopReason, TimeLimits
 from orchestrator.pool import Task
 from orchestrator.signals import StopRequest
-from orchestrator.task_loop import LoopLimits
 from tests.orchestrator.fakes import HANG, Act, FakeClock, FakePool, Recorder, StopAt, failed
 from tuner.errors import BusyError
 from tuner.experiment import Evaluation, Outcome, Provenance
@@ -69,7 +68,7 @@ def loop(
         pool,
         fits,
         seed=7,
-        limits=LoopLimits(**limits),
+        limits=TimeLimits(**limits),
         display=display or Recorder(),
         stop=stop or StopRequest(),
         clock=pool.clock,

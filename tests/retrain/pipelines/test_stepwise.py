@@ -186,12 +186,7 @@ def test_the_detail_of_a_gate_is_told_by_folds(tmp_path: Path) -> None:
     ("model", "pruning", "more", "words"),
     [
         ("ridge", "steps = 'rounds'", "", "no meaning for ridge: only for xgboost, lightgbm"),
-        (
-            "xgboost",
-            "steps = 'epochs'",
-            "",
-            "only for naive_bayes, sgd. All models have",
-        ),
+        ("xgboost", "steps = 'epochs'", "", "only for naive_bayes, sgd. All models have"),
         ("naive_bayes", "steps = 'epochs'", "", "nothing to stop of naive_bayes, which learns in one"),
         ("sgd", "steps = 'rounds'", "", "no meaning for sgd: only for xgboost, lightgbm"),
         (
