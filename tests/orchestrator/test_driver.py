@@ -1,7 +1,7 @@
 """The driver on a real registry and a pool without processes: what is stored after every kind of ending."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class Bench:
         return FakePool(behave, self.clock, n_workers)
 
     def driver(self, pool: FakePool, **given: Any) -> Driver:
-        limits = {name: given.pop(name) for name in RunLimits.__slots__ if name in given}
+        limits = {each.name: given.pop(each.name) for each in fields(RunLimits) if each.name in given}
         settings: dict[str, Any] = {
             "provenance": HERE,
             "limits": RunLimits(**{"n_workers": pool.n_workers, "ahead": pool.takes_ahead, **limits}),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Bench:
     display: Recorder = field(default_factory=Recorder)
 
     def repeats(self, pool: FakePool, **given: Any) -> Repeats:
-        limits = TimeLimits(**{name: given.pop(name) for name in TimeLimits.__slots__ if name in given})
+        names = [each.name for each in fields(TimeLimits)]
+        limits = TimeLimits(**{name: given.pop(name) for name in names if name in given})
         settings: dict[str, Any] = {
             "limits": limits,
             "display": self.display,
