@@ -2,7 +2,7 @@
 
     python benchmarks/pruning.py lcbench [--tasks 10] [--seeds 5] [--grace 1] [--only asha,halving,ASHA]
     python benchmarks/pruning.py xgboost [--configs 60] [--replays 200] [--steps samples] [--whole 20]
-        [--folds 3] [--csv FILE TARGET [--rows 5000]] [--curves FILE]
+        [--folds 3] [--looks 30,90] [--csv FILE TARGET [--rows 5000] [--draws 5]] [--curves FILE]
 
 The candidates are random, and the same for every pruner of a seed; four workers take the next one as soon as
 they are free, on a clock of costs. Without pruning 50 candidates (--whole; 20 with xgboost) come to their
@@ -14,9 +14,11 @@ began before it: what no pruner of that kind can beat by much. "told late" is ou
 the experiment went on, so that it stops one report later: what the orchestrator's workers wait a moment for.
 
 `lcbench`: learning curves over 52 epochs of published surrogates (../shared/bench or TUNING_PROBLEMS); a cost
-is an epoch. `xgboost`: real runs of a tabular pipeline whose steps are rounds, parts of the rows, or folds,
-each candidate run once, from its beginning to its end, with the CPU time at each step; replayed in other
-orders, one for each replay. --curves keeps what was measured in a file, and reads it where there is one.
+is an epoch. `xgboost`: real runs of a tabular pipeline whose steps are rounds, parts of the rows, or folds
+(with --looks after so many rounds of the first), each candidate run once, from its beginning to its end, with
+the CPU time at each step; replayed in other orders, one for each replay. --draws repeats that with other rows
+and other candidates: the interval is over these then. --curves keeps what was measured in a file, and reads
+it where there is one.
 """
 
 import argparse
@@ -46,7 +48,7 @@ from retrain.tables import render
 from tuner.generators import make_generator
 from tuner.pruners import Curve, make_pruner
 
-N_WORKERS, SHARE, ETA, EPOCHS = 4, 1 / 3, 3, 52
+N_WORKERS, SHARE, ETA, ETA_OF_LOOKS, EPOCHS = 4, 1 / 3, 3, 2, 52
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,10 @@ class Optunas(Judge):
 class Rays(Judge):
     """Ray Tune's ASHA, asked as its controller asks it."""
 
-    def __init__(self, grace: int, longest: int) -> None:
+    def __init__(self, grace: int, longest: int, factor: int) -> None:
         from ray.tune.schedulers import ASHAScheduler
 
-        self._scheduler: Any = ASHAScheduler(grace_period=grace, reduction_factor=ETA, max_t=longest)
+        self._scheduler: Any = ASHAScheduler(grace_period=grace, reduction_factor=factor, max_t=longest)
         self._scheduler.set_search_properties("loss", "min")
         self._trials: dict[int, Any] = {}
 
@@ -176,22 +178,24 @@ class Oracle(Judge):
         pass
 
 
-def judges(grace: int, longest: int) -> Mapping[str, Callable[[], Judge]]:
-    """Every pruner by its name in the table."""
+def judges(grace: int, longest: int, *, looks: bool = False) -> Mapping[str, Callable[[], Judge]]:
+    """Every pruner by its name in the table, with the defaults of ours for steps of this kind."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rungs: dict[str, Any] = {"grace": grace, "reduction_factor": ETA, "max_steps": longest}
+    factor = ETA_OF_LOOKS if looks else ETA
+    rungs: dict[str, Any] = {"grace": grace, "reduction_factor": factor, "max_steps": longest}
+    halving = {**rungs, "every_step": looks}
     theirs = optuna.pruners
     return {
-        "ours, asha": lambda: Ours("asha", **rungs),
-        "ours, asha, told late": lambda: Late(Ours("asha", **rungs)),
+        "ours, asha": lambda: Ours("asha", **halving),
+        "ours, asha, told late": lambda: Late(Ours("asha", **halving)),
         "ours, hyperband": lambda: Ours("hyperband", **rungs),
         "ours, median": lambda: Ours("median", grace=grace),
-        "Optuna, successive halving": lambda: Optunas(theirs.SuccessiveHalvingPruner(grace, ETA)),
-        "Optuna, Hyperband": lambda: Optunas(theirs.HyperbandPruner(grace, longest, ETA)),
+        "Optuna, successive halving": lambda: Optunas(theirs.SuccessiveHalvingPruner(grace, factor)),
+        "Optuna, Hyperband": lambda: Optunas(theirs.HyperbandPruner(grace, longest, factor)),
         "Optuna, median": lambda: Optunas(theirs.MedianPruner(5, grace)),
-        "Ray Tune, ASHA": lambda: Rays(grace, longest),
+        "Ray Tune, ASHA": lambda: Rays(grace, longest, factor),
     }
 
 
@@ -241,7 +245,10 @@ def race(candidates: Sequence[Candidate], judge: Judge, budget: float) -> Outcom
 
 @dataclass(frozen=True)
 class Course:
-    """The candidates of one seed, how many of them make up the whole cost, and the scale of their regret."""
+    """The candidates of one seed, how many of them make up the whole cost, and the scale of their regret.
+
+    `draw`: courses of one draw differ in nothing but the order of the candidates.
+    """
 
     candidates: Sequence[Candidate]
     n_whole: int
@@ -249,6 +256,8 @@ class Course:
     median: float
     grace: int
     longest: int
+    draw: int = 0
+    looks: bool = False
 
     def end(self, number: int) -> float:
         """The value of a candidate."""
@@ -265,7 +274,9 @@ class Course:
 def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
     """Race every pruner over every course; one line each. `only`: those with one of these in their name."""
     found: dict[str, list[tuple[float, Outcome]]] = {}
+    draws: list[int] = []
     for n, course in enumerate(courses):
+        draws.append(course.draw)
         whole = sum(each.costs[-1] for each in course.candidates[: course.n_whole])
         runs: dict[str, tuple[Callable[[], Judge], float]] = {
             "no pruning": (Never, whole),
@@ -273,7 +284,7 @@ def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
         }
         makes: dict[str, Callable[[], Judge]] = {
             "an oracle": partial(Oracle, course.end),
-            **judges(course.grace, course.longest),
+            **judges(course.grace, course.longest, looks=course.looks),
         }
         runs |= {name: (make, whole * SHARE) for name, make in makes.items()}
         wanted = ("no pruning", *only) if only else ("",)
@@ -289,6 +300,8 @@ def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
     for name, races in found.items():
         regrets = np.array([regret for regret, _ in races])
         gap = regrets - reference
+        if len(set(draws)) > 1:
+            gap = np.array([gap[np.array(draws) == draw].mean() for draw in sorted(set(draws))])
         mean, half = gap.mean(), 1.96 * gap.std(ddof=1) / math.sqrt(len(gap))
         rows.append(
             {
@@ -300,7 +313,7 @@ def compare(courses: Iterator[Course], only: Sequence[str]) -> str:
                 "complete": f"{np.mean([each.n_complete for _, each in races]):.0f}",
             }
         )
-    return render(rows, list(rows[0]), "markdown") + f"\n\n{len(reference)} courses"
+    return render(rows, list(rows[0]), "markdown") + f"\n\n{len(reference)} courses, {len(set(draws))} draws"
 
 
 # ---- lcbench
@@ -355,7 +368,7 @@ preset = "xgboost/default"
 n_estimators = {{ type = "int", low = 270, high = 300 }}
 [pruning]
 steps = "{steps}"
-grace = {grace}
+{first}
 """
 
 _STEPS = {"rounds": (10, 300), "samples": (12, 100), "folds": (1, 0)}
@@ -366,25 +379,38 @@ Told = list[tuple[int, float, float]]
 
 
 def xgboost_courses(asked: argparse.Namespace) -> Iterator[Course]:
-    """Run every candidate once, then shuffle what was recorded."""
+    """Run every candidate of every draw once, then shuffle what was recorded."""
     kept = None if asked.curves is None else Path(asked.curves)
     if kept is not None and kept.exists():
-        told = json.loads(kept.read_text())
+        draws = json.loads(kept.read_text())
     else:
-        with tempfile.TemporaryDirectory() as scratch:
-            told = _record(Path(scratch), asked)
+        draws = []
+        for draw in range(asked.draws):
+            with tempfile.TemporaryDirectory() as scratch:
+                draws.append(_record(Path(scratch), asked, draw))
         if kept is not None:
-            kept.write_text(json.dumps(told))
-    recorded = [_candidate(each) for each in told]
+            kept.write_text(json.dumps(draws))
+    for draw, told in enumerate(draws):
+        yield from _replays(asked, draw, [_candidate(each) for each in told])
+
+
+def _replays(asked: argparse.Namespace, draw: int, recorded: Sequence[Candidate]) -> Iterator[Course]:
     for i, step in enumerate(recorded[0].steps[:-1]):
         share = np.mean([each.costs[i] / each.costs[-1] for each in recorded])
         print(f"step {step} is reached after {share:.0%} of the cost")
     losses = [each.loss(len(each.steps) - 1) for each in recorded]
-    grace, longest = _STEPS[asked.steps]
+    grace, longest = _span(asked)
+    scale = min(losses), median(losses)
     for seed in range(asked.replays):
         order = np.random.default_rng(seed).permutation(len(recorded))
         shuffled = [recorded[i] for i in order]
-        yield Course(shuffled, asked.whole or 20, min(losses), median(losses), grace, longest or asked.folds)
+        yield Course(
+            shuffled, asked.whole or 20, *scale, grace, longest or asked.folds, draw, bool(asked.looks)
+        )
+
+
+def _span(asked: argparse.Namespace) -> tuple[int, int]:
+    return (1, len(asked.looks) + asked.folds) if asked.looks else _STEPS[asked.steps]
 
 
 def _candidate(told: Told) -> Candidate:
@@ -392,25 +418,26 @@ def _candidate(told: Told) -> Candidate:
     return Candidate(at, costs, losses.__getitem__)
 
 
-def _record(folder: Path, asked: argparse.Namespace) -> list[Told]:
+def _record(folder: Path, asked: argparse.Namespace, draw: int) -> list[Told]:
     data, target = "breast_cancer", ""
     if asked.csv is not None:
         import pandas as pd
 
         data, target = "data.csv", f'target = "{asked.csv[1]}"'
         frame = pd.read_csv(asked.csv[0])
-        frame.sample(min(asked.rows, len(frame)), random_state=0).to_csv(folder / data, index=False)
-    grace, longest = _STEPS[asked.steps]
+        frame.sample(min(asked.rows, len(frame)), random_state=draw).to_csv(folder / data, index=False)
+    grace, longest = _span(asked)
+    first = f"looks = {asked.looks}" if asked.looks else f"grace = {grace}"
     (folder / "retrain.toml").write_text(
-        _PROJECT.format(data=data, target=target, steps=asked.steps, grace=grace, folds=asked.folds)
+        _PROJECT.format(data=data, target=target, steps=asked.steps, first=first, folds=asked.folds)
     )
     pipeline = load_pipeline(load_config(folder, environ={}))
     pipeline.use(pipeline.load())
-    generator = make_generator("random", pipeline.space, seed=0)
+    generator = make_generator("random", pipeline.space, seed=draw)
     found = []
     for number, suggestion in zip(count(1), generator.ask(asked.configs)):
         found.append(_recorded(pipeline, suggestion.params, longest))
-        print(f"configuration {number} of {asked.configs}", file=sys.stderr, flush=True)
+        print(f"draw {draw + 1}: configuration {number} of {asked.configs}", file=sys.stderr, flush=True)
     return found
 
 
@@ -443,10 +470,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="parts of the names of pruners, by commas")
     parser.add_argument("--whole", type=int, help="candidates that no pruning has: 50, of xgboost 20")
     parser.add_argument("--folds", type=int, default=3, help="of xgboost")
+    parser.add_argument("--looks", default="", help="rounds of the first fold, by commas")
+    parser.add_argument("--draws", type=int, default=1, help="of rows and candidates")
     parser.add_argument("--curves", metavar="FILE", help="keep what was measured of xgboost, or read it")
     parser.add_argument("--csv", nargs=2, metavar=("FILE", "TARGET"))
     parser.add_argument("--rows", type=int, default=5_000)
     asked = parser.parse_args()
+    asked.looks = [int(each) for each in asked.looks.split(",") if each]
     warnings.simplefilter("ignore")
     only = [part for part in asked.only.split(",") if part]
     if asked.what == "lcbench":

@@ -1,6 +1,7 @@
 """Folds that are scored before they are whole: after some rounds or epochs, or on a part of their rows.
 
-All folds go forward side by side, so that a step is the mean over the same folds as the value at the end.
+Either all folds go forward side by side, so that a step is the mean over the same folds as the value at the
+end; or they are fitted one after the other, and only the first is looked at on its way.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +19,16 @@ from retrain.pipelines.lockstep import Pause, in_lockstep
 from retrain.pipelines.scoring import FoldScores, means
 from tuner.experiment import Measurement, Params
 
-__all__ = ["Marks", "Stepwise", "side_by_side", "whole_curve"]
+__all__ = ["Marks", "Stepwise", "whole_curve"]
 
 _DEFAULT_ROUNDS = 100
 """`n_estimators` of all families that learn in rounds, where nobody says."""
 
 Marks = dict[str, float] | None
 """The metrics that count at one step; None where one of them has no value there."""
+
+Job = Callable[[Pause[Marks] | None], FoldScores]
+"""Scores one fold; with a `pause`, also on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +37,40 @@ class Stepwise:
 
     Attributes:
         unit: "rounds", "epochs" or "samples" (a percentage of the rows to learn from).
-        first, ratio: the steps are `first * ratio ** k`.
+        looks: after so much the first fold is looked at, ascending; each of these and each fold is one step.
+            Empty where all folds go side by side, looked at in steps of `first * ratio ** k`.
+        first, ratio: as above.
         metrics: those that count.
         task, n_classes: of the table.
     """
 
     unit: str
+    looks: Sequence[int]
     first: int
     ratio: float
     metrics: Sequence[str]
     task: str
     n_classes: int
 
-    def last(self, given: Params) -> int:
+    def last(self, given: Params, n_folds: int) -> int:
         """The step at which a configuration has come to its end."""
+        return len(self.looks) + n_folds if self.looks else self._whole(given)
+
+    def _whole(self, given: Params) -> int:
+        """How many rounds, epochs or percent a whole fit has."""
         if self.unit == "samples":
             return 100
         if self.unit == "epochs":
             return int(str(given.get("epochs", 1)))  # of naive Bayes, which takes no number of them
         return int(str(given.get("n_estimators") or _DEFAULT_ROUNDS))
 
-    def steps(self, last: int) -> Iterator[int]:
-        """Those before the last, ascending."""
+    def marked(self, whole: int) -> Iterator[int]:
+        """After how many rounds, epochs or percent to look, ascending, and all below `whole`."""
+        if self.looks:
+            yield from (look for look in self.looks if look < whole)
+            return
         k, before = 0, 0
-        while (step := int(self.first * self.ratio**k)) < last:
+        while (step := int(self.first * self.ratio**k)) < whole:
             if step > before:
                 yield (before := step)
             k += 1
@@ -66,7 +80,7 @@ class Stepwise:
     ) -> None:
         """Fit on growing parts of the rows, each of which holds the smaller ones; `seeds`: study, fold."""
         shuffled = np.random.default_rng(seeds).permutation(len(fold.y_train))
-        for percent in self.steps(100):
+        for percent in self.marked(100):
             part = np.sort(shuffled[: max(1, len(shuffled) * percent // 100)])
             smaller = replace(fold, x_train=fold.x_train[part], y_train=fold.y_train[part])
             if self.n_classes and (smaller.y_train == smaller.y_train[0]).all():
@@ -83,7 +97,7 @@ class Stepwise:
         present, codes = (
             np.unique(fold.y_train, return_inverse=True) if self.n_classes else (None, fold.y_train)
         )
-        steps = set(self.steps(self.last(given)))
+        steps = set(self.marked(self._whole(given)))
 
         def at(step: int, model: Any) -> None:
             if step in steps:
@@ -104,21 +118,33 @@ class Stepwise:
         except UndefinedMetricError:
             return None
 
+    def scored(self, jobs: Sequence[Job], report: Report) -> tuple[list[FoldScores], list[Measurement]]:
+        """Score all folds, reporting the metrics that count at each step before the last.
 
-def side_by_side(
-    jobs: Sequence[Callable[[Pause[Marks]], FoldScores]], report: Report
-) -> tuple[list[FoldScores], list[Measurement]]:
-    """Score all folds, reporting their mean at each step; returns what they came to, and the curve."""
-    curve: list[Measurement] = []
+        Returns:
+            What the folds came to, and the curve.
+        """
+        curve: list[Measurement] = []
 
-    def at(step: int, marks: Sequence[Marks]) -> None:
-        known = [each for each in marks if each is not None]
-        if len(known) == len(marks):
-            told = means(known)
-            curve.extend(Measurement(step, name, value) for name, value in told.items())
-            report(step, told)
+        def tell(step: int, marks: Sequence[Marks]) -> None:
+            known = [each for each in marks if each is not None]
+            if len(known) == len(marks):
+                told = means(known)
+                curve.extend(Measurement(step, name, value) for name, value in told.items())
+                report(step, told)
 
-    return in_lockstep(jobs, at), curve
+        return self._in_turn(jobs, tell) if self.looks else in_lockstep(jobs, tell), curve
+
+    def _in_turn(self, jobs: Sequence[Job], tell: Callable[[int, Sequence[Marks]], None]) -> list[FoldScores]:
+        """One fold after the other; a step is the mean of those that are whole, or a look at the first."""
+        done: list[FoldScores] = []
+        for job in jobs:
+            if done:
+                whole = [{name: fold.metrics[name] for name in self.metrics} for fold in done]
+                tell(len(self.looks) + len(done), whole)
+            pause = None if done else lambda look, marks: tell(self.looks.index(look) + 1, [marks])
+            done.append(job(pause))
+        return done
 
 
 def whole_curve(

@@ -39,7 +39,7 @@ from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, design_of, rows_of
 from retrain.pipelines.lockstep import Pause
 from retrain.pipelines.scoring import FoldScores, mean_of, means, score_all
-from retrain.pipelines.stepwise import Marks, Stepwise, side_by_side, whole_curve
+from retrain.pipelines.stepwise import Marks, Stepwise, whole_curve
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.results import ResultError
 from retrain.splits import Split, make_folds, split_holdout, why_not_stratified
@@ -283,20 +283,20 @@ class TabularPipeline(Pipeline):
         return evaluation, Detail(by_fold, group_scores(self.data.table, by, repeats))
 
     def _evaluate_stepwise(self, params: Params, report: Report, seed: int, *, tuning: bool) -> Evaluation:
-        """All folds side by side, reporting the mean of their scores at each step."""
+        """The folds with looks on their way, reporting the mean of their scores at each step."""
         start = time.perf_counter()
         folds = self._folds_of(seed, tuning=tuning)
         jobs = [partial(self._score_fold, params, folds, step, seed) for step in range(len(folds))]
-        done, curve = side_by_side(jobs, report)
+        done, curve = self._way.scored(jobs, report)
         evaluation = self._evaluation(params, seed, folds, done, start)
-        last = self._way.last(self._given(params)[1])
+        last = self._way.last(self._given(params)[1], len(folds))
         measured = whole_curve(curve, self.metric, evaluation.value, last, done)
         return replace(evaluation, measurements=measured)
 
     @property
     def _way(self) -> Stepwise:
         its, table = self._config.pruning, self.data.table
-        grid = (its.first_step, its.reduction_factor)
+        grid = (its.looks, its.first_step, its.factor)
         return Stepwise(self.steps, *grid, self._scored, table.task, table.n_classes)
 
     def _score_fold(

@@ -18,14 +18,16 @@ __all__ = ["SuccessiveHalvingPruner"]
 class SuccessiveHalvingPruner(Pruner):
     """ASHA, in the variant that stops.
 
-    At each rung `grace * reduction_factor ** k` the experiment goes on if fewer than `n // reduction_factor`
-    of the n that came so far are better than it. While that is less than one, it has to be the best.
+    At each rung the experiment goes on if fewer than `n // reduction_factor` of the n that came so far are
+    better than it. While that is less than one, it has to be the best.
 
     Args:
         grace: nothing stops before this step (>= 1).
         reduction_factor: one in so many goes on (>= 2).
         max_steps: where an experiment ends: nothing stops there any more; None where it is not known.
         first_rung: leave out so many rungs: the larger, the later the first look (>= 0).
+        every_step: there is a rung at each step, for steps that are few and far apart; else they are at
+            `grace * reduction_factor ** k`.
     """
 
     name = "asha"
@@ -36,6 +38,7 @@ class SuccessiveHalvingPruner(Pruner):
         reduction_factor: float = 3,
         max_steps: int | None = None,
         first_rung: int = 0,
+        every_step: bool = False,
     ) -> None:
         check_steps("grace", grace, 1)
         check_factor(reduction_factor)
@@ -43,7 +46,7 @@ class SuccessiveHalvingPruner(Pruner):
             check_steps("max_steps", max_steps, 1)
         check_steps("first_rung", first_rung, 0)
         self.grace, self.reduction_factor, self.max_steps = grace, reduction_factor, max_steps
-        self.first_rung = first_rung
+        self.first_rung, self.every_step = first_rung, every_step
 
     def should_prune(self, own: Curve, others: Sequence[Curve]) -> bool:
         if self.max_steps is not None and own.step >= self.max_steps:
@@ -53,9 +56,12 @@ class SuccessiveHalvingPruner(Pruner):
     def _rungs(self, own: Curve) -> Iterator[int]:
         """Those up to where the experiment is, lowest first."""
         k = self.first_rung
-        while (rung := int(self.grace * self.reduction_factor**k)) <= own.step:
+        while (rung := self._rung(k)) <= own.step:
             yield rung
             k += 1
+
+    def _rung(self, k: int) -> int:
+        return self.grace + k if self.every_step else int(self.grace * self.reduction_factor**k)
 
     def _falls_at(self, rung: int, own: Curve, others: Sequence[Curve]) -> bool:
         rivals = [losses for other in others if (losses := other.from_step(rung)) is not None]

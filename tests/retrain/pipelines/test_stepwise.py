@@ -9,6 +9,7 @@ import pytest
 from retrain.improvement import scores_of_folds
 from retrain.pipeline import Pipeline, Pruned
 from retrain.pipelines import load_pipeline
+from retrain.pipelines.folds import Fold, Folds
 from tests.contracts.pipeline_contract import PipelineContract, evaluate
 from tests.retrain.projects import config_in
 from tuner.errors import ConfigError
@@ -74,6 +75,71 @@ def test_a_step_is_worth_what_a_fit_of_so_many_rounds_is(tmp_path: Path, model: 
     at_six = dict(reports)[6]["roc_auc"]
     short, _ = scored(pipeline(tmp_path, model, ""), {**params, "n_estimators": 6})
     assert at_six == pytest.approx(short.value, abs=1e-9)
+
+
+class TestLooks(PipelineContract):
+    has_data = True
+
+    @pytest.fixture
+    def pipeline(self, tmp_path: Path) -> Pipeline:
+        return pipeline(tmp_path, "xgboost", "steps = 'rounds'\nlooks = [5, 20]")
+
+
+@pytest.mark.parametrize("model", BOOSTERS)
+def test_folds_in_turn_are_worth_what_they_are_alone(tmp_path: Path, model: str) -> None:
+    """The first is looked at on its way, and where a fit is shorter than a look, that look is left out."""
+    params = BOOSTERS[model]
+    alone, by_fold = scored(pipeline(tmp_path, model, ""), params)
+    looked, reports = scored(pipeline(tmp_path, model, "steps = 'rounds'\nlooks = [3, 7, 99]"), params)
+    assert (looked.value, looked.std_error) == (alone.value, alone.std_error)
+    one, two, three = (told["roc_auc"] for _, told in by_fold)
+    assert [step for step, _ in reports] == [1, 2, 4, 5]
+    told = {step: metrics["roc_auc"] for step, metrics in reports}
+    assert (told[4], told[5]) == (one, pytest.approx((one + two) / 2, abs=1e-12))
+    curve = {m.step: m.value for m in looked.measurements if m.metric == "roc_auc"}
+    assert curve == {**told, 6: alone.value}
+    assert scores_of_folds(looked.measurements, "roc_auc", looked.value) == [one, two, three]
+    _, of_fold = scored(pipeline(tmp_path, model, ""), {**params, "n_estimators": 7})
+    assert told[2] == pytest.approx(of_fold[0][1]["roc_auc"], abs=1e-9), "seven rounds of the first fold"
+
+
+@pytest.mark.parametrize(("at", "n_fits"), [(1, 1), (3, 1), (4, 2)])
+@pytest.mark.parametrize("model", BOOSTERS)
+def test_a_stop_at_a_look_spares_the_folds_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, at: int, n_fits: int
+) -> None:
+    of = pipeline(tmp_path, model, "steps = 'rounds'\nlooks = [3, 7]")
+    of.use(of.load())
+    begun: list[int] = []
+    prepare = Folds.prepare
+
+    def watched(self: Folds, step: int, family: str) -> Fold:
+        begun.append(step)
+        return prepare(self, step, family)
+
+    monkeypatch.setattr(Folds, "prepare", watched)
+
+    def report(step: int, _: Any) -> None:
+        if step == at:
+            raise Pruned
+
+    with pytest.raises(Pruned):
+        of.evaluate(BOOSTERS[model], report, 0)
+    assert begun == list(range(n_fits))
+
+
+def test_parts_of_the_first_fold_and_epochs_can_be_looked_at_too(tmp_path: Path) -> None:
+    for model, looks in (
+        ("ridge", "steps = 'samples'\nlooks = [10, 40]"),
+        ("sgd", "steps = 'epochs'\nlooks = [2, 5]"),
+    ):
+        metric = "accuracy"
+        looked, reports = scored(pipeline(tmp_path, model, looks, metric=metric), {})
+        assert [step for step, _ in reports] == [1, 2, 3, 4]
+        assert looked.measurements[0].metric == metric
+        folds = scores_of_folds(looked.measurements, metric, looked.value)
+        assert folds is not None
+        assert sum(folds) / 3 == pytest.approx(looked.value)
 
 
 class TestEpochs(PipelineContract):
@@ -201,6 +267,12 @@ def test_the_detail_of_a_gate_is_told_by_folds(tmp_path: Path) -> None:
         ("xgboost", "steps = 'samples'\ngrace = 100", "", "below 100"),
         ("xgboost", "steps = 'rounds'\nmax_steps = 5", "", "at least grace, which is 10"),
         ("xgboost", "reduction_factor = 1", "", "reduction_factor"),
+        ("xgboost", "looks = [30]", "", "need steps = 'rounds', 'epochs' or 'samples'"),
+        ("xgboost", "steps = 'rounds'\nlooks = [30, 30]", "", "must rise, but are [30, 30]"),
+        ("xgboost", "steps = 'rounds'\nlooks = [0]", "", "greater than or equal to 1"),
+        ("xgboost", "steps = 'samples'\nlooks = [10, 100]", "", "must be below 100"),
+        ("xgboost", "steps = 'rounds'\nlooks = [30]\ngrace = 10", "", "no meaning beside looks"),
+        ("xgboost", "steps = 'rounds'\nlooks = [30]\npruner = 'wilcoxon'", "", "compares folds"),
     ],
 )
 def test_steps_that_cannot_be_made_are_refused_before_anything_runs(

@@ -130,6 +130,18 @@ def test_a_rung_that_is_jumped_over_is_decided_by_the_report_behind_it() -> None
     assert pruner.should_prune(Curve(0, (1, 3), ((0.0,), (3.0,))), others)
 
 
+def test_few_steps_can_all_be_rungs() -> None:
+    pruner = SuccessiveHalvingPruner(grace=2, reduction_factor=2, every_step=True)
+    others = [curve(n, *[float(n)] * 5, complete=False) for n in range(1, 4)]
+    for step in (2, 3, 4, 5):
+        own = [0.0] * (step - 1)
+        assert not pruner.should_prune(curve(0, *own, 1.5), others), "second of four"
+        assert pruner.should_prune(curve(0, *own, 2.5), others), "third"
+    assert not pruner.should_prune(curve(0, 9.0), others), "before the first"
+    seldom = SuccessiveHalvingPruner(grace=2, reduction_factor=2)
+    assert not seldom.should_prune(curve(0, 0.0, 0.0, 9.0), others), "3 is between two rungs otherwise"
+
+
 def test_at_its_end_nothing_is_pruned() -> None:
     others = [curve(n, *[0.0] * 9) for n in range(1, 9)]
     assert SuccessiveHalvingPruner(max_steps=4).should_prune(curve(0, 9, 9, 9), others)
