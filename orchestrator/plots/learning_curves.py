@@ -129,7 +129,9 @@ def draw(data: Curves) -> Canvas:
                 canvas.tell(line, [each.tip])
             if each.role == "pruned":
                 axes.plot(each.steps[-1], each.values[-1], "x", color=colour, markersize=6)
-        axes.set_xlabel("fold (number)" if data.are_folds else "step (round, epoch or sample, as reported)")
+        axes.set_xlabel(
+            "fold (number)" if data.are_folds else "step (round, epoch, sample or look, as reported)"
+        )
         count_on(axes.xaxis)
         axes.set_ylabel(data.label)
         axes.set_ylim(*data.span)

@@ -84,7 +84,7 @@ def _faults(detail: Any, schema: type[BaseModel]) -> list[tuple[str, str]]:
         return [(key, "is needed.")]
     if kind in ("model_type", "dict_type"):
         return [(key, f"must be a table, but got {_shown(detail['input'])}.")]
-    rule = detail["msg"].removeprefix(_RULE)
+    rule = detail["msg"].removeprefix(_RULE) if kind != "tuple_type" else "a list"
     return [(key, f"must be {rule}, but got {_shown(detail['input'])}.")]
 
 

@@ -269,6 +269,7 @@ def test_the_detail_of_a_gate_is_told_by_folds(tmp_path: Path) -> None:
         ("xgboost", "reduction_factor = 1", "", "reduction_factor"),
         ("xgboost", "looks = [30]", "", "need steps = 'rounds', 'epochs' or 'samples'"),
         ("xgboost", "steps = 'rounds'\nlooks = [30, 30]", "", "must rise, but are [30, 30]"),
+        ("xgboost", "steps = 'rounds'\nlooks = 30", "", "`pruning.looks` must be a list, but got 30"),
         ("xgboost", "steps = 'rounds'\nlooks = [0]", "", "greater than or equal to 1"),
         ("xgboost", "steps = 'samples'\nlooks = [10, 100]", "", "must be below 100"),
         ("xgboost", "steps = 'rounds'\nlooks = [30]\ngrace = 10", "", "no meaning beside looks"),
