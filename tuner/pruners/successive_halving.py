@@ -7,6 +7,7 @@ training that is stopped here is over, as in Ray Tune and Optuna: who comes to a
 came there before, and nobody waits for anybody.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from tuner.pruners.base import Curve, Pruner, check_factor, check_steps
@@ -26,8 +27,8 @@ class SuccessiveHalvingPruner(Pruner):
         reduction_factor: one in so many goes on (>= 2).
         max_steps: where an experiment ends: nothing stops there any more; None where it is not known.
         first_rung: leave out so many rungs: the larger, the later the first look (>= 0).
-        every_step: there is a rung at each step, for steps that are few and far apart; else they are at
-            `grace * reduction_factor ** k`.
+        every_step: there is a rung at each step, for steps that are few and far apart, and what part of the n
+            goes on is rounded up; else rungs are at `grace * reduction_factor ** k`.
     """
 
     name = "asha"
@@ -65,5 +66,11 @@ class SuccessiveHalvingPruner(Pruner):
 
     def _falls_at(self, rung: int, own: Curve, others: Sequence[Curve]) -> bool:
         rivals = [losses for other in others if (losses := other.from_step(rung)) is not None]
-        n_go_on = max(1, int((len(rivals) + 1) // self.reduction_factor))
-        return n_better(own.losses[-1], rivals) >= n_go_on
+        return n_better(own.losses[-1], rivals) >= self._n_going_on(len(rivals) + 1)
+
+    def _n_going_on(self, n: int) -> int:
+        if (
+            self.every_step
+        ):  # with so many rungs, having to be the best of the first few would end most of them
+            return math.ceil(n / self.reduction_factor)
+        return max(1, int(n // self.reduction_factor))

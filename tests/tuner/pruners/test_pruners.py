@@ -137,6 +137,7 @@ def test_few_steps_can_all_be_rungs() -> None:
         own = [0.0] * (step - 1)
         assert not pruner.should_prune(curve(0, *own, 1.5), others), "second of four"
         assert pruner.should_prune(curve(0, *own, 2.5), others), "third"
+        assert not pruner.should_prune(curve(0, *own, 1.5), others[:2]), "of three two go on"
     assert not pruner.should_prune(curve(0, 9.0), others), "before the first"
     seldom = SuccessiveHalvingPruner(grace=2, reduction_factor=2)
     assert not seldom.should_prune(curve(0, 0.0, 0.0, 9.0), others), "3 is between two rungs otherwise"
