@@ -20,10 +20,11 @@ def mark(text: str, start: int, end: int) -> str:
 
 def unmark(marked: str) -> tuple[str, int, int]:
     """Return the text, and the start and end of its place; -1 and -1 where there is none."""
-    if _OPEN not in marked:
+    before, _, rest = marked.partition(_OPEN)
+    inside, closed, after = rest.partition(_CLOSE)
+    if not closed:  # either alone was there before anything was marked
         return marked, -1, -1
-    start, end = marked.index(_OPEN), marked.index(_CLOSE) - 1
-    return marked.replace(_OPEN, "").replace(_CLOSE, ""), start, end
+    return before + inside + after, len(before), len(before) + len(inside)
 
 
 def beside(marked: str, side: str, reach: int) -> str:
