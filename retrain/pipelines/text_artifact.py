@@ -119,9 +119,9 @@ def texts_of(rows: Sequence[Mapping[str, Value]], text: str, about: Sequence[str
 def _place(row: Mapping[str, Value], text: str, about: Sequence[str]) -> tuple[int, int]:
     start, end = (-1.0 if row.get(name) in (None, "") else row[name] for name in about)
     if isinstance(start, int | float) and isinstance(end, int | float):
-        start, end = (-1.0 if each != each else float(each) for each in (start, end))  # NaN is empty, too
-        unknown = start == end == -1
-        if unknown or (start.is_integer() and end.is_integer() and 0 <= start <= end <= len(str(row[text]))):
+        start, end = (-1 if each != each else each for each in (start, end))  # NaN is empty, too
+        is_inside = 0 <= start <= end <= len(str(row[text])) and start % 1 == end % 1 == 0
+        if is_inside or start == end == -1:
             return int(start), int(end)
     raise DataError(
         f"The place that is asked about must lie within its text, but {about[0]} = {start!r} and"

@@ -255,7 +255,7 @@ def test_a_version_predicts_with_the_place_it_is_asked_about(tmp_path: Path) -> 
     nowhere = [{"text": text, **place} for place in unknown]
     assert len(set(again.predict_rows(nowhere))) == 1
     assert list(again.predict(pd.DataFrame(nowhere[:2]))) == again.predict_rows(nowhere[:2])
-    for start, end in ((30.0, 99.0), (2.5, 4.0), (-1.0, 3.0), (5.0, 4.0)):
+    for start, end in ((30.0, 99.0), (2.5, 4.0), (-1.0, 3.0), (5.0, 4.0), (0, 10**400)):
         with pytest.raises(DataError, match=f"within its text, but start = {start} and end = {end}"):
             again.predict_rows([{"text": text, "start": start, "end": end}])
 
