@@ -14,10 +14,11 @@ from retrain.pipelines.artifact import fit_estimator
 from retrain.pipelines.folds import Fold, Folds, LoadedTable
 from retrain.pipelines.tabular import TabularPipeline
 from retrain.pipelines.text_artifact import TextModel, load_text_model, save_text_model
-from retrain.pipelines.tfidf import PREFIX, Counter, check_tfidf, learn
+from retrain.pipelines.tfidf import PREFIX, Counter, check_tfidf, check_values, learn
 from retrain.places import unmark
 from retrain.splits import Split
 from tuner.experiment import Params, Provenance, Value
+from tuner.space import CategoricalParam, Param
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,9 @@ class TextPipeline(TabularPipeline):
         super().__init__(config)
         names = [name for name in (*self.space.names, *self._fixed) if name.startswith(PREFIX)]
         check_tfidf(names, about=bool(self._about))
+        searched = [each for each in self.space.params.values() if each.name in names]
+        check_values((each.name, value) for each in searched for value in _reach(each))
+        check_values((name, self._fixed[name]) for name in names if name in self._fixed)
 
     def __getstate__(self) -> dict[str, Any]:
         """Travels without its data and what was counted in them."""
@@ -152,3 +156,8 @@ class TextPipeline(TabularPipeline):
             {self._text: text, **dict(zip(self._about, place, strict=bool(self._about)))}
             for text, *place in found
         ]
+
+
+def _reach(param: Param) -> Sequence[Value]:
+    """All choices of a parameter, or both ends of its range."""
+    return param.choices if isinstance(param, CategoricalParam) else (param.low, param.high)

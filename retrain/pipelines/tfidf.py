@@ -10,7 +10,7 @@ their own, beside those of the whole text.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,12 @@ import numpy as np
 from retrain.places import SIDES, beside, unmark
 from retrain.results import ResultError
 from tuner.errors import ConfigError, did_you_mean
-from tuner.experiment import Outcome, Params
+from tuner.experiment import Outcome, Params, Value
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["PREFIX", "Counter", "Features", "Part", "check_tfidf", "learn"]
+__all__ = ["PREFIX", "Counter", "Features", "Part", "check_tfidf", "check_values", "learn"]
 
 PREFIX = "tfidf_"
 """What the names of these hyperparameters begin with; the others are the model's."""
@@ -51,6 +51,7 @@ _DEFAULTS: Mapping[str, Any] = {
 _ANALYZERS = {"word": ("word",), "char_wb": ("char_wb",), "both": ("word", "char_wb")}
 _OF_PLACES = ("around", "around_ngrams", "around_weight")
 _SHORTEST = {"word": 1, "char_wb": 2}
+_LEAST = {"word_ngrams": 1, "char_ngrams": 2, "min_df": 1, "max_features": 1, "around": 0, "around_ngrams": 1}
 
 
 def check_tfidf(names: Collection[str], *, about: bool = False) -> None:
@@ -76,6 +77,44 @@ def check_tfidf(names: Collection[str], *, about: bool = False) -> None:
         raise ConfigError(
             f"The features of texts do not take what they were given: {faults}", ", ".join(known)
         )
+
+
+def check_values(values: Iterable[tuple[str, Value]]) -> None:
+    """Refuse values that no texts can be counted or weighed by.
+
+    Args:
+        values: of known hyperparameters, with their names.
+
+    Raises:
+        ConfigError: says of each what it must be.
+    """
+    faults = [
+        f"{name} must be {must}, but is {value!r}"
+        for name, value in values
+        if (must := _violated(name.removeprefix(PREFIX), value)) is not None
+    ]
+    if faults:
+        raise ConfigError(
+            f"The features of texts cannot be made with every value: {'; '.join(faults)}.",
+            "Change the range, or the value in pipeline.fixed.",
+        )
+
+
+def _violated(name: str, value: Value) -> str | None:
+    """What a value must be and is not."""
+    if name == "analyzer":
+        return None if value in _ANALYZERS else f"one of {', '.join(_ANALYZERS)}"
+    if isinstance(_DEFAULTS[name], bool):
+        return None if isinstance(value, bool) else "true or false"
+    if value is None and _DEFAULTS[name] is None:
+        return None
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    if name in _LEAST:
+        is_fit = isinstance(number, int) and number >= _LEAST[name]
+        return None if is_fit else f"a whole number of at least {_LEAST[name]}"
+    if name == "max_df":
+        return None if 0 < number <= 1 else "a share of the rows, in (0, 1]"
+    return None if 0 <= number < np.inf else "a finite number of at least 0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,6 +312,29 @@ def test_bad_data_is_one_sentence(
     assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("fixed", "params", "part"),
+    [
+        ({"tfidf_analyzer": "words"}, "", "must be one of word, char_wb, both, but is 'words'"),
+        ({"tfidf_max_features": -5}, "", "must be a whole number of at least 1, but is -5"),
+        ({"tfidf_max_df": 5}, "", "tfidf_max_df must be a share of the rows, in (0, 1], but is 5"),
+        ({"tfidf_lowercase": "no"}, "", "tfidf_lowercase must be true or false, but is 'no'"),
+        ({"tfidf_around": -1}, "", "tfidf_around must be a whole number of at least 0, but is -1"),
+        ({"tfidf_around": 4.0}, "", "tfidf_around must be a whole number of at least 0, but is 4.0"),
+        ({"tfidf_around_weight": -1}, "", "must be a finite number of at least 0, but is -1"),
+        ({}, "tfidf_around = { type = 'int', low = -3, high = 3 }", "of at least 0, but is -3"),
+        ({}, "tfidf_word_ngrams = { type = 'categorical', choices = [0, 1] }", "of at least 1, but is 0"),
+    ],
+)
+def test_values_that_no_features_can_be_made_with_are_refused(
+    tmp_path: Path, fixed: dict[str, Any], params: str, part: str
+) -> None:
+    rest = f"[splits]\ngroup = 'doc'\n[space]\npreset = 'default'\n[space.params]\n{params}\n"
+    with pytest.raises(ConfigError) as caught:
+        text_project(tmp_path, place_frame(), rest, fixed=fixed, **ABOUT)
+    assert part in str(caught.value)
+
+
 def test_one_class_left_to_train_on_is_refused(tmp_path: Path) -> None:
     frame = text_frame(30).assign(day=range(30), label=["absent"] * 26 + ["present"] * 4)
     with pytest.raises(DataError, match="at least two classes, but all are 'absent'"):
