@@ -123,6 +123,8 @@ def _effect(
     stops = _stops(param)
     places = row_values(param, stops)
     at = rows.placed(_N_ROWS, j, places, rng)
+    if (at == at[0]).all():  # hardly ever active, or held where it is by its tie
+        return "", param.default
     flat = generator.encode_rows(at.reshape(-1, at.shape[-1]))
     curves = np.array(
         [member.predict(flat)[0].reshape(len(stops), -1).mean(axis=1) for member in model.members]

@@ -12,7 +12,7 @@ from tuner.experiment import Observation, Params
 from tuner.generators.bayesian import BayesianGenerator
 from tuner.importance import importances, insight_of
 from tuner.insight import Importance, Insight
-from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, Sum
+from tuner.space import CategoricalParam, FloatParam, Increasing, IntParam, SearchSpace, Sum
 
 SPACE = SearchSpace(
     [
@@ -276,6 +276,34 @@ def test_what_another_choice_switches_off_does_nothing_there() -> None:
     # The variance is 1/24, all of it by `depth`; for a given depth `kind` makes (depth - 1/2)^2 / 4: 1/48.
     assert shares["depth"].share == pytest.approx(1.0, abs=0.1)
     assert shares["kind"].share == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_rarely_active_parameter_is_best_where_it_is_best_when_active() -> None:
+    """Of 48 draws of the space none at all may have it: that says nothing, not that lower is better."""
+    space = SearchSpace(
+        [
+            CategoricalParam("kind", [f"k{i}" for i in range(20)]),
+            CategoricalParam("mode", [f"m{i}" for i in range(4)], when={"kind": "k7"}),
+            FloatParam("depth", 0, 1, when={"mode": "m3"}),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    drawn: list[Params] = [space.sample(rng) for _ in range(40)]
+    drawn += [{"kind": "k7", "mode": "m3", "depth": at} for at in np.linspace(0, 1, 20).tolist()]
+    results = [Observation(each, 10 * abs(float(str(each.get("depth", 0.9))) - 0.9)) for each in drawn]
+    for seed in range(3):
+        insight = insight_of(space, results, direction="minimize", seed=seed, gain=False)
+        depth = next(each for each in insight.importances if each.name == "depth")
+        assert depth.best in (0.875, 1.0)
+
+
+def test_what_its_neighbours_hold_has_no_better_values() -> None:
+    space = SearchSpace(
+        [IntParam("x", 1, 2, default=1), IntParam("y", 1, 2, default=2), FloatParam("z", 0, 1)],
+        [Increasing(["x", "y"])],
+    )
+    shares = insight_by_name(space, told_of(space, lambda params: number(params, "z"), 12))
+    assert [(shares[name].trend, shares[name].best) for name in "xy"] == [("", 1), ("", 2)]
 
 
 def test_what_results_cannot_tell_is_said_to_be_open() -> None:

@@ -282,3 +282,16 @@ class TestOneParameterAnew:
         assert len(set(by_kind[awake, 1])) > 10
         asleep = base[:, 0] == 0
         np.testing.assert_array_equal(by_depth[asleep], base[asleep])
+
+    def test_a_parameter_is_placed_where_it_is_active(self) -> None:
+        kinds = [f"k{i}" for i in range(20)]
+        space = SearchSpace(
+            [CategoricalParam("kind", kinds), FloatParam("depth", 0.0, 1.0, default=0.5, when={"kind": "k7"})]
+        )
+        places = np.array([0.0, 0.25, 1.0])
+        found = Rows(space).placed(30, 1, places, np.random.default_rng(0))
+        assert found.shape == (3, 30, 2)
+        assert (found[:, :, 0] == 7).all()
+        np.testing.assert_array_equal(found[:, :, 1], np.repeat(places[:, None], 30, axis=1))
+        kinds_drawn = Rows(space).placed(30, 0, np.array([3.0]), np.random.default_rng(0))[0]
+        assert (kinds_drawn == [3.0, 0.5]).all()

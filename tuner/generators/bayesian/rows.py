@@ -22,6 +22,7 @@ _WIDTHS = (0.005, 0.3)
 _LEAST_REDRAW = 0.3
 _N_REDRAWS = 4
 _N_MENDED = 32
+_N_TO_WAKE = 32
 
 _Held = tuple[int, Array]
 """The place of a parameter and the numbers of its values that something asks for."""
@@ -73,9 +74,12 @@ class Rows:
     def placed(self, n: int, j: int, places: Array, rng: np.random.Generator) -> Array:
         """`n` random rows with the `j`-th parameter at each of `places`, (k,): (k, n, p).
 
-        The others give way as in `redrawn`.
+        The others give way as in `redrawn`. It is active in each of them, or in none where draws do not find
+        any.
         """
         rows = self._allowed(n, rng)
+        if any(place == j for place, _ in self._conditions):
+            rows = self._awake(rows, j, rng)
         rested, found = self._rested(rows), []
         for place in places:
             moved = rows.copy()
@@ -85,6 +89,12 @@ class Rows:
                     moved[:, members] = tie.placed(rows[:, members], members.index(j), np.full(n, place))
             found.append(self._mended(self._rested(moved), rested))
         return np.array(found)
+
+    def _awake(self, rows: Array, j: int, rng: np.random.Generator) -> Array:
+        """As many random rows as are given, in which the `j`-th is active."""
+        more = np.vstack([rows, self._allowed(_N_TO_WAKE * len(rows), rng)])
+        found = more[self._active(more)[:, j]]
+        return found[np.arange(len(rows)) % len(found)] if len(found) else rows
 
     def _allowed(self, n: int, rng: np.random.Generator) -> Array:
         """`n` random rows of which none is forbidden, with what is inactive where it would stand."""
