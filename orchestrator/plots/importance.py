@@ -25,7 +25,7 @@ def prepare(study: Study, insight: Insight | None, further: dict[str, Insight]) 
     """Gather what is drawn.
 
     Raises:
-        NotFoundError: too few experiments have succeeded to say.
+        NotFoundError: too few experiments have succeeded to say, or all came to the same.
     """
     known = {study.metric: insight, **further}
     panels = tuple(
@@ -36,7 +36,7 @@ def prepare(study: Study, insight: Insight | None, further: dict[str, Insight]) 
     if not panels:
         raise NotFoundError(
             f"There is nothing to plot yet: what mattered in study {study.name!r} is known at the end of"
-            " a run, from ten comparable successes on.",
+            " a run, from ten comparable successes on that differ.",
             "Run more: orchestrator --method bayesian --configs 20",
         )
     return Bars(f"What mattered in {study.name}", panels)

@@ -90,10 +90,16 @@ def test_fewer_than_ten_successes_say_nothing() -> None:
     assert insight.gain is None
 
 
-def test_equal_results_are_no_reason_to_divide_by_their_variance() -> None:
-    generator = BayesianGenerator(SPACE)
-    generator.tell([replace(each, value=1.0) for each in told(20)])
-    assert all(0 <= each.share <= 1 for each in importances(generator))
+@pytest.mark.parametrize("value", [1.0, 0.0, 1e308])
+def test_equal_results_say_nothing_of_any_parameter(value: float) -> None:
+    equal = [replace(each, value=value) for each in told(20)]
+    insight = insight_of(SPACE, equal, direction="minimize")
+    assert insight.importances == ()
+    assert insight.gain is None
+    failed = insight_of(
+        SPACE, [*equal, *(replace(each, value=None) for each in told(9, seed=1))], direction="minimize"
+    )
+    assert failed.importances == (), "how bad a failure is, is not known"
 
 
 def test_a_gain_beyond_the_largest_float_is_none() -> None:

@@ -193,13 +193,15 @@ class BayesianGenerator(LearningGenerator[_Belief]):
 
         That one takes all that is bad for equally bad, and a search that found a good region has measured
         little else: seen by it, differences of no account there are all that there is. None with too few
-        successes.
+        successes, or where all came to the same.
         """
         results = self.history.results(self.direction)
         losses = [each.loss for each in results]
         if sum(loss is not None for loss in losses) < _N_SUCCESSES:
             return None
         rows, y = self.encode([each.params for each in results]), scaled(losses, smooth=True).y
+        if not y.any():
+            return None
         return GaussianProcess.fit_widely(rows, y, self._owners, noises_of(results), self._noise)
 
     @cached_property
