@@ -1,5 +1,6 @@
 """Memory: what a study taught is stored, found by a similar one, and judged by what it brought there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,15 +131,16 @@ def judge(registry: Registry, study: Study, provenance: Provenance) -> list[Less
     """Record whether what the study started from helped it, once it has ten results.
 
     A pattern helped as far as its best configuration that was tried here beats what else was: the weight of
-    the lesson is the share of those others. One of which nothing was tried is not judged.
+    the lesson is the share of those others. What was pruned is beaten by all that was not. A pattern of which
+    nothing was tried is not judged.
 
     Returns:
         The new lessons.
     """
     rows = [
         each
-        for each in registry.experiments(study, states=[State.COMPLETE])
-        if each.provenance == provenance and each.value is not None
+        for each in registry.experiments(study, states=[State.COMPLETE, State.PRUNED])
+        if _is_of(each, provenance)
     ]
     known = {each.pattern for each in registry.lessons() if (each.study, each.kind) == (study.name, "judged")}
     patterns = {each.id: each for each in registry.patterns()}
@@ -149,8 +151,8 @@ def judge(registry: Registry, study: Study, provenance: Provenance) -> list[Less
         others = [each for each in rows if each.reason.get("design") != "earlier"]
         if use.pattern in known or not from_it or len(others) < _FEWEST_RESULTS:
             continue
-        losses = [loss_of(each.value or 0.0, study.direction) for each in from_it]
-        beaten = sum(loss_of(each.value or 0.0, study.direction) > min(losses) for each in others)
+        best = min(_loss(each, study) for each in from_it)
+        beaten = sum(_loss(each, study) > best for each in others)
         why = f"its best of {len(from_it)} beats {beaten} of {len(others)} others"
         new.append(registry.add_lesson(Lesson(pattern.id, "judged", study.name, beaten / len(others), why)))
         registry.log(
@@ -161,6 +163,10 @@ def judge(registry: Registry, study: Study, provenance: Provenance) -> list[Less
             study=study.name,
         )
     return new
+
+
+def _loss(row: Experiment, study: Study) -> float:
+    return math.inf if row.value is None else loss_of(row.value, study.direction)
 
 
 def _verdict(lesson: Lesson) -> str:

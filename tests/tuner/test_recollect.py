@@ -8,7 +8,7 @@ import pytest
 from tests.contracts.registry_cases import Clock
 from tests.tuner.test_propose import NEW, OLD, SPACE, keys, spec
 from tests.tuner.test_recall import RATES, a_config, run_earlier
-from tuner.experiment import Evaluation, Experiment, Failure, Outcome, Study, Suggestion
+from tuner.experiment import Evaluation, Experiment, Failure, Outcome, Partial, Study, Suggestion
 from tuner.patterns import Traits
 from tuner.propose import open_study, propose
 from tuner.recollect import adopt, judge, recollect, remember, similar
@@ -163,6 +163,23 @@ def test_it_is_judged_by_how_many_others_its_best_beats(
     assert judge(registry, study, NEW) == []
     [event] = registry.events(kind="pattern judged")
     assert ("did not help" in event.message) is (share == 0.0)
+
+
+@pytest.mark.parametrize(("pruned", "share"), [("random", 0.9), ("bayesian", 0.0)])
+def test_what_is_pruned_is_beaten_by_all_that_is_not(
+    registry: Registry, study: Study, pruned: str, share: float
+) -> None:
+    """With a pruner few experiments come to their end, and those are the better ones: here the baseline."""
+    taught(registry)
+    propose(registry, study, "bayesian", 1, memory=adopt(registry, study, NEW, TRAITS))
+    propose(registry, study, "random", 9)
+    values = {"default": 0.9, "bayesian": 0.8, "random": 0.7}
+    for claim in registry.claim(study, 100):
+        method = claim.experiment.method
+        stood = Partial(99.0, 1) if method == pruned else Evaluation(values[method])
+        registry.finish([(claim, stood)], NEW)
+    [lesson] = judge(registry, study, NEW)
+    assert lesson.weight == share
 
 
 def test_what_was_not_tried_is_not_judged(registry: Registry, study: Study) -> None:
