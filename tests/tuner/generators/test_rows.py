@@ -259,6 +259,33 @@ class TestOneParameterAnew:
             # Drawn as before: of mean 1/4, with five of its standard errors.
             assert rows[:, j].mean() == pytest.approx(0.25, abs=5 * 0.19 / 300**0.5)
 
+    @pytest.mark.parametrize(
+        "members",
+        [
+            [FloatParam("a", 0.0, 1.0), FloatParam("b", 0.0, 0.3), FloatParam("c", 0.1, 0.9)],
+            [FloatParam(name, 0.0, high, step=0.1) for name, high in (("a", 1.0), ("b", 0.3), ("c", 0.9))],
+            [FloatParam("a", 0.01, 1.0, log=True), FloatParam("b", 0.0, 1.0), FloatParam("c", 0.0, 0.5)],
+        ],
+        ids=["bounded", "stepped", "log"],
+    )
+    def test_one_of_a_sum_gets_as_near_as_the_others_allow(self, members: list[FloatParam]) -> None:
+        made = Rows(SearchSpace(members, [Sum([param.name for param in members], 1.0)]))
+        for j, param in enumerate(members):
+            others = [each for each in members if each is not param]
+            least, most = 1 - sum(each.high for each in others), 1 - sum(each.low for each in others)
+            stops = [param.from_unit(at) for at in (0.0, 0.5, 1.0)]
+            places = param.encode(stops)[:, 0]
+            for stop, rows in zip(stops, made.placed(30, j, places, np.random.default_rng(j)), strict=True):
+                nearest = min(max(float(stop), least, param.low), most, param.high)
+                found = [float(str(made.config(row)[param.name])) for row in rows]
+                np.testing.assert_allclose(found, nearest, atol=1e-6)
+
+    def test_what_one_of_a_sum_leaves_is_shared_evenly_by_those_that_had_nothing(self) -> None:
+        space = simplex(4)
+        (tie, _), *_ = Rows(space)._ties
+        corner = np.array([[1.0, 0.0, 0.0, 0.0]])
+        np.testing.assert_allclose(tie.placed(corner, 0, np.array([0.4])), [[0.4, 0.2, 0.2, 0.2]])
+
     def test_one_of_an_order_moves_between_its_neighbours(self) -> None:
         space = SearchSpace(
             [FloatParam(name, 0.0, 1.0) for name in "abc"] + [IntParam(name, 1, 9) for name in "xy"],

@@ -52,7 +52,10 @@ class Tie(ABC):
 
     @abstractmethod
     def placed(self, at: Array, i: int, to: Array) -> Array:
-        """Where the members are once the `i`-th stands at `to`, (n,), or as near to it as the tie allows."""
+        """Where the members are once the `i`-th stands at `to`, (n,), or as near to it as the tie allows.
+
+        Where members of a sum have other steps than it has, or none, it may miss that by one step.
+        """
 
     @abstractmethod
     def redrawn(self, at: Array, i: int, rng: np.random.Generator) -> Array:
