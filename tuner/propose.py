@@ -231,7 +231,8 @@ def take_stock(registry: Registry, study: Study, provenance: Provenance | None =
         ).to_dict()
         for each in study.goals.objectives
     }
-    names = ", ".join([each.name for each in found.importances if not each.unsettled][:3])
+    known = [each.name for each in found.importances if not (each.unsettled or each.dead)]
+    names = ", ".join(known[:3])
     registry.log(
         INSIGHT,
         f"After {found.n} results of study {study.name!r}, "

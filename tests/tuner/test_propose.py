@@ -393,7 +393,23 @@ def test_what_was_learned_is_kept_for_the_reports(registry: Registry, study: Stu
     assert (insight.n, insight.importances[0].name) == (16, "rate")
     (event,) = registry.events(kind=INSIGHT)
     assert event.data == {"study": study.name, **insight.to_dict()}
-    assert event.message == f"After 16 results of study 'study', these matter most: {_first(insight)}."
+    assert {each.name for each in insight.importances if each.dead} == {"depth", "kind"}
+    assert event.message == "After 16 results of study 'study', these matter most: rate."
+
+
+def test_what_results_leave_open_is_not_named_as_what_matters(registry: Registry) -> None:
+    """Two that always moved together: either may be all that acts."""
+    pair = SearchSpace([FloatParam("one", 0.0, 1.0), FloatParam("other", 0.0, 1.0)])
+    study = open_study(registry, spec(pair))
+    steps = [i / 14 for i in range(15)]
+    registry.add(study, [Suggestion({"one": at, "other": at}, "random") for at in steps if at != 0.5])
+    for claim in registry.claim(study, 100):
+        registry.complete(claim, Evaluation(-((float(str(claim.experiment.params["one"])) - 0.3) ** 2)), OLD)
+    insight = take_stock(registry, study)
+    assert insight is not None
+    assert all(each.unsettled for each in insight.importances)
+    (event,) = registry.events(kind=INSIGHT)
+    assert event.message.endswith("it is open which parameters matter.")
 
 
 def test_of_several_objectives_each_has_what_was_learned_of_it(registry: Registry) -> None:
@@ -409,10 +425,6 @@ def test_of_several_objectives_each_has_what_was_learned_of_it(registry: Registr
     assert event.data["importances"][0]["name"] == "rate"
     assert (further.n, further.importances[0].name, further.importances[0].trend) == (16, "depth", "lower")
     assert further.gain is None
-
-
-def _first(insight: Insight) -> str:
-    return ", ".join(each.name for each in insight.importances[:3])
 
 
 def test_of_what_cannot_be_compared_nothing_is_learned(registry: Registry, study: Study) -> None:
