@@ -61,12 +61,14 @@ def test_nothing_is_learned_from_other_rows() -> None:
     assert "never" not in other.parts[0].terms
 
 
-def test_the_words_around_a_place_are_features_of_their_own() -> None:
+@pytest.mark.parametrize("use_idf", [True, False])
+def test_the_words_around_a_place_are_features_of_their_own(use_idf: bool) -> None:
     text = "No fever but a cough."
     texts = np.array([mark(text, 3, 8), mark(text, 15, 20)], dtype=object)
     counter, rows = Counter(texts), np.arange(2)
     plain = learn({}, Counter(np.array([text, text], dtype=object)), rows)
-    features = learn({"tfidf_around": 2, "tfidf_around_weight": 3.0}, counter, rows)
+    around = {"tfidf_around": 2, "tfidf_around_weight": 3.0, "tfidf_use_idf": use_idf}
+    features = learn(around, counter, rows)
     assert features.parts[0].terms == plain.parts[0].terms
     assert [part.terms for part in features.parts[1:]] == [
         ("a", "but", "but a", "no"),
@@ -80,6 +82,15 @@ def test_the_words_around_a_place_are_features_of_their_own() -> None:
     assert (weighed[0, :n] == weighed[1, :n]).all(), "of the text they say the same"
     np.testing.assert_allclose(np.linalg.norm(weighed[:, n : n + 4], axis=1), 3.0)
     assert (weighed[0, n:] != weighed[1, n:]).any()
+
+
+def test_the_words_around_a_place_may_be_single_and_keep_their_case() -> None:
+    texts = np.array([mark("No Fever but a cough.", 3, 8)], dtype=object)
+    around = {"tfidf_around": 3, "tfidf_around_ngrams": 1, "tfidf_lowercase": False}
+    _, *sides = learn(around, Counter(texts), np.arange(1)).parts
+    assert [part.terms for part in sides] == [("No",), ("a", "but", "cough")]
+    longer = learn({**around, "tfidf_around_ngrams": 3}, Counter(texts), np.arange(1))
+    assert "but a cough" in longer.parts[2].terms
 
 
 def test_places_without_a_word_on_one_side_have_features_of_the_other() -> None:

@@ -234,6 +234,31 @@ def test_large_histories_are_thinned_and_keep_the_best() -> None:
     assert np.abs(gp.predict(x[:200])[0] - y[:200]).mean() < 0.1
 
 
+def test_a_wide_model_keeps_as_many_bad_ones_as_good_ones() -> None:
+    x = some_points(400, 2)
+    y = smooth(x)
+    gp = GaussianProcess.fit_widely(x, y, range(2), np.ones(400))
+    assert len(gp.members) == 8
+    member = gp._members[0]
+    kept = {tuple(row) for row in (member.x / member.scales).round(9)}
+    order = np.argsort(y)
+    n_good = len(kept & {tuple(row) for row in x[order[:200]].round(9)})
+    assert (len(kept), n_good) == (300, 150)
+    assert {tuple(row) for row in x[order[[0, -1]]].round(9)} <= kept
+
+
+def test_peaks_that_are_far_less_likely_are_left_out() -> None:
+    """A fast wave: beside it, that all is noise explains little."""
+    rng = np.random.default_rng(1)
+    x = rng.random((20, 2))
+    y = np.sin(25 * x[:, 0]) + 0.3 * rng.standard_normal(20)
+    posterior = Posterior(x, (y - y.mean()) / y.std(), range(2), np.ones(20))
+    heights = [posterior.log_density(peak)[0] for peak in posterior.peaks(np.random.default_rng(0))]
+    all_noise = posterior._peak(posterior.center, 20)[0]
+    assert heights == sorted(heights, reverse=True)
+    assert heights[-1] > heights[0] - 3 > all_noise
+
+
 # ---- the acquisition function
 
 
