@@ -46,15 +46,22 @@ class Allowance:
     start_s: float = 0.0
 
 
-def allowance(timeout_s: float | None, started_at: float, now: float) -> Allowance:
-    """What a command that began at `started_at` is allowed, now that its first experiment may begin."""
+def allowance(
+    timeout_s: float | None, started_at: float, now: float, *, start_s: float | None = None
+) -> Allowance:
+    """What a command that began at `started_at` is allowed, now that its first experiment may begin.
+
+    `start_s` is how long the start took, where that is not all the time since then: earlier stages are no
+    part of it.
+    """
     if timeout_s is None:
         return Allowance()
+    start_s = now - started_at if start_s is None else start_s
     ends_at = started_at + (1 + _MOST_OVER) * timeout_s
-    reserve = min(now - started_at, _RESERVED * timeout_s)
+    reserve = min(start_s, _RESERVED * timeout_s)
     last = min(started_at + (1 + OVERRUN) * timeout_s, ends_at - reserve)
     deadline = min(started_at + timeout_s, last)
-    return Allowance(deadline, last - deadline, ends_at, now - started_at)
+    return Allowance(deadline, last - deadline, ends_at, start_s)
 
 
 def note_start() -> None:

@@ -128,6 +128,7 @@ def conduct(
     stop: StopRequest,
     spill: Spill | None = None,
     started_at: float | None = None,
+    begun_at: float | None = None,
 ) -> RunResult:
     """Run a study with a pipeline whose data are in use, on a pool that may still be starting.
 
@@ -135,7 +136,8 @@ def conduct(
     production now, where it is in the space: it is scored again where its result cannot be compared. `folds`
     is of one cross-validation, where they are the configured ones: a confirmation needs it. `spill` is where
     results are kept that the registry would not take. The request's time began at `started_at`, on the
-    monotonic clock; by default it begins now.
+    monotonic clock; by default it begins now. What is no part of the start of this run, such as another run
+    in that time, was over at `begun_at`.
 
     Raises:
         PoolError: the workers cannot be started, or were lost.
@@ -160,7 +162,9 @@ def conduct(
     if (n_waiting or n_left) and (line := _estimate_line(n_waiting, n_left, pool, tally, request)):
         display.note(line)
     stop.defer()
-    allowed = allowance(request.timeout_s, started_at, time.monotonic())
+    now = time.monotonic()
+    start_s = now - (started_at if begun_at is None else begun_at)
+    allowed = allowance(request.timeout_s, started_at, now, start_s=start_s)
     driver = Driver(
         registry,
         study,

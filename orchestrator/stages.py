@@ -106,6 +106,7 @@ class _Job:
     display: Display
     stop: StopRequest
     started_at: float
+    start_s: float
 
     def request_for(self, **changes: Any) -> Request:
         """The request, whose time goes on."""
@@ -151,7 +152,7 @@ def run_stages(config: "Config", request: Request, *, display: Display, stop: St
         open_or_make(config, lambda: found_in_place(config, whole.space)) as registry,
         alone(lock, f"the stages of study {config.study_name!r}"),
     ):
-        job = _Job(config, registry, request, display, stop, started_at)
+        job = _Job(config, registry, request, display, stop, started_at, time.monotonic() - started_at)
         outcomes: list[StageOutcome] = []
         last: _Found | None = None
         for stage in stages:
@@ -367,6 +368,7 @@ def _n_open(registry: Registry, study: Study) -> int:
 
 def _conduct(job: _Job, study: Study, pipeline: Pipeline, data: object, request: Request) -> RunResult:
     n_workers = request.n_workers_for(_n_open(job.registry, study))
+    begun_at = time.monotonic() - job.start_s
     with start_pool(request, pipeline, data, n_workers) as pool:
         return conduct(
             job.registry,
@@ -378,6 +380,7 @@ def _conduct(job: _Job, study: Study, pipeline: Pipeline, data: object, request:
             stop=job.stop,
             spill=Spill.of(job.config.db, job.config.root),
             started_at=job.started_at,
+            begun_at=begun_at,
         )
 
 

@@ -40,6 +40,12 @@ def test_a_slow_start_is_taken_off_the_end() -> None:
     assert allowed.overrun_s == 0.0
 
 
+def test_what_is_no_part_of_the_start_is_kept_for_nothing() -> None:
+    allowed = allowance(1000.0, 0.0, 800.0, start_s=15.0)
+    assert (allowed.deadline, allowed.start_s) == (1000.0, 15.0)
+    assert allowed.overrun_s == pytest.approx(30.0)
+
+
 def test_the_age_of_a_process_is_read_from_its_line() -> None:
     ticks = 250 * os.sysconf("SC_CLK_TCK")
     fields = " ".join(["S", *map(str, range(18)), str(ticks), "0"])

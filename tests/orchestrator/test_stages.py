@@ -3,13 +3,16 @@
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import orchestrator.launch as launch_module
 import orchestrator.stages as stages_module
 from orchestrator.alone import alone, stages_lock
 from orchestrator.cli import cli
@@ -265,6 +268,51 @@ def test_the_best_of_the_last_stage_come_to_their_end_whatever_prunes(
     final = rows_of("toy")
     assert sum(each.method == "guess" for each in final) >= 2
     assert {each.state for each in final} == {State.COMPLETE}
+
+
+def stages_that_take(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[dict[str, Any]]:
+    """By a clock that every run of a stage or of finalists moves on; what each was called with."""
+    asked: list[dict[str, Any]] = []
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds * len(asked))
+
+    def conduct(*given: Any, **named: Any) -> Any:
+        result = launch_module.conduct(*given, **named)
+        asked.append(named)
+        return result
+
+    def start_pool(request: Request, pipeline: object, data: object, n_workers: int) -> FakePool:
+        return FakePool(lambda task: Act(Evaluation(float(task.seed % 7))), FakeClock(), n_workers)
+
+    monkeypatch.setattr(stages_module, "conduct", conduct)
+    monkeypatch.setattr(stages_module, "start_pool", start_pool)
+    for module in (stages_module, launch_module):
+        monkeypatch.setattr(module, "time", clock)
+    return asked
+
+
+def test_the_stages_before_it_are_no_part_of_the_start_of_a_stage(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the start took is kept for the end: 750 of 1,000 s would leave none to learn from it."""
+    began = time.monotonic() - 5.0
+    monkeypatch.setattr("orchestrator.allowance.began_at", lambda: began)
+    asked = stages_that_take(monkeypatch, 250.0)
+    assert run("stages", "--timeout", "1000s", *LOCAL)[0] == 0
+    assert [each["started_at"] for each in asked] == [began] * 4
+    with open_registry("experiments.db", create=False, read_only=True) as registry:
+        assert [each.study for each in registry.patterns()] == ["toy-S0", "toy-S1", "toy-S2", "toy"]
+
+
+def test_a_look_at_the_holdout_that_would_come_too_late_is_left_to_the_next_call(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "retrain.toml").write_text(
+        "[pipeline]\nmodel = 'sgd'\ndata = 'breast_cancer'\nmetric = 'accuracy'\n[splits]\nfolds = 2\n" + ONE
+    )
+    stages_that_take(monkeypatch, 600.0)
+    code, out, err = run("stages", "--timeout", "1000s", *LOCAL, "--format", "json")
+    assert (code, json.loads(out)["holdout"]) == (0, None)
+    assert "no time is left to fit" in err
 
 
 def test_a_second_command_is_refused_while_one_runs(run: Run, tmp_path: Path) -> None:
