@@ -33,16 +33,27 @@ class Patience:
 
     Attributes:
         most_s: never longer.
-        share: nor longer than this part of the time since its last report, or since its beginning.
+        share: nor longer than this part of the time since its last report, or since its beginning, ...
+        spare_s: ... but for so many seconds in all, so that short tasks are judged in time, too.
     """
 
     most_s: float = 0.25
     share: float = 0.05
+    spare_s: float = 0.1
 
-    def after(self, since_s: float) -> float:
-        """Seconds to wait at most, where the last report was `since_s` ago; 0 for not at all."""
-        longest_s = min(self.most_s, self.share * since_s)
+    def after(self, since_s: float, beyond_s: float = 0.0) -> float:
+        """Seconds to wait at most; 0 for not at all.
+
+        Args:
+            since_s: how long ago the last report was.
+            beyond_s: how long it has waited beyond its share before.
+        """
+        longest_s = min(self.most_s, self.share * since_s + max(0.0, self.spare_s - beyond_s))
         return longest_s if longest_s >= _LEAST_S else 0.0
+
+    def beyond(self, since_s: float, waited_s: float) -> float:
+        """How much of a wait was more than its share."""
+        return max(0.0, waited_s - self.share * since_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,6 +253,8 @@ class _Host:
         if task.judged:  # and so will be those that follow
             self._ask_every_s = self._ask_eagerly_s
         self._when_done(slot.actor.run.remote(task.task, slot.turn), self._on_end, slot)
+        if task.judged and not slot.asking:  # its first report may come soon
+            self._ask(slot, task)
 
     def _cancel(self, key: str) -> None:
         for task in self._ahead:

@@ -57,6 +57,7 @@ class _Recorder:
         self._verdicts = verdicts
         self._clock = clock
         self._went_on_at = clock()
+        self._beyond_s = 0.0
         self._process = os.getpid()
         self.measurements: list[Measurement] = []
         self.fault: ResultError | None = None
@@ -79,17 +80,22 @@ class _Recorder:
         told = {each.metric: each.value for each in checked}
         if self._metric in told:
             self.last, self.step = told, checked[0].step
-        step, wait_s = checked[0].step, self._patience_s()
-        self._send(Progress(self._task.key, step, told, waits=wait_s > 0))
-        if self.last and (self.pruned or self._verdicts.shall_stop(step, wait_s)):
+        if self._shall_stop(checked[0].step, told):
             self.pruned = True
             raise Pruned
         self._went_on_at = self._clock()
 
-    def _patience_s(self) -> float:
-        if self._task.patience is None or self.pruned or not self.last:
-            return 0.0
-        return self._task.patience.after(self._clock() - self._went_on_at)
+    def _shall_stop(self, step: int, told: Mapping[str, float]) -> bool:
+        """Pass a report on, and wait a little for the word on it."""
+        patience = None if self.pruned or not self.last else self._task.patience
+        asked_at = self._clock()
+        since_s = asked_at - self._went_on_at
+        wait_s = 0.0 if patience is None else patience.after(since_s, self._beyond_s)
+        self._send(Progress(self._task.key, step, told, waits=wait_s > 0))
+        stops = bool(self.last) and (self.pruned or self._verdicts.shall_stop(step, wait_s))
+        if patience is not None:
+            self._beyond_s += patience.beyond(since_s, self._clock() - asked_at)
+        return stops
 
     def partial(self, steps: str) -> Partial:
         """Where it stood; of folds, their mean so far."""

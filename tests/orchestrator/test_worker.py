@@ -249,20 +249,22 @@ def test_where_it_stood_is_its_last_step_or_the_mean_of_its_folds(
 
 
 class Waits(Verdicts):
-    """Keeps how long it was waited for each step, and answers at once."""
+    """Keeps how long it was waited for each step, and answers at once, or else never."""
 
-    def __init__(self, stop_at: int = -1) -> None:
+    def __init__(self, now: list[float], stop_at: int, *, answers: bool) -> None:
         super().__init__()
         self.waits: dict[int, float] = {}
-        self._stop_at = stop_at
+        self._now, self._stop_at, self._answers = now, stop_at, answers
 
     def shall_stop(self, step: int, wait_s: float = 0.0) -> bool:
         self.waits[step] = wait_s
+        if not self._answers:
+            self._now[0] += wait_s
         return step == self._stop_at
 
 
 def paced(
-    patience: Patience | None, metric: str = "value", stop_at: int = -1
+    patience: Patience | None, metric: str = "value", stop_at: int = -1, *, answers: bool = True
 ) -> tuple[Waits, list[Progress]]:
     """A task that reports after 1 ms, 40 ms, 2 s and 100 s, by a clock of its own."""
     now = [0.0]
@@ -273,7 +275,7 @@ def paced(
             report(step, {metric: 1.0})
         return 1.0
 
-    verdicts, sent = Waits(stop_at), list[Progress]()
+    verdicts, sent = Waits(now, stop_at, answers=answers), list[Progress]()
     task = Task("one", {}, seed=0, patience=patience)
     result = run_task(Calls(body), task, sent.append, verdicts, lambda: now[0])
     assert isinstance(result, Partial if stop_at >= 0 else Evaluation)
@@ -281,9 +283,17 @@ def paced(
 
 
 def test_it_waits_for_the_word_on_a_report_a_twentieth_of_the_time_since_the_last_one() -> None:
-    verdicts, sent = paced(Patience())
+    verdicts, sent = paced(Patience(spare_s=0.0))
     assert verdicts.waits == pytest.approx({0: 0.0, 1: 0.002, 2: 0.1, 3: 0.25})
     assert [each.waits for each in sent] == [False, True, True, True], "and says so, to be answered"
+
+
+def test_a_short_task_waits_longer_but_not_for_long_in_all() -> None:
+    """A tenth of a second beyond its share is lost at most, where nobody answers."""
+    answered, _ = paced(Patience())
+    assert answered.waits == pytest.approx({0: 0.10005, 1: 0.102, 2: 0.2, 3: 0.25})
+    unanswered, _ = paced(Patience(), answers=False)
+    assert unanswered.waits == pytest.approx({0: 0.10005, 1: 0.002, 2: 0.1, 3: 0.25})
 
 
 def test_nothing_waits_that_nobody_judges() -> None:
