@@ -1,5 +1,6 @@
 """The file that `[deploy] target` names: read, compared, rendered and replaced as a whole."""
 
+import keyword
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,8 @@ def make_target(file: str, section: str | None = None, prefix: str = "") -> Targ
     """Return the format of a file by its suffix.
 
     Raises:
-        ConfigError: no such format, or a prefix for one without constants.
+        ConfigError: no such format, a prefix for one without constants, or a prefix or section that it cannot
+            spell.
     """
     suffix = Path(file).suffix.lower()
     if suffix not in SUFFIXES:
@@ -33,6 +35,7 @@ def make_target(file: str, section: str | None = None, prefix: str = "") -> Targ
             f"`prefix` under [deploy] is for Python constants, but the target is {file!r}.",
             "Leave it out; `section` says where in the file the hyperparameters stand.",
         )
+    _check_spelling(section, prefix, is_python=suffix == ".py")
     match suffix:
         case ".py":
             from retrain.deploy.target_python import PythonTarget
@@ -50,6 +53,25 @@ def make_target(file: str, section: str | None = None, prefix: str = "") -> Targ
             from retrain.deploy.target_yaml import YamlTarget
 
             return YamlTarget(file, section)
+
+
+def _check_spelling(section: str | None, prefix: str, *, is_python: bool) -> None:
+    """Refuse what would make a new file one that nobody can read."""
+    if not f"{prefix}x".isidentifier():
+        raise ConfigError(
+            f"`prefix` under [deploy] begins the names of Python constants, but {prefix!r} begins none.",
+            'Mend it: letters, digits and underscores, no digit first, such as "XGB_".',
+        )
+    if is_python and section is not None and (not section.isidentifier() or keyword.iskeyword(section)):
+        raise ConfigError(
+            f"`section` under [deploy] must name a dictionary in the Python module, but got {section!r}.",
+            'Mend it, such as "PARAMS", or leave it out for one constant each.',
+        )
+    if section and not all(section.split(".")):
+        raise ConfigError(
+            f"`section` under [deploy] must be names with one dot between them, but got {section!r}.",
+            'Mend it, such as "model.params".',
+        )
 
 
 class TargetFile:

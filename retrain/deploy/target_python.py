@@ -113,6 +113,13 @@ class PythonTarget(SlotTarget):
         if self.section is not None:
             entries = "".join(f'    "{name}": {self.literal(value, "")},\n' for name, value in values.items())
             return f"{head}{self.section} = {{\n{entries}}}\n"
+        for name in values:
+            label = self._new_label(name)
+            if not label.isidentifier():
+                raise self.refuse(
+                    f"must hold every hyperparameter, but {label!r} for {name!r} is no name of a constant",
+                    'Name a `prefix` under [deploy], such as "P_", or a dictionary as `section`.',
+                )
         rows = (f"{self._new_label(name)} = {self.literal(value, '')}\n" for name, value in values.items())
         return head + "".join(rows)
 

@@ -1,5 +1,6 @@
 """JSON, TOML and YAML: what every format keeps, and what each does in its own way."""
 
+import ast
 import json
 import tomllib
 from typing import Any
@@ -183,6 +184,35 @@ def test_an_unknown_format_is_refused(file: str, said: str) -> None:
 def test_a_prefix_is_for_constants_only() -> None:
     with pytest.raises(ConfigError, match="prefix"):
         make_target("hp.json", None, "XGB_")
+
+
+@pytest.mark.parametrize(
+    ("file", "section", "prefix"),
+    [
+        ("hp.py", None, "a b"),
+        ("hp.py", None, "1_"),
+        ("hp.py", None, "X = 1\n"),
+        ("hp.py", "", ""),
+        ("hp.py", "a b", ""),
+        ("hp.py", "class", ""),
+        ("hp.py", "a.b", ""),
+        ("hp.json", "a..b", ""),
+        ("hp.toml", ".a", ""),
+        ("hp.yaml", "a.", ""),
+    ],
+)
+def test_what_would_make_a_file_that_nobody_can_read_is_refused(file: str, section: str, prefix: str) -> None:
+    """It was written, and deployed: no module had such a constant, and no reader expects such a key."""
+    with pytest.raises(ConfigError, match=r"under \[deploy\]") as caught:
+        make_target(file, section, prefix)
+    assert caught.value.remedy
+
+
+def test_a_new_module_has_no_constant_that_begins_with_a_digit() -> None:
+    with pytest.raises(ConfigError, match="'2ND' for '2nd' is no name of a constant"):
+        make_target("hp.py").create({"lr": 1, "2nd": 2})
+    assert ast.literal_eval(make_target("hp.py", "PARAMS").create({"2nd": 2}).split("=")[1]) == {"2nd": 2}
+    assert "P_2ND = 2" in make_target("hp.py", None, "P_").create({"2nd": 2})
 
 
 scalars = st.one_of(
