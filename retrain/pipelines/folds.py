@@ -8,14 +8,16 @@ import numpy as np
 from retrain.models import get_family
 from retrain.pipelines.artifact import make_preprocessing
 from retrain.pipelines.stopping import stopping_split
+from retrain.results import ResultError
 from retrain.splits import Rows, Split, make_folds
 from retrain.tune_rows import stated
+from tuner.experiment import Outcome
 
 if TYPE_CHECKING:
     from retrain.config import SplitsConfig
     from retrain.data import Table
 
-__all__ = ["Fold", "Folds", "LoadedTable", "design_of", "rows_of"]
+__all__ = ["Fold", "Folds", "LoadedTable", "check_learned", "design_of", "rows_of"]
 
 MAX_CACHE_BYTES = 256 * 2**20
 """Folds are prepared once per worker, not once per experiment, as far as they fit into this."""
@@ -119,3 +121,12 @@ def design_of(splits: "SplitsConfig", data: LoadedTable) -> str:
     part = stated(None if data.tuned is None else len(data.tuned), len(data.train))
     holdout = f"holdout {splits.holdout:g} of seed {splits.seed}"
     return f"{splits.folds} folds x {splits.repeats}{by}{part}, {holdout}"
+
+
+def check_learned(y: np.ndarray, table: "Table", fold: int) -> None:
+    """Raise ResultError, of outcome NON_FINITE, where what a fold learns from is of one class."""
+    if table.n_classes and (y == y[0]).all():
+        raise ResultError(
+            f"Fold {fold} has one class only, {table.classes[y[0]]!r}, to learn from.",
+            outcome=Outcome.NON_FINITE,
+        )

@@ -36,15 +36,14 @@ from retrain.pipelines.checking import (
     fewest_features,
 )
 from retrain.pipelines.costs import costs
-from retrain.pipelines.folds import Fold, Folds, LoadedTable, design_of, rows_of
+from retrain.pipelines.folds import Fold, Folds, LoadedTable, check_learned, design_of, rows_of
 from retrain.pipelines.lockstep import Pause
 from retrain.pipelines.scoring import FoldScores, mean_of, means, score_all
 from retrain.pipelines.stepwise import Marks, Stepwise, whole_curve
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
-from retrain.results import ResultError
 from retrain.splits import Split, make_folds, split_holdout, why_not_stratified
 from retrain.tune_rows import choose_rows
-from tuner.experiment import Direction, Evaluation, Outcome, Params, Provenance, Value
+from tuner.experiment import Direction, Evaluation, Params, Provenance, Value
 from tuner.patterns import Traits
 from tuner.space import config_key
 
@@ -309,6 +308,7 @@ class TabularPipeline(Pipeline):
         estimator = make_model(family.name, given, table.task, seed)
         best = None
         if pause is not None and self._way.unit != "samples":
+            check_learned(fold.y_train, table, step)
             present = self._way.fit_watched(family, estimator, given, fold, pause)
         else:
             if pause is not None:
@@ -391,11 +391,7 @@ class TabularPipeline(Pipeline):
         table, patience = self.data.table, self._patience(family)
         x, y = fold.x_train, fold.y_train
         learn, stop = (slice(None), slice(0)) if patience is None else folds.parted(step)
-        if table.n_classes and (y[learn] == y[learn][0]).all():
-            only = table.classes[y[learn][0]]
-            raise ResultError(
-                f"Fold {step} has one class only, {only!r}, to learn from.", outcome=Outcome.NON_FINITE
-            )
+        check_learned(y[learn], table, step)
         if patience is None:
             return fit_estimator(estimator, x, y, table.n_classes), None
         return fit_stopping(

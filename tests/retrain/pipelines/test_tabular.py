@@ -282,9 +282,22 @@ def test_a_class_that_a_fold_does_not_train_on_has_probability_zero(tmp_path: Pa
     assert np.isfinite(evaluation.value)
 
 
-def test_a_fold_of_one_class_is_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "folds",
+        "rounds",
+        "samples",
+        "rounds'\nlooks = [2]\npruner = 'asha",
+        "samples'\nlooks = [20]\npruner = 'asha",
+    ],
+)
+def test_a_fold_of_one_class_is_a_failure(tmp_path: Path, steps: str) -> None:
+    """In words of ours, however the fold is fitted."""
     frame = mixed_frame(60)[["a", "b"]].assign(t=range(60), y=[0] * 30 + [1, 0] * 15)
-    pipeline = bound(tmp_path, frame, metric="accuracy", rest="[splits]\ntime = 't'\n")
+    rest = f"[splits]\ntime = 't'\n[pruning]\nsteps = '{steps}'\n"
+    model = "xgboost" if "rounds" in steps else "random_forest"
+    pipeline = bound(tmp_path, frame, metric="accuracy", model=model, rest=rest)
     with pytest.raises(ResultError, match="Fold 0 has one class only, 0, to learn from"):
         evaluate(pipeline)
 
