@@ -1,5 +1,6 @@
 """Reading a table: CSV, Parquet, or a data set that scikit-learn carries."""
 
+import codecs
 import csv
 import gzip
 import logging
@@ -109,6 +110,11 @@ def _check_path(path: Path) -> None:
 # ---- text
 
 
+def _likely_encoding(data: bytes) -> str:
+    """What text is in that is not UTF-8: spreadsheets write UTF-16 with its mark, or a code page."""
+    return "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
+
+
 def _read_text(path: Path) -> pd.DataFrame:
     try:
         header, separator = _read_header(path)
@@ -118,7 +124,7 @@ def _read_text(path: Path) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise DataError(
             f"The data {str(path)!r} must be UTF-8 text, but byte {error.start} is not.",
-            f"Convert them: iconv -f latin1 -t utf-8 {path.name} > utf8.csv",
+            f"Convert them: iconv -f {_likely_encoding(error.object)} -t utf-8 {path.name} > utf8.csv",
         ) from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
         detail = str(error).rpartition("C error: ")[2].strip().rstrip(".")

@@ -95,6 +95,19 @@ def test_a_file_that_is_no_table_is_one_sentence(
     assert name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [("a,b\n\xe4,1\n".encode("latin1"), "latin1"), ("a,b\n1,2\n".encode("utf-16"), "utf-16")],
+)
+def test_of_another_encoding_the_remedy_makes_what_can_be_read(
+    tmp_path: Path, content: bytes, encoding: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, content)
+    assert f"-f {encoding} -t utf-8 data.csv" in caught.value.remedy
+    assert list(read(tmp_path, content.decode(encoding).encode()).columns) == ["a", "b"]
+
+
 def test_a_file_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "credit.csv").write_text("a\n1\n")
     with pytest.raises(DataError, match=r"do not exist\. Did you mean 'credit\.csv'"):
