@@ -11,8 +11,9 @@ from retrain.cli.kinds import Duration, Size
 
 __all__ = ["AT_LEAST_ONE", "AT_LEAST_ZERO", "ManyWords", "flags_of", "pool_options", "spread", "study_option"]
 
-AT_LEAST_ONE = click.IntRange(min=1)
-AT_LEAST_ZERO = click.IntRange(min=0)
+_MOST = 2**63 - 1  # what a registry stores
+AT_LEAST_ONE = click.IntRange(1, _MOST)
+AT_LEAST_ZERO = click.IntRange(0, _MOST)
 
 
 def study_option(command: Any) -> Any:

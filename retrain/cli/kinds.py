@@ -12,7 +12,7 @@ PREVIOUS = "previous"
 
 
 class AtLeast(click.ParamType[int]):
-    """A whole number, `least` or more."""
+    """A whole number, `least` or more, that a registry can store."""
 
     name = "integer"
 
@@ -27,6 +27,8 @@ class AtLeast(click.ParamType[int]):
             self.fail(f"{value!r} is not a whole number.", parameter, context)
         if number < self.least:
             self.fail(f"it must be at least {self.least}, but got {number}.", parameter, context)
+        if number >= 2**63:
+            self.fail(f"it must fit into 64 bits, but got {number}.", parameter, context)
         return number
 
 

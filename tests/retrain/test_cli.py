@@ -235,6 +235,10 @@ def test_a_guess_that_cannot_be_changes_nothing(
         ("--tune --tune-configs 0", "Invalid value for '--tune-configs': it must be at least 1, but got 0."),
         ("--tune --tune-configs many", "Invalid value for '--tune-configs': 'many' is not a whole number."),
         ("--tune --seed -1", "Invalid value for '--seed': it must be at least 0, but got -1."),
+        (
+            "--tune --seed 9223372036854775808",
+            "Invalid value for '--seed': it must fit into 64 bits, but got 9223372036854775808.",
+        ),
     ],
 )
 def test_bad_numbers_and_names_change_nothing(run: Run, project: Path, arguments: str, error: str) -> None:
