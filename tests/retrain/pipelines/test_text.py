@@ -260,6 +260,21 @@ def test_a_version_predicts_with_the_place_it_is_asked_about(tmp_path: Path) -> 
             again.predict_rows([{"text": text, "start": start, "end": end}])
 
 
+def test_a_model_that_was_stored_before_there_were_places_is_read(tmp_path: Path) -> None:
+    pipeline = bound(tmp_path)
+    model = pipeline.fit(pipeline.space.defaults(), 0)
+    rows = pipeline.sample_rows(5)
+    expected = model.predict_rows(rows)
+    for path in pipeline.save(model, tmp_path):
+        if path.suffix == ".json":
+            document = json.loads(path.read_text())
+            document.pop("about", None)
+            for part in document.get("parts", ()):
+                del part["weight"]
+            path.write_text(json.dumps(document))
+    assert load_text_model(tmp_path).predict_rows(rows) == expected
+
+
 def test_copies_of_a_sentence_are_copies_whatever_is_asked_about(tmp_path: Path) -> None:
     frame = place_frame().assign(text=lambda f: f["text"] + " Nothing else was seen of any note.")
     assert any("word for word" in each for each in bound(tmp_path, frame, **ABOUT).suspicions())
