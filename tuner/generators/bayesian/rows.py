@@ -139,11 +139,8 @@ class Rows:
         return self._mended(child, parent)
 
     def _mended(self, child: Array, parent: Array) -> Array:
-        """Forbidden children leave for the nearest that is allowed; too many of them stay with the parent."""
-        bad = np.flatnonzero(self._forbidden(child))
-        if len(bad):
-            child[bad] = parent[bad]
-        return child
+        """The children, but where one is forbidden its parent, which is allowed."""
+        return np.where(self._forbidden(child)[:, None], parent, child)
 
     def rows(self, configs: Sequence[Params]) -> Array:
         """The rows of valid configurations."""
