@@ -1,5 +1,6 @@
 """The driver on a real registry and a pool without processes: what is stored after every kind of ending."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -33,6 +34,7 @@ from tuner.experiment import (
     Direction,
     Evaluation,
     Experiment,
+    Failure,
     Measurement,
     Outcome,
     Provenance,
@@ -454,6 +456,15 @@ def test_a_thousand_failures_of_one_cause_are_one_line(bench: Bench) -> None:
     assert len(bench.display.notes) == 1
 
 
+def test_of_as_many_causes_as_failures_ten_are_told(bench: Bench) -> None:
+    bench.add(30)
+    causes = (Failure(Outcome.ERROR, f"ValueError: {i}") for i in itertools.count())
+    driver = bench.driver(bench.pool(lambda task: Act(next(causes))), same_error=0)
+    assert driver.run() is StopReason.DONE
+    assert bench.states() == {State.FAILED: 30}
+    assert len(bench.display.notes) == 10
+
+
 def test_a_worker_that_dies_between_look_and_submit_costs_nothing(bench: Bench) -> None:
     bench.add(1)
     pool = bench.pool(ok)
@@ -636,7 +647,7 @@ def test_a_task_whose_claim_was_lost_is_not_run_to_its_end(bench: Bench) -> None
 def test_what_dead_orchestrators_left_is_told_per_orchestrator() -> None:
     recovered = [
         Recovered("a_1", "8f2c99", 12.4),
-        Recovered("a_2", "8f2c99", 12.0),
+        Recovered("a_2", "8f2c99", 3.0),
         Recovered("a_3", "11aa22", 0.5),
     ]
     assert recovery_lines(recovered) == [

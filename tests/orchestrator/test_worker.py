@@ -1,7 +1,9 @@
+import itertools
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -306,3 +308,17 @@ def test_nothing_waits_that_nobody_judges() -> None:
 def test_it_ends_at_the_report_on_which_it_was_decided() -> None:
     _, sent = paced(Patience(), stop_at=2)
     assert [each.step for each in sent] == [0, 1, 2]
+
+
+def test_who_goes_on_although_it_was_stopped_is_not_waited_for_again() -> None:
+    def body(params: Params, report: Report, seed: int) -> Any:
+        for step in range(4):
+            with suppress(BaseException):
+                report(step, {"value": 1.0})
+        return 1.0
+
+    verdicts, sent, now = Waits(stop_at=1), list[Progress](), itertools.count()
+    task = Task("one", {}, seed=0, patience=Patience())
+    result = run_task(Calls(body), task, sent.append, verdicts, lambda: float(next(now)))
+    assert isinstance(result, Partial)
+    assert [each.waits for each in sent] == [True, True, False, False]
