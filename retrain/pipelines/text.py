@@ -41,11 +41,17 @@ class TextPipeline(TabularPipeline):
         self._text, self._about = config.pipeline.text, config.pipeline.about
         self._counter: Counter | None = None
         super().__init__(config)
-        names = [name for name in (*self.space.names, *self._fixed) if name.startswith(PREFIX)]
-        check_tfidf(names, about=bool(self._about))
-        searched = [each for each in self.space.params.values() if each.name in names]
-        check_values((each.name, value) for each in searched for value in _reach(each))
-        check_values((name, self._fixed[name]) for name in names if name in self._fixed)
+        reach = self._reach(PREFIX)
+        check_tfidf(dict.fromkeys(name for name, _ in reach), about=bool(self._about))
+        check_values(reach)
+
+    def _reach(self, prefix: str) -> list[tuple[str, Value]]:
+        """What parameters whose names begin so may be: all choices, both ends of ranges, what is fixed."""
+        searched = [each for each in self.space.params.values() if each.name.startswith(prefix)]
+        return [
+            *((each.name, value) for each in searched for value in _ends(each)),
+            *((name, value) for name, value in self._fixed.items() if name.startswith(prefix)),
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         """Travels without its data and what was counted in them."""
@@ -158,6 +164,5 @@ class TextPipeline(TabularPipeline):
         ]
 
 
-def _reach(param: Param) -> Sequence[Value]:
-    """All choices of a parameter, or both ends of its range."""
+def _ends(param: Param) -> Sequence[Value]:
     return param.choices if isinstance(param, CategoricalParam) else (param.low, param.high)

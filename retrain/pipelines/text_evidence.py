@@ -23,8 +23,8 @@ from retrain.pipelines.text_heads import EvidenceModel, Head, Said, Tokens, insi
 from retrain.pipelines.tfidf import learn
 from retrain.results import ResultError
 from retrain.spans import span_scores
-from tuner.errors import ConfigError
-from tuner.experiment import Evaluation, Outcome, Params
+from tuner.errors import ConfigError, did_you_mean
+from tuner.experiment import Evaluation, Outcome, Params, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +56,7 @@ class EvidencePipeline(TextPipeline):
                 "Leave it out, or take spans out of [pipeline].",
             )
         super().__init__(config)
+        _check(self._reach(PREFIX))
 
     _further_tasks = (SPANS,)
 
@@ -248,3 +249,21 @@ class EvidencePipeline(TextPipeline):
     def load_model(self, folder: Path) -> EvidenceModel:
         """Read what `save` wrote."""
         return load_evidence_model(folder)
+
+
+def _check(values: Iterable[tuple[str, Value]]) -> None:
+    """Refuse hyperparameters of spans that there are not, and values that they cannot have.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    known = (_WINDOW, _THRESHOLD)
+    for name, value in values:
+        if name not in known:
+            what = f"Unknown parameter {name!r} of spans.{did_you_mean(name, known)}"
+            raise ConfigError(what, f"There are: {', '.join(known)}.")
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+        is_fit = isinstance(number, int) and number >= 0 if name == _WINDOW else 0 <= number <= 1
+        if not is_fit:
+            must = "a whole number of at least 0" if name == _WINDOW else "a probability, in [0, 1]"
+            raise ConfigError(f"{name} must be {must}, but is {value!r}.", "Change it, or its range.")

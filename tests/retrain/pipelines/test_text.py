@@ -350,6 +350,15 @@ def test_values_that_no_features_can_be_made_with_are_refused(
     assert part in str(caught.value)
 
 
+def test_a_name_that_is_unknown_is_said_once(tmp_path: Path) -> None:
+    rest = (
+        "[space]\npreset = 'default'\n[space.params]\ntfidf_min_dif = { type = 'int', low = 1, high = 9 }\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        text_project(tmp_path, rest=rest)
+    assert str(caught.value).count("'tfidf_min_dif'") == 1
+
+
 def test_one_class_left_to_train_on_is_refused(tmp_path: Path) -> None:
     frame = text_frame(30).assign(day=range(30), label=["absent"] * 26 + ["present"] * 4)
     with pytest.raises(DataError, match="at least two classes, but all are 'absent'"):

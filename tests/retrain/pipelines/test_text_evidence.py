@@ -263,6 +263,30 @@ def test_a_faulty_configuration_is_refused(tmp_path: Path, keys: str, part: str)
     assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("fixed", "part"),
+    [
+        ({"span_widow": 3}, "Unknown parameter 'span_widow' of spans. Did you mean 'span_window'"),
+        ({"span_window": -1}, "span_window must be a whole number of at least 0, but is -1"),
+        ({"span_window": 2.0}, "span_window must be a whole number of at least 0, but is 2.0"),
+        ({"span_threshold": 5.0}, "span_threshold must be a probability, in [0, 1], but is 5.0"),
+        ({"tfidf_around": 2}, "Unknown parameter 'tfidf_around'"),
+    ],
+)
+def test_parameters_that_spans_cannot_have_are_refused(
+    tmp_path: Path, fixed: dict[str, Any], part: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        project(tmp_path, fixed=fixed)
+    assert part in str(caught.value)
+
+
+def test_a_range_that_spans_cannot_have_is_refused(tmp_path: Path) -> None:
+    wide = "[space]\npreset = 'default'\n[space.params]\nspan_window = { type = 'int', low = -2, high = 2 }\n"
+    with pytest.raises(ConfigError, match="span_window must be a whole number of at least 0, but is -2"):
+        project(tmp_path, rest=DESIGN + wide)
+
+
 def test_steps_on_the_way_of_a_fold_are_refused_for_spans(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be 'folds' for spans, but is 'samples'"):
         project(tmp_path, rest=DESIGN + "[pruning]\npruner = 'asha'\nsteps = 'samples'\n")
