@@ -1,4 +1,3 @@
-import itertools
 import os
 import subprocess
 import sys
@@ -311,14 +310,17 @@ def test_it_ends_at_the_report_on_which_it_was_decided() -> None:
 
 
 def test_who_goes_on_although_it_was_stopped_is_not_waited_for_again() -> None:
+    now = [0.0]
+
     def body(params: Params, report: Report, seed: int) -> Any:
         for step in range(4):
+            now[0] += 1.0
             with suppress(BaseException):
                 report(step, {"value": 1.0})
         return 1.0
 
-    verdicts, sent, now = Waits(stop_at=1), list[Progress](), itertools.count()
-    task = Task("one", {}, seed=0, patience=Patience())
-    result = run_task(Calls(body), task, sent.append, verdicts, lambda: float(next(now)))
+    sent: list[Progress] = []
+    verdicts, task = Waits(now, 1, answers=True), Task("one", {}, seed=0, patience=Patience())
+    result = run_task(Calls(body), task, sent.append, verdicts, lambda: now[0])
     assert isinstance(result, Partial)
     assert [each.waits for each in sent] == [True, True, False, False]
