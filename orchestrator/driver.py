@@ -325,7 +325,9 @@ class Driver:
         """Have a task stop where the pruner says so after its report; else let it go on at once."""
         if self._judge is None or task.pruned or task.cancelled:
             return
-        if self._judge.should_prune(task.right.experiment, report.step, report.metrics):
+        prune = self._judge.should_prune(task.right.experiment, report.step, report.metrics)
+        self._teller.lacking(self._judge.lacking)
+        if prune:
             task.pruned = True
             self._pool.prune(task.key)
         elif report.waits:

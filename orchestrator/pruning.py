@@ -38,6 +38,9 @@ class Judge:
         study: whose metric, direction and objectives count.
         provenance: only curves of this are compared.
         folds: the steps are folds, each of which reports a score of its own.
+
+    Attributes:
+        lacking: further objectives that reports of the metric came without; at those nothing is stopped.
     """
 
     def __init__(self, pruner: Pruner, study: Study, provenance: Provenance, *, folds: bool = False) -> None:
@@ -49,11 +52,17 @@ class Judge:
         self._reports: dict[int, _Reports] = {}
         self._curves: dict[int, Curve] = {}
         self._n_ended = 0
+        self.lacking: set[str] = set()
 
     def should_prune(self, experiment: Experiment, step: int, metrics: Mapping[str, float]) -> bool:
         """Take in a report of a running experiment; True where it should stop now."""
         reports = self._reports.setdefault(experiment.id, _Reports())
-        reports.by_step.setdefault(step, {}).update(metrics)
+        told = reports.by_step.setdefault(step, {})
+        told.update(metrics)
+        if self._study.metric in told:
+            self.lacking.update(
+                each.metric for each in self._study.goals.objectives if each.metric not in told
+            )
         own = self._curves[experiment.id] = self._after(experiment.id, reports, step)
         if experiment.method in _REFERENCES or own.step != step + self._shift:
             return False

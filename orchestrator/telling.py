@@ -1,7 +1,7 @@
 """What a driver says on its way: each thing once, when it first turns up."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from orchestrator.plan import RunLimits, Snapshot, StopReason
 from orchestrator.progress import Display, Status
@@ -28,7 +28,7 @@ class Teller:
         self._note = display.note
         self._limits = limits
         self._causes_told: set[tuple[Outcome, str]] = set()
-        self._told_elsewhere = self._told_of_stop = False
+        self._told_elsewhere = self._told_of_stop = self._told_lacking = False
 
     def stopping(self, snapshot: Snapshot) -> None:
         """The user asked to stop, and something still runs."""
@@ -54,6 +54,16 @@ class Teller:
         if not self._told_elsewhere:
             self._told_elsewhere = True
             self._note("another orchestrator runs the last experiments of this run; waiting for it")
+
+    def lacking(self, objectives: Collection[str]) -> None:
+        """Reports came without these, so that a pruner had nothing to compare."""
+        if objectives and not self._told_lacking:
+            self._told_lacking = True
+            missing = ", ".join(sorted(objectives))
+            self._note(
+                f"a report came without {missing}: nothing is stopped early by it, since experiments are "
+                "compared by all objectives"
+            )
 
     def slow(self, experiment: Experiment, after_s: float) -> None:
         """An experiment runs for very long, and has no limit."""

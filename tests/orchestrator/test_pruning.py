@@ -204,6 +204,25 @@ def test_of_several_objectives_each_is_a_loss(bench: Bench) -> None:
     assert pruner.asked[-1][0] == Curve(row.id, (2,), ((0.5, -0.9),))
 
 
+def test_an_objective_that_no_report_has_is_named_once(bench: Bench) -> None:
+    """As what a model costs, which is known at the end: a pruner was asked for, and nothing was pruned."""
+    goals = Goals((Objective("kb", Direction.MINIMIZE),))
+    spec = StudySpec("two", bench.study.space, "loss", Direction.MINIMIZE, {"x": 0.0}, goals=goals)
+    bench.study = bench.registry.open_study(spec)
+    bench.add(5)
+    bench.run(flat, judge=Judge(asha(), bench.study, HERE))
+    assert State.PRUNED not in bench.states()
+    [note] = [each for each in bench.display.notes if "came without" in each]
+    assert note.startswith("a report came without kb: nothing is stopped early by it")
+
+
+def test_where_every_objective_is_reported_nothing_is_said(bench: Bench) -> None:
+    bench.add(5)
+    bench.run(flat, judge=Judge(asha(), bench.study, HERE))
+    assert State.PRUNED in bench.states()
+    assert not any("came without" in each for each in bench.display.notes)
+
+
 def test_a_run_that_was_killed_goes_on_with_the_same_decisions(bench: Bench, tmp_path: Path) -> None:
     """The curves are read back: every answer of a second judge is that of one that saw it all."""
     bench.add(8)
