@@ -7,6 +7,7 @@ Pipelines number their folds from 0; here a step is how many are done, so that a
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from retrain.pipeline import LOOK_PREFIX
 from tuner.experiment import Experiment, Measurement, Provenance, State, Study, loss_of
 from tuner.pruners import Curve, Pruner
 from tuner.registry.base import RegistryReader
@@ -27,7 +28,21 @@ class _Reports:
     """What one experiment reported: metrics by step."""
 
     by_step: dict[int, dict[str, float]] = field(default_factory=dict)
+    looks: dict[int, tuple[str, float]] = field(default_factory=dict)
     state: State = State.RUNNING
+
+    def take(self, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Add metrics to a step; returns all of that step."""
+        told = self.by_step.setdefault(step, {})
+        told.update(metrics)
+        self.looks.update((step, look) for look in metrics.items() if look[0].startswith(LOOK_PREFIX))
+        return told
+
+    def is_like(self, other: "_Reports") -> bool:
+        """Whether their steps are the same thing, as far as they say what these are."""
+        if not self.looks or not other.looks:
+            return not self.looks and not other.looks
+        return all(other.looks.get(step, look) == look for step, look in self.looks.items())
 
 
 class Judge:
@@ -57,8 +72,7 @@ class Judge:
     def should_prune(self, experiment: Experiment, step: int, metrics: Mapping[str, float]) -> bool:
         """Take in a report of a running experiment; True where it should stop now."""
         reports = self._reports.setdefault(experiment.id, _Reports())
-        told = reports.by_step.setdefault(step, {})
-        told.update(metrics)
+        told = reports.take(step, metrics)
         if self._study.metric in told:
             self.lacking.update(
                 each.metric for each in self._study.goals.objectives if each.metric not in told
@@ -66,7 +80,11 @@ class Judge:
         own = self._curves[experiment.id] = self._after(experiment.id, reports, step)
         if experiment.method in _REFERENCES or own.step != step + self._shift:
             return False
-        others = [curve for number, curve in self._curves.items() if number != experiment.id]
+        others = [
+            curve
+            for number, curve in self._curves.items()
+            if number != experiment.id and reports.is_like(self._reports[number])
+        ]
         if any(each.complete and each.step == own.step for each in others):
             return False  # this was its last step, too: there is nothing left to save
         return self._pruner.should_prune(own, others)
@@ -111,7 +129,7 @@ class Judge:
     def _learn(self, number: int, measurements: Iterable[Measurement], state: State) -> None:
         reports = self._reports[number] = _Reports(state=state)
         for each in measurements:
-            reports.by_step.setdefault(each.step, {})[each.metric] = each.value
+            reports.take(each.step, {each.metric: each.value})
         curve = self._curve(number, reports)
         self._curves[number] = replace(curve, complete=state is State.COMPLETE)
 

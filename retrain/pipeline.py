@@ -19,6 +19,7 @@ from tuner.space import SearchSpace
 __all__ = [
     "FOLDS",
     "FOLD_SUFFIX",
+    "LOOK_PREFIX",
     "REFIT",
     "Detail",
     "GroupScore",
@@ -37,6 +38,12 @@ FOLDS = "folds"
 
 FOLD_SUFFIX = "_fold"
 """The scores of folds are measured as `<metric>_fold` where the steps of the metric itself are others."""
+
+LOOK_PREFIX = "look_at_"
+"""Where the number of a step does not say what it is, its report has it as `look_at_<unit>`.
+
+Of two experiments such steps are comparable where these agree: `[pruning] looks` may change within a study.
+"""
 
 Report = Callable[[int, Mapping[str, float]], None]
 """`report(step, {metric: value})`: called per fold, round or epoch; step >= 0, values finite.

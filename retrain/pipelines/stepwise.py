@@ -12,7 +12,7 @@ import numpy as np
 
 from retrain.metrics import UndefinedMetricError, get_metric, score
 from retrain.models import ModelFamily, family_module, make_model
-from retrain.pipeline import FOLD_SUFFIX, Report
+from retrain.pipeline import FOLD_SUFFIX, FOLDS, LOOK_PREFIX, Report
 from retrain.pipelines.artifact import fit_estimator, predict
 from retrain.pipelines.folds import Fold
 from retrain.pipelines.lockstep import Pause, in_lockstep
@@ -129,11 +129,19 @@ class Stepwise:
         def tell(step: int, marks: Sequence[Marks]) -> None:
             known = [each for each in marks if each is not None]
             if len(known) == len(marks):
-                told = means(known)
+                told = means(known) | self._looked_at(step)
                 curve.extend(Measurement(step, name, value) for name, value in told.items())
                 report(step, told)
 
         return self._in_turn(jobs, tell) if self.looks else in_lockstep(jobs, tell), curve
+
+    def _looked_at(self, step: int) -> dict[str, float]:
+        """What this step is, where its number alone does not say it."""
+        if not self.looks:
+            return {}
+        n_whole = step - len(self.looks)
+        unit, amount = (FOLDS, n_whole) if n_whole > 0 else (self.unit, self.looks[step - 1])
+        return {LOOK_PREFIX + unit: float(amount)}
 
     def _in_turn(self, jobs: Sequence[Job], tell: Callable[[int, Sequence[Marks]], None]) -> list[FoldScores]:
         """One fold after the other; a step is the mean of those that are whole, or a look at the first."""

@@ -267,6 +267,27 @@ def test_what_was_scored_on_other_data_is_no_measure(bench: Bench) -> None:
     assert all(old.experiment.id not in others for _, others in pruner.asked)
 
 
+def test_steps_that_are_something_else_are_no_measure(bench: Bench) -> None:
+    """Looks after 40 rounds and whole folds, of before, ended whatever was looked at after 2 rounds."""
+
+    def looks(*given: tuple[str, float]) -> list[dict[str, float]]:
+        return [{"loss": 0.1, f"look_at_{unit}": amount} for unit, amount in given]
+
+    late = looks(("rounds", 40), ("rounds", 80), ("folds", 1))
+    other = looks(("samples", 2), ("samples", 9), ("folds", 1))
+    folds = [{"loss": 0.1}] * 4
+    alike = looks(("rounds", 2), ("rounds", 9))  # one of these was stopped at its second look
+    short = looks(("rounds", 2), ("rounds", 9), ("folds", 1))[2:]  # too short for both looks
+    own, *others = bench.add(6)
+    judge = Judge(pruner := Asked(lambda _: False), bench.study, HERE)
+    for row, reports, first in zip(others, (late, other, folds, alike, short), (1, 1, 0, 1, 3), strict=True):
+        told = [Measurement(i, *item) for i, each in enumerate(reports, first) for item in each.items()]
+        judge.end(replace(row, state=State.COMPLETE), [*told, Measurement(9, "loss", 0.1)])
+    for step, report in enumerate(looks(("rounds", 2), ("rounds", 9), ("folds", 1)), 1):
+        assert not judge.should_prune(own, step, report)
+        assert [*pruner.asked[-1][1]] == [others[3].id, others[4].id]
+
+
 def test_an_attempt_that_is_given_back_begins_its_curve_anew(bench: Bench) -> None:
     [row] = bench.add(1)
     judge = Judge(pruner := Asked(lambda own: False), bench.study, HERE)

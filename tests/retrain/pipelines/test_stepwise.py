@@ -95,6 +95,10 @@ def test_folds_in_turn_are_worth_what_they_are_alone(tmp_path: Path, model: str)
     one, two, three = (told["roc_auc"] for _, told in by_fold)
     assert [step for step, _ in reports] == [1, 2, 4, 5]
     told = {step: metrics["roc_auc"] for step, metrics in reports}
+    said = [
+        {name: value for name, value in each.items() if name.startswith("look_at_")} for _, each in reports
+    ]
+    assert said == [{"look_at_rounds": 3}, {"look_at_rounds": 7}, {"look_at_folds": 1}, {"look_at_folds": 2}]
     assert (told[4], told[5]) == (one, pytest.approx((one + two) / 2, abs=1e-12))
     curve = {m.step: m.value for m in looked.measurements if m.metric == "roc_auc"}
     assert curve == {**told, 6: alone.value}
