@@ -19,6 +19,7 @@ from tuner.generators.bayesian import BayesianGenerator
 from tuner.generators.bayesian.columns import row_values
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array, Surrogate
+from tuner.generators.history import on_one_thread
 from tuner.insight import NOTHING, Gain, Importance, Insight
 from tuner.space import CategoricalParam, SearchSpace
 from tuner.space.params import NumericParam
@@ -59,12 +60,13 @@ def insight_of(
     """
     generator = BayesianGenerator(space, seed=seed, direction=direction)
     generator.tell(finished, pending)
-    found = tuple(importances(generator, seed=seed))
-    belief = generator.learned()
-    n = 0 if belief is None else belief.n_successes
-    if not found or not gain:
-        return Insight(n, found, None)
-    return Insight(n, found, expected_gain(generator, np.random.default_rng([seed, 5])))
+    with on_one_thread():
+        found = tuple(importances(generator, seed=seed))
+        belief = generator.learned()
+        n = 0 if belief is None else belief.n_successes
+        if not found or not gain:
+            return Insight(n, found, None)
+        return Insight(n, found, expected_gain(generator, np.random.default_rng([seed, 5])))
 
 
 def importances(generator: BayesianGenerator, *, seed: int = 0) -> list[Importance]:

@@ -7,9 +7,12 @@ from math import log10, pi, sin
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from tuner.experiment import Observation, Params
 from tuner.generators.bayesian import BayesianGenerator
+from tuner.generators.bayesian.gaussian_process import GaussianProcess
+from tuner.generators.bayesian.surrogate import Array
 from tuner.importance import importances, insight_of
 from tuner.insight import Importance, Insight
 from tuner.space import CategoricalParam, FloatParam, Increasing, IntParam, SearchSpace, Sum
@@ -121,6 +124,21 @@ def test_an_insight_is_the_same_in_whatever_order_and_survives_json() -> None:
     insight = insight_of(SPACE, results, direction="minimize")
     assert insight == insight_of(SPACE, results[::-1], direction="minimize")
     assert Insight.from_dict(json.loads(json.dumps(insight.to_dict()))) == insight
+
+
+def test_an_insight_is_learned_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def noted(self: GaussianProcess, x: Array, rng: np.random.Generator) -> Array:
+        found = drawn(self, x, rng)
+        threads.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return found
+
+    drawn = GaussianProcess.drawn
+    monkeypatch.setattr(GaussianProcess, "drawn", noted)
+    with threadpool_limits(limits=2):
+        insight_of(SPACE, told(12), direction="minimize")
+    assert set(threads) == {1}
 
 
 def test_the_expected_gain_is_near_what_ten_more_bring() -> None:

@@ -3,6 +3,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from math import fsum, hypot
@@ -16,7 +17,7 @@ from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
 from tuner.generators.base import Generator
 from tuner.space import SearchSpace, config_key
 
-__all__ = ["History", "LearningGenerator", "RememberingGenerator", "Result"]
+__all__ = ["History", "LearningGenerator", "RememberingGenerator", "Result", "on_one_thread"]
 
 Belief = TypeVar("Belief")
 
@@ -168,6 +169,16 @@ class RememberingGenerator(Generator):
         """A valid configuration that the history does not hold, and the reason; None when none is left."""
 
 
+def on_one_thread() -> AbstractContextManager[object]:
+    """Within it linear algebra keeps to one thread.
+
+    Small matrices are slower on many, by far so where others work beside them, and how many there are must
+    not sway a result. The libraries must be loaded at the first call.
+    """
+    limited: AbstractContextManager[object] = _libraries().limit(limits=1)
+    return limited
+
+
 @cache
 def _libraries() -> Any:
     """Those loaded with numpy and scipy: to look for them with every suggestion takes a millisecond."""
@@ -180,8 +191,7 @@ class LearningGenerator(RememberingGenerator, Generic[Belief]):
     _belief: Belief | None = None
 
     def ask(self, n: int = 1) -> list[Suggestion]:
-        # Small matrices are slower on many threads, and how many there are must not sway a result.
-        with _libraries().limit(limits=1):
+        with on_one_thread():
             return super().ask(n)
 
     def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
