@@ -256,7 +256,8 @@ def _bounds_hit(study: Study, best: Experiment) -> Iterable[BoundHit]:
 def _wider(param: Mapping[str, Any], side: int) -> float:
     """The end of a range that is half as long again towards one side, in the parameter's own scale.
 
-    What was never negative stays so, and a count stays at least 1.
+    What was never negative stays so, a count stays at least 1, and what could be a share of all stays one: a
+    library would refuse more, or nothing of it.
     """
     low, high = param["low"], param["high"]
     if param.get("log"):
@@ -267,7 +268,10 @@ def _wider(param: Mapping[str, Any], side: int) -> float:
     if param["type"] == "int":
         end = math.ceil(end) if side > 0 else math.floor(end)
         return float(max(end, min(low, 1)) if low >= 0 else end)
-    return float(f"{max(end, 0.0) if low >= 0 else end:.2g}")
+    if low >= 0 and not param.get("log"):
+        most = 1.0 if high <= 1 else math.inf
+        end = min(end if end > 0 else low / 2, most)
+    return float(f"{end:.2g}")
 
 
 def _position(param: Mapping[str, Any], value: float) -> float:

@@ -262,6 +262,30 @@ def test_a_default_on_a_bound_is_no_hint(tmp_path: Path) -> None:
         assert [hit.name for hit in summarize(registry, study).bounds] == ["eta"]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "best", "wider"),
+    [
+        (0.4, 1.0, 1.0, 1.0),
+        (0.4, 0.9, 0.9, 1.0),
+        (0.2, 0.4, 0.4, 0.5),
+        (0.3, 1.0, 0.3, 0.15),
+        (0.0, 5.0, 5.0, 7.5),
+        (-1.0, 1.0, 1.0, 2.0),
+    ],
+)
+def test_what_may_be_a_share_is_not_to_be_widened_beyond_all_or_to_nothing(
+    low: float, high: float, best: float, wider: float, tmp_path: Path
+) -> None:
+    space = SearchSpace([FloatParam("share", low, high)])
+    with open_registry(tmp_path / "e.db", create=True, clock=lambda: 1.8e9) as registry:
+        study = registry.open_study(
+            StudySpec("s", space.to_dict(), "loss", Direction.MINIMIZE, space.defaults())
+        )
+        registry.add(study, [Suggestion({"share": best}, "random")])
+        registry.complete(registry.claim(study)[0], Evaluation(0.5), TODAY)
+        assert [hit.wider for hit in summarize(registry, study).bounds] == [wider]
+
+
 def test_the_best_against_baseline_and_deployed(story: Story) -> None:
     story.scored(BASE, "default")
     story.scored(better(BASE, 0.01), "deployed", max_depth=5)
