@@ -49,6 +49,18 @@ def faults_of(family: str, params: Params, facts: Facts) -> list[str]:
 Rule = Callable[[Params, Facts], Iterator[str]]
 
 
+def _within_one(*names: str, zero: bool = False) -> Rule:
+    """Shares and probabilities, as floats; a whole number may count what a float is a share of."""
+
+    def rule(params: Params, facts: Facts) -> Iterator[str]:  # noqa: ARG001 - one signature for all rules
+        for name in names:
+            value = params.get(name)
+            if isinstance(value, float) and not ((zero and value == 0) or 0 < value <= 1):
+                yield f"{name} = {value:g} must be {'in [0, 1]' if zero else 'above 0, and at most 1'}"
+
+    return rule
+
+
 def _within_64_bits(params: Params, facts: Facts) -> Iterator[str]:  # noqa: ARG001 - one signature for all
     for name, value in params.items():
         if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
@@ -166,20 +178,36 @@ def _enough_neighbors(params: Params, facts: Facts) -> Iterator[str]:
 
 
 _RULES: Mapping[str, tuple[Rule, ...]] = {
-    "lightgbm": (_rows_are_drawn, _dart_does_not_stop, _classes_are_there_to_be_weighted),
+    "xgboost": (
+        _within_one("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode", zero=True),
+        _within_one("rate_drop", "skip_drop", zero=True),
+    ),
+    "lightgbm": (
+        _within_one("subsample", "colsample_bytree", "feature_fraction_bynode"),
+        _within_one("drop_rate", "skip_drop", zero=True),
+        _rows_are_drawn,
+        _dart_does_not_stop,
+        _classes_are_there_to_be_weighted,
+    ),
     "random_forest": (
+        _within_one("max_features"),
         _no_more_features_than_there_are,
         _samples_need_bootstrap(True),
         _criterion_suits_task,
         _classes_are_there_to_be_weighted,
     ),
     "extra_trees": (
+        _within_one("max_features"),
         _no_more_features_than_there_are,
         _samples_need_bootstrap(False),
         _criterion_suits_task,
         _classes_are_there_to_be_weighted,
     ),
-    "gradient_boosting": (_no_more_features_than_there_are, _loss_suits_task),
+    "gradient_boosting": (
+        _within_one("max_features", "subsample"),
+        _no_more_features_than_there_are,
+        _loss_suits_task,
+    ),
     "logistic_regression": (_solver_takes_penalty,),
     "ridge": (_positive_has_its_solver, _classes_are_there_to_be_weighted),
     "linear_svm": (_hinge_has_its_penalty,),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from retrain.models import MODELS, Facts, faults_of, make_model
+from retrain.models.trial import refusal
 from retrain.pipelines import load_pipeline
 from tests.retrain.projects import mixed_frame, tabular
 from tuner.errors import ConfigError
@@ -53,7 +54,13 @@ def look(folder: Path, params: str = "", **pipeline: Any) -> None:
         ("extra_trees", "", {"min_samples_leaf": -1}, "'min_samples_leaf' parameter of ExtraTreesClassifier"),
         ("naive_bayes", "", {"variant": "other"}, "`variant` must be one of"),
         ("xgboost", "", {"max_leaves": "many"}, "format for max_leaves expect int"),
-        ("xgboost", "", {"subsample": 2.0}, "value 2 for Parameter subsample exceed bound [0,1]"),
+        ("xgboost", "", {"subsample": 2.0}, "subsample = 2 must be in [0, 1]"),
+        (
+            "xgboost",
+            "colsample_bytree = { type = 'float', low = 0.4, high = 1.3, default = 1.0 }\n",
+            {},
+            "colsample_bytree = 1.3 must be in [0, 1]",
+        ),
         ("lightgbm", "", {"max_bin": 3.5}, 'Parameter max_bin should be of type int, got "3.5"'),
         (
             "k_nearest_neighbors",
@@ -79,6 +86,8 @@ def test_a_space_of_which_a_model_cannot_be_fitted_is_refused(
         ("random_forest", "max_features = { type = 'float', low = 0.1, high = 1.0 }\n"),
         ("logistic_regression", "solver = ['saga']\n" + L1_RATIO),
         ("k_nearest_neighbors", "n_neighbors = { type = 'int', low = 1, high = 76 }\n"),
+        ("xgboost", "subsample = { type = 'float', low = 0.0, high = 1.0 }\n"),
+        ("gradient_boosting", "max_features = { type = 'int', low = 2, high = 6 }\n"),
     ],
 )
 def test_what_lies_just_within_is_taken(model: str, params: str, tmp_path: Path) -> None:
@@ -126,6 +135,28 @@ def test_presets_keep_the_rules(preset: str) -> None:
     for task in MODELS[name].tasks:
         for params in [space.defaults(), *(space.sample(rng) for _ in range(100))]:
             assert faults_of(name, params, Facts(task, n_rows=60, n_features=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "beside"),
+    [
+        ("xgboost", "subsample colsample_bytree colsample_bylevel colsample_bynode", {}),
+        ("xgboost", "rate_drop skip_drop", {"booster": "dart"}),
+        ("lightgbm", "subsample colsample_bytree feature_fraction_bynode", {"subsample_freq": 1}),
+        ("lightgbm", "drop_rate skip_drop", {"boosting_type": "dart"}),
+        ("gradient_boosting", "subsample max_features", {}),
+        ("random_forest", "max_features", {}),
+        ("extra_trees", "max_features", {}),
+    ],
+)
+def test_what_is_said_of_shares_is_what_the_libraries_say(
+    model: str, names: str, beside: dict[str, Any]
+) -> None:
+    for name in names.split():
+        for value in (-0.1, 0.0, 0.5, 1.0, 1.1):
+            params = {**beside, name: value}
+            ours = faults_of(model, params, Facts("binary"))
+            assert bool(ours) is (refusal(model, params, "binary") is not None), (name, value)
 
 
 def test_a_model_is_not_made_against_its_rules() -> None:
