@@ -211,9 +211,9 @@ def _pruning(given: str | Mapping[str, Any]) -> dict[str, Any]:
     """A name, or options with a name, in the words of a Request."""
     if isinstance(given, str):
         return {"pruner": given}
-    if "name" not in given:
+    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise UsageError(
-            "A pruner that is a dictionary must have a 'name' besides its options.",
+            f"A pruner must be a name, or a dictionary with a 'name' besides its options, but got {given!r}.",
             'Such as {"name": "asha", "grace": 3}.',
         )
     return {"pruner": given["name"], "pruner_options": {k: v for k, v in given.items() if k != "name"}}

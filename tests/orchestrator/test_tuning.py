@@ -292,7 +292,7 @@ def test_what_is_worse_than_the_defaults_is_pruned(pruner: Any) -> None:
     assert result.best_value == 0.0
 
 
-@pytest.mark.parametrize("pruner", ["ahsa", {"grace": 3}, {"name": "asha", "grase": 3}])
+@pytest.mark.parametrize("pruner", ["ahsa", {"grace": 3}, 5, {"name": 5}, {"name": "asha", "grase": 3}])
 def test_a_pruner_that_cannot_be_is_refused(pruner: Any) -> None:
     space = SearchSpace([FloatParam("x", 0.0, 1.0)])
     with pytest.raises(UsageError, match=r"pruner"):
