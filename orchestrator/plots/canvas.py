@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tuner.errors import UsageError
 
@@ -159,11 +159,11 @@ class Canvas:
         return _with_tips(buffer.getvalue(), self._tips)
 
 
-def count_on(axis: "Axis") -> None:
-    """Have whole numbers only beside an axis."""
+def count_on(axis: "Axis", most: int | Literal["auto"] = "auto") -> None:
+    """Have whole numbers only beside an axis, and about so many steps at most."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.plots.canvas import BLUE, DARK, GREY, ORANGE, RED, Canvas, count_on
 from orchestrator.plots.rows import Point, Rows, metric_label, thinned
 from orchestrator.plots.span import Span, span_of
-from tuner.experiment import Direction, State, loss_of
+from tuner.experiment import Direction, loss_of
 
 __all__ = ["Convergence", "Panel", "draw", "prepare"]
 
@@ -21,7 +21,7 @@ class Panel:
 
     Attributes:
         label: of the scale.
-        points: (order, value, the experiment).
+        points: (order, value, the experiment) of the complete: what was pruned has no value to compare.
         best: (order, best so far), one where it changes, and one at the end.
         baseline: value of the baseline.
         span: what of the scale is shown; what is beyond stands at its edge.
@@ -41,12 +41,14 @@ class Convergence:
     Attributes:
         panels: one for the metric, or for several objectives: of their hypervolume, then of each.
         failed: the experiments that have no value.
+        pruned: those that were stopped, of which it is known where.
         note: what is shown, in words.
     """
 
     title: str
     panels: tuple[Panel, ...]
     failed: tuple[Point, ...]
+    pruned: tuple[Point, ...]
     note: str
 
 
@@ -64,7 +66,9 @@ def prepare(rows: Rows) -> Convergence:
     ]
     if study.goals.objectives:
         panels.insert(0, _hypervolume(rows, end))
-    return Convergence(f"Convergence of {study.name}", tuple(panels), rows.failed, rows.note)
+    stopped = [each for each in rows.pruned if each.experiment.stop is not None]
+    pruned = tuple(thinned(stopped, _MOST, rows.sign))
+    return Convergence(f"Convergence of {study.name}", tuple(panels), rows.failed, pruned, rows.note)
 
 
 def _metric(name: str, point: Point) -> float | None:
@@ -75,11 +79,10 @@ def _panel(
     metric: str, direction: Direction, rows: Rows, end: int, value_of: Callable[[Point], float | None]
 ) -> Panel:
     sign = 1 if direction is Direction.MAXIMIZE else -1
-    valued = [(each, value) for each in rows.scored if (value := value_of(each)) is not None]
+    valued = [(each, value) for each in rows.complete if (value := value_of(each)) is not None]
     best: list[tuple[int, float]] = []
     for point, value in valued:
-        counts = point.experiment.state is State.COMPLETE and point.experiment.feasible
-        if counts and (not best or sign * value > sign * best[-1][1]):
+        if point.experiment.feasible and (not best or sign * value > sign * best[-1][1]):
             best.append((point.order, value))
     if best and best[-1][0] < end:
         best.append((end, best[-1][1]))
@@ -129,17 +132,19 @@ def _hypervolume(rows: Rows, end: int) -> Panel:
 def draw(data: Convergence) -> Canvas:
     """Draw it."""
     n = len(data.panels)
+    heights = [5.0] * n + ([1.0] if data.pruned else [])
     canvas = Canvas(9.0, 5.0 if n == 1 else 1.2 + 2.6 * n, data.title, data.note)
     with canvas.drawing() as figure:
-        every = figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0]
-        for axes, panel in zip(every, data.panels, strict=True):
+        every = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        if data.pruned:
+            _draw_pruned(canvas, every[-1], data.pruned)
+        for axes, panel in zip(every, data.panels, strict=False):
             _draw_panel(canvas, axes, panel, data.failed if panel is data.panels[-1] else ())
         axes = every[-1]
         axes.set_xlabel("experiments finished (count)")
         count_on(axes.xaxis)
-        last = max(
-            [1, *(each.order for each in data.failed), *(p[0] for one in data.panels for p in one.best)]
-        )
+        ends = [each.order for each in (*data.failed, *data.pruned)]
+        last = max([1, *ends, *(p[0] for one in data.panels for p in one.best)])
         axes.set_xlim(1 - max(0.5, last * 0.01), last + max(0.5, last * 0.01))
         handles = {
             label: handle
@@ -163,18 +168,13 @@ def _draw_panel(canvas: Canvas, axes: Any, panel: Panel, failed: Sequence[Point]
     kinds: tuple[tuple[str, list[tuple[int, float, Point]], dict[str, Any]], ...] = (
         (
             "complete",
-            [p for p in inside if p[2].experiment.state is State.COMPLETE and p[2].experiment.feasible],
+            [p for p in inside if p[2].experiment.feasible],
             {"color": BLUE, "alpha": 0.75, "linewidths": 0},
         ),
         (
             "breaks a limit",
             [p for p in inside if not p[2].experiment.feasible],
             {"facecolors": "none", "edgecolors": GREY},
-        ),
-        (
-            "pruned (last value)",
-            [p for p in inside if p[2].experiment.state is State.PRUNED],
-            {"color": GREY, "marker": "D"},
         ),
         (
             "worse than the scale",
@@ -200,6 +200,20 @@ def _draw_panel(canvas: Canvas, axes: Any, panel: Panel, failed: Sequence[Point]
         )
     if panel.baseline is not None:
         axes.axhline(panel.baseline, color=ORANGE, linestyle="--", linewidth=1.4, label="baseline", zorder=2)
+
+
+def _draw_pruned(canvas: Canvas, axes: Any, pruned: Sequence[Point]) -> None:
+    """A strip of their own, by how far they came: the mean of some folds is no score beside whole ones."""
+    steps = [0 if each.experiment.stop is None else each.experiment.stop.step for each in pruned]
+    canvas.dots(
+        axes, [each.order for each in pruned], steps, [each.tip for each in pruned],
+        s=18, marker="D", facecolors="none", edgecolors=GREY, label="pruned", zorder=3,
+    )  # fmt: skip
+    axes.set_ylabel("at step")
+    axes.set_ylim(-0.2 * max([1, *steps]), 1.2 * max([1, *steps]))
+    count_on(axes.yaxis, 3)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
 
 
 def _worse_is_below(panel: Panel) -> bool:

@@ -80,8 +80,7 @@ def prepare(rows: Rows, insight: Insight | None = None) -> Parallel:
         places += [_place(span, numbers.get(name)) for name, span in metrics]
         lines.append(Line(tuple(places), each.value, each.tip))
         best = lines[-1] if each is rows.best else best
-    parts = [rows.note]
-    parts += [f"{len(chosen)} of them drawn"] if len(chosen) < len(rows.complete) else []
+    parts = [rows.note_of_complete(len(chosen))]
     parts += [f"{left_out} less important parameters left out"] if left_out > 0 else []
     return Parallel(
         f"Parameters of {study.name}",

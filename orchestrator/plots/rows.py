@@ -13,6 +13,7 @@ from tuner.space import config_key
 __all__ = ["Point", "Rows", "gather", "metric_label", "searched", "shortened", "thinned"]
 
 _LONGEST_NAME = 28
+_RANKS = {State.COMPLETE: 0, State.PRUNED: 1, State.FAILED: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ class Rows:
         both = [*self.complete, *(each for each in self.pruned if each.value is not None)]
         return tuple(sorted(both, key=lambda each: each.order))
 
+    def note_of_complete(self, n_drawn: int) -> str:
+        """The note of a picture of complete experiments alone, of which so many are drawn."""
+        if n_drawn < len(self.complete):
+            return f"{self.note}; {n_drawn} of the complete drawn"
+        return f"{self.note}; only the complete drawn" if self.pruned or self.failed else self.note
+
     @property
     def note(self) -> str:
         """What of the study is not shown as a complete experiment, in words."""
@@ -150,10 +157,13 @@ def searched(study: Study, points: Iterable[Point]) -> list[Mapping[str, Any]]:
 
 
 def thinned(points: Sequence[Point], most: int, sign: int) -> list[Point]:
-    """At most so many points by `order`: the better half of that number, and the others evenly."""
+    """At most so many points by `order`: the better half of that number, and the others evenly.
+
+    What was pruned is worse than what is complete, and what failed worse still, whatever their numbers say.
+    """
     if len(points) <= most:
         return list(points)
-    ranked = sorted(points, key=lambda each: -sign * (each.value or 0.0))
+    ranked = sorted(points, key=lambda each: (_RANKS[each.experiment.state], -sign * (each.value or 0.0)))
     chosen, rest = ranked[: most // 2], sorted(ranked[most // 2 :], key=lambda each: each.order)
     n = most - len(chosen)
     chosen += [rest[i * len(rest) // n] for i in range(n)]

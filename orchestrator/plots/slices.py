@@ -56,8 +56,7 @@ def prepare(rows: Rows) -> Slices:
             if rows.best is not None and point.experiment.id == rows.best.experiment.id:
                 best = (place, point.value)
         slices.append(Slice(scale, tuple(marks), best))
-    note = rows.note if len(points) == len(rows.complete) else f"{rows.note}; {len(points)} of them drawn"
-    note += span.note(values)
+    note = rows.note_of_complete(len(points)) + span.note(values)
     label = metric_label(rows.study.metric, rows.study.direction)
     last = max((each.order for each in points), default=1)
     return Slices(f"Slices of {rows.study.name}", label, tuple(slices), span, last, note)

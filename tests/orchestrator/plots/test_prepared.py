@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -65,6 +66,16 @@ class TestRows:
         assert len(chosen) == 10
         assert chosen == sorted(chosen, key=lambda each: each.order)
         assert thinned(points, 100, 1) == points
+
+    def test_thinned_keeps_the_complete_before_what_was_pruned_or_failed(self, story: Story) -> None:
+        for rate in (0.2, 0.3, 0.4):
+            story.pruned([0.99], learning_rate=rate)
+        story.scored(BASE, "default")
+        story.failed("no", max_depth=3)
+        rows = gather(story.registry, story.study)
+        mixed = sorted([*rows.scored, *rows.failed], key=lambda each: each.order)
+        assert rows.complete[0] in thinned(mixed, 2, 1)
+        assert rows.complete[0] in thinned(mixed, 2, -1)
 
     def test_names_are_cut_in_the_middle(self) -> None:
         name = shortened("root_mean_squared_error_of_the_test")
@@ -140,12 +151,18 @@ class TestConvergence:
         assert [each.order for each in data.failed] == [4, 5, 6]
         assert panel.label == "roc_auc (higher is better)"
 
-    def test_what_was_pruned_is_where_it_stood_and_never_the_best(self, story: Story) -> None:
+    def test_what_was_pruned_stands_apart_and_scales_nothing(self, story: Story) -> None:
         story.scored(BASE, "default")
         pruned = story.pruned([0.5, 0.95], max_depth=3)
         rows = gather(story.registry, story.study)
-        (panel,) = convergence.prepare(rows).panels
-        assert [(order, value) for order, value, _ in panel.points] == values((1, 0.922), (2, 0.95))
+        data = convergence.prepare(rows)
+        (panel,) = data.panels
+        assert [(order, value) for order, value, _ in panel.points] == values((1, 0.922))
+        assert not panel.span.holds(0.5)
+        assert [each.order for each in data.pruned] == [2]
+        figure = convergence.draw(data).figure
+        assert [axes.get_ylabel() for axes in figure.axes] == ["roc_auc (higher is better)", "at step"]
+        assert np.array(figure.axes[1].collections[0].get_offsets()).tolist() == [[2, 2]]
         assert list(panel.best) == values((1, 0.922), (2, 0.922))
         tip = rows.pruned[0].tip.splitlines()
         assert tip[:2] == [f"2: {pruned.public_id} (pruned)", "0.95 at step 2"]
@@ -239,6 +256,13 @@ class TestSlices:
         data = slices.prepare(gather(story.registry, story.study))
         assert data.span[0] < 0.5
         assert data.note == "18 complete; 1 worse than the scale stands at its edge"
+
+    def test_what_is_not_drawn_is_said(self, story: Story) -> None:
+        story.scored(BASE, "default")
+        story.pruned([0.5], max_depth=3)
+        rows = gather(story.registry, story.study)
+        assert slices.prepare(rows).note == "1 complete, 1 pruned; only the complete drawn"
+        assert parallel.prepare(rows).note == "1 complete, 1 pruned; only the complete drawn"
 
     def test_equal_categories_lie_beside_each_other(self, told: Story) -> None:
         booster = slices.prepare(gather(told.registry, told.study)).slices[2]
