@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.many import Outcome
+from orchestrator.plan import StopReason
 from retrain.tables import render, seconds, to_json
 
 __all__ = ["exit_code_of", "many_text"]
@@ -64,5 +65,11 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         "holdout": holdout.get("metrics", {}).get(f"test_{metric}"),
         "n": n if counted else None,
         "took": seconds(outcome.elapsed_s) if outcome.code is not None else None,
-        "ended": _WORDS.get(outcome.code, f"exit code {outcome.code}"),
+        "ended": _how_it_ended(outcome),
     }
+
+
+def _how_it_ended(outcome: Outcome) -> str:
+    if outcome.code == 0 and outcome.document.get("ended") == StopReason.TIMEOUT:
+        return "time is up"
+    return _WORDS.get(outcome.code, f"exit code {outcome.code}")

@@ -225,16 +225,19 @@ def test_the_summary_has_a_line_for_each() -> None:
         "a",
         0,
         metric="auc",
+        ended="done",
         best={"value": 0.9},
         baseline={"value": 0.8},
         holdout={"metrics": {"test_auc": 0.85}},
         stages=[{"complete": 9}, {"complete": 21}],
     )
-    text = many_text([staged, outcome("b", 6, metric="auc", n_complete=0), outcome("c", None)])
+    cut = outcome("d", 0, metric="auc", n_complete=3, ended="timeout")
+    text = many_text([staged, outcome("b", 6, metric="auc", n_complete=0), outcome("c", None), cut])
     lines = [line.split() for line in text.splitlines()[2:]]
     assert lines[0] == ["a", "auc", "0.8", "0.9", "0.85", "30", "1", "min", "30", "s", "done"]
     assert lines[1][-2:] == ["no", "result"]
     assert lines[2] == ["c", "not", "begun"]
+    assert lines[3] == ["d", "auc", "3", "1", "min", "30", "s", "time", "is", "up"]
 
 
 @pytest.mark.parametrize(
