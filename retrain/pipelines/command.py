@@ -96,7 +96,7 @@ class CommandPipeline(Pipeline):
         start = time.perf_counter()
         with TemporaryDirectory(prefix="retrain-") as folder:
             given = {**params, **self._fixed}
-            reader = _OutputReader(report)
+            reader = _OutputReader(report, self.metric)
             end = run_program(
                 _arguments(self._words, self._params_as, given, Path(folder) / PARAMS_FILE),
                 cwd=self._root,
@@ -118,13 +118,17 @@ class CommandPipeline(Pipeline):
 class _OutputReader:
     """Reads what a program prints, line by line."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, metric: str) -> None:
         self._report = report
+        self._metric = metric
         self._result: dict[str, Any] | None = None
         self._fault = ""
+        self._steps = False
+        self._last = ""
 
     def read(self, line: str) -> None:
         text = line.strip()
+        self._last = text or self._last
         if not text.startswith("{"):
             return
         try:
@@ -138,6 +142,7 @@ class _OutputReader:
             return
         self._fault = ""
         if "step" in found:
+            self._steps = True
             self._report(found.pop("step"), found)
         else:
             self._result = found
@@ -153,10 +158,12 @@ class _OutputReader:
                 f"The program must print its metrics as JSON, but {self._fault}", details=stderr
             )
         if self._result is None:
+            such = "without `step`" if self._steps else f'such as {{"{self._metric}": 0.93}}'
+            last = f"The last line that it printed: {_cut(self._last)}" if self._last else ""
             raise ResultError(
-                "The program must print its metrics as a JSON object on a line of its own, without `step`, "
+                f"The program must print its metrics as a JSON object on a line of its own, {such}, "
                 "but printed none.",
-                details=stderr,
+                details="\n".join(filter(None, [stderr, last])),
             )
         return self._result
 

@@ -161,7 +161,7 @@ def test_a_program_that_is_killed_names_the_signal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("printed", "outcome", "part"),
     [
-        ("", Outcome.BAD_RESULT, "but printed none"),
+        ("", Outcome.BAD_RESULT, 'such as {"loss": 0.93}, but printed none'),
         ("loss: 0.5", Outcome.BAD_RESULT, "but printed none"),
         ('{"step": 0, "loss": 0.5}', Outcome.BAD_RESULT, "without `step`, but printed none"),
         ('{"los": 0.5}', Outcome.BAD_RESULT, "Did you mean 'los'?"),
@@ -182,6 +182,12 @@ def test_what_is_no_result_is_a_failure_of_its_class(
     error = fault_of(tmp_path, f"cat <<'END'\n{printed}\nEND")
     assert error.outcome is outcome
     assert part in str(error)
+
+
+def test_what_was_printed_instead_of_a_result_is_kept(tmp_path: Path) -> None:
+    error = fault_of(tmp_path, "echo oh >&2; echo 'loss: 0.5'; echo")
+    assert error.details.splitlines() == ["oh", "The last line that it printed: loss: 0.5"]
+    assert "loss: 0.5" not in str(error), "two failures are the same by what is said of them"
 
 
 def test_a_line_of_two_megabytes_is_refused_and_not_swallowed(tmp_path: Path) -> None:
