@@ -44,11 +44,11 @@ class Page:
     ) -> None:
         """Add a table, as `retrain.tables.render` makes it, and a note under it. Without rows, nothing."""
         if rows:
-            between = "\n\n" if self.output == "markdown" else "\n"
+            markdown = self.output == "markdown"
+            between = "\n\n" if markdown else "\n"
             text = render(rows, columns, self.output, keys=keys, digits=digits)
-            self.parts.append(
-                self._title(title) + between + text + (f"{between}{printable(note)}" if note else "")
-            )
+            below = printable(note) if markdown or not note else "\n".join(hanging("", note))
+            self.parts.append(self._title(title) + between + text + (between + below if note else ""))
 
     def verbatim(self, title: str, *lines: str) -> None:
         """Add a section of commands to copy, or of lines that must stay as they are."""
