@@ -8,6 +8,7 @@ from orchestrator.report.rows import (
     aligned,
     differing,
     experiment_json,
+    parameter_cell,
     provenance_facts,
 )
 from retrain.improvement import Improvement, improvement, improvement_json, improvement_lines
@@ -61,8 +62,12 @@ def show(registry: RegistryReader, prefix: str, *, output: str = "table", colour
     page.table(
         "Parameters",
         [
-            {"parameter": name, "value": value, "baseline": study.baseline.get(name)}
-            for name, value in experiment.params.items()
+            {
+                "parameter": name,
+                "value": parameter_cell(experiment.params, name),
+                "baseline": parameter_cell(study.baseline, name),
+            }
+            for name in experiment.params
         ],
         ["parameter", "value", "baseline"],
     )
@@ -198,7 +203,7 @@ def diff(
     study = _study_of(registry, a)
     names = differing([a.params, b.params])
     rows = [
-        {"parameter": name, a.public_id: a.params.get(name), b.public_id: b.params.get(name)}
+        {"parameter": name, **{each.public_id: parameter_cell(each.params, name) for each in (a, b)}}
         for name in names
     ]
     columns = ["parameter", a.public_id, b.public_id]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from orchestrator.report.rows import PLUS_MINUS, all_names, experiment_json, parameter_columns
+from orchestrator.report.rows import PLUS_MINUS, all_names, experiment_json, parameter_cell, parameter_columns
 from retrain.comparable import difference
 from retrain.tables import plus_minus_column, render, seconds, to_json
 from tuner.experiment import Experiment, Provenance, State, Study
@@ -75,7 +75,10 @@ def _csv(found: Sequence[Experiment]) -> str:
     fixed = ["id", "method", "state", "outcome", "value", "std_error", "duration_s", "started_at", "error"]
     columns = parameter_columns(all_names([each.params for each in found]), fixed)
     rows = [
-        {**experiment_json(each), **{column: each.params.get(name) for name, column in columns.items()}}
+        {
+            **experiment_json(each),
+            **{column: parameter_cell(each.params, name) for name, column in columns.items()},
+        }
         for each in found
     ]
     return render(rows, [*fixed, *columns.values()], "csv")

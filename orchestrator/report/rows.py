@@ -6,7 +6,7 @@ from typing import Any
 
 from retrain.tables import timestamp
 from retrain.tune_rows import tuned_on
-from tuner.experiment import Experiment, Params, Provenance, State, Study
+from tuner.experiment import Experiment, Params, Provenance, State, Study, Value
 from tuner.goals import Goals
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "experiment_json",
     "goal_facts",
     "goals_of",
+    "parameter_cell",
     "parameter_columns",
     "provenance_facts",
     "provenance_json",
@@ -43,6 +44,11 @@ def differing(configurations: Sequence[Params]) -> list[str]:
             params.get(name, _MISSING) != configurations[0].get(name, _MISSING) for params in configurations
         )
     ]
+
+
+def parameter_cell(params: Params, name: str) -> Value:
+    """What a table or CSV has for it: an empty cell where it is not in use, "null" where it is None."""
+    return "null" if params.get(name, _MISSING) is None else params.get(name)
 
 
 def parameter_columns(names: Collection[str], taken: Collection[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from orchestrator.report.rows import (
     experiment_json,
     goal_facts,
     goals_of,
+    parameter_cell,
     parameter_columns,
     provenance_facts,
     provenance_json,
@@ -152,7 +153,7 @@ def _top(page: Page, summary: Summary) -> None:
     page.table(
         "Where they differ",
         [
-            {"parameter": name, **{rank: each.params.get(name) for rank, each in rows}}
+            {"parameter": name, **{rank: parameter_cell(each.params, name) for rank, each in rows}}
             for name in differing([e.params for _, e in rows])
         ],
         ["parameter", *(rank for rank, _ in rows)],
@@ -269,7 +270,7 @@ def _top_csv(summary: Summary) -> str:
                 **goals_of(each, summary.study.goals),
                 "confirmed": known[each.id].mean if each.id in known else None,
                 "confirmed_std_error": known[each.id].std_error if each.id in known else None,
-                **{column: each.params.get(name) for name, column in columns.items()},
+                **{column: parameter_cell(each.params, name) for name, column in columns.items()},
             }
             for rank, each in rows
         ],

@@ -2,18 +2,20 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from orchestrator.report import diff, listing, show
+from orchestrator.report import diff, listing, show, summarize, summary_text
 from retrain.tables import WIDTH
 from tests.retrain.story import BASE, TODAY, Story, better
 from tuner.errors import MismatchError, NotFoundError
-from tuner.experiment import Direction, Failure, Outcome, State, Suggestion
-from tuner.registry import StudySpec
+from tuner.experiment import Direction, Evaluation, Failure, Outcome, Params, State, Suggestion
+from tuner.registry import StudySpec, open_registry
+from tuner.space import CategoricalParam, SearchSpace
 
 LISTED = """\
 experiment                    state     roc_auc          took   why
@@ -165,6 +167,28 @@ def test_show_json_holds_everything(told: Story) -> None:
     assert [each["value"] for each in document["measurements"]] == pytest.approx(better(BASE, 0.012))
     assert [each["ending"] for each in document["attempts"]] == ["complete"]
     assert document["finished_at"] == "2026-11-21T09:01:37Z"
+
+
+def test_none_is_told_from_what_is_not_in_use(tmp_path: Path) -> None:
+    choices = [None, "None", "balanced"]
+    space = SearchSpace(
+        [CategoricalParam("on", [True, False]), CategoricalParam("weight", choices, when={"on": [True]})]
+    )
+    spec = StudySpec("none", space.to_dict(), "auc", Direction.MAXIMIZE, space.defaults())
+    with open_registry(tmp_path / "none.db", create=True) as registry:
+        study = registry.open_study(spec)
+        given: list[Params] = [{"on": True, "weight": None}, {"on": True, "weight": "None"}, {"on": False}]
+        rows = registry.add(study, [Suggestion(params, "random") for params in given])
+        for claim in registry.claim(study, 3):
+            registry.complete(claim, Evaluation(0.5), TODAY)
+        listed = list(csv.DictReader(io.StringIO(listing(registry, study, output="csv"))))
+        assert [row["weight"] for row in listed] == ["null", "None", ""]
+        best = csv.DictReader(io.StringIO(summary_text(summarize(registry, study), "csv")))
+        assert {row["weight"] for row in best} == {"null", "None", ""}
+        assert re.search(r"^weight +null +None *$", summary_text(summarize(registry, study)), re.MULTILINE)
+        assert re.search(r"^weight +null +null *$", show(registry, rows[0].public_id), re.MULTILINE)
+        text = diff(registry, rows[0].public_id, rows[2].public_id)
+        assert re.search(r"^weight +null *$", text, re.MULTILINE)
 
 
 def test_show_csv_is_one_field_per_row(told: Story) -> None:
