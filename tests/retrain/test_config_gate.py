@@ -84,3 +84,14 @@ def test_a_name_twice_and_repeats_with_a_time_are_refused(tmp_path: Path) -> Non
         load(tmp_path, twice, twice)
     with pytest.raises(ConfigError, match="must be 0 with splits.time".replace(".", r"\.")):
         load(tmp_path, "metric = 'f1'\nmin = 0.5\nrepeats = 2", more="[splits]\ntime = 't'\n")
+
+
+def test_groups_have_no_meaning_for_rankings(tmp_path: Path) -> None:
+    ranking = (
+        '[pipeline]\nkind = "ranking"\nscorer = "s:score"\ndata = "d.csv"\nitems = "i.csv"\nuser = "u"\n'
+        'item = "i"\ntarget = "rating"\nmetric = "pairwise_accuracy"\n'
+        '[[gate]]\nmetric = "pairwise_accuracy"\nmax_drop = 0.1\nby = "u"\n'
+    )
+    (tmp_path / "retrain.toml").write_text(ranking)
+    with pytest.raises(ConfigError, match=r"`gate\[0\].by` has no meaning for kind = 'ranking'"):
+        load_config(tmp_path, environ={})
