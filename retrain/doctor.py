@@ -107,7 +107,8 @@ def doctor(
         ("registry", partial(check, config.db, partial(_versions, config, pipeline))),
     )
     for name, look in looks:
-        findings += _guarded(name, look)
+        said = {each.detail for each in findings if each.verdict is Verdict.PROBLEM}
+        findings += [each for each in _guarded(name, look) if each.detail not in said]
     return findings
 
 

@@ -125,6 +125,7 @@ def test_columns_that_the_data_lack_are_problems(project: Path, key: str, name: 
     (found,) = look("data")
     assert found.verdict is Verdict.PROBLEM
     assert "no column 'no'" in found.detail
+    assert not look("leakage"), "what was said of the data is not said again"
 
 
 def test_a_target_that_lacks_parameters_is_a_warning(project: Path) -> None:
