@@ -39,7 +39,7 @@ def confirmed_lines(outcome: Confirmed, study: Study, looks: Sequence[HoldoutRea
         lines.append(f"It is {ROLES[role]}: nothing that was confirmed has a better bound.")
     if (part := tuned_on(outcome.plan.provenance)) is not None:
         lines.append(f"It was {part}, and confirmed on all: that, too, is in the optimism of validation.")
-    if estimate.note:
+    if estimate.note and not any(estimate.note[1:].removesuffix(".") in line for line in lines):
         lines.append(estimate.note)
     if outcome.n_tried > 1 and estimate.low is not None:
         lines.append(f"The worse end of its interval allows for the choice among {outcome.n_tried} tried.")

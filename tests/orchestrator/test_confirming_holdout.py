@@ -1,7 +1,7 @@
 """The look at the holdout that ends a confirmation: one for each configuration, whatever happens."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from orchestrator.signals import StopRequest
 from orchestrator.worker import run_task
 from retrain.best import get_best
 from retrain.confirmation import CONFIRMED
+from retrain.honest.estimate import NOTES, Basis
 from retrain.pipeline import Scores
 from tests.orchestrator.fakes import Act, FakeClock, FakePool, Recorder
 from tests.retrain.deploy.project import BAD, BETTER, GOOD, Ridge
@@ -140,3 +141,14 @@ def test_a_pipeline_that_only_scores_has_two_numbers(bench: Bench) -> None:
     assert bench.looked_at() == []
     lines = confirmed_lines(result.confirmed, bench.study, result.looks)
     assert [line.split()[0] for line in lines[:3]] == ["winner", "validation", "confirmed"]
+
+
+def test_why_there_is_no_interval_is_said_once(bench: Bench) -> None:
+    outcome = bench.confirm().confirmed
+    assert outcome is not None
+    note = NOTES[Basis.NONE]
+    unknown = tuple(replace(each, low=None, basis=Basis.NONE) for each in outcome.findings)
+    estimate = replace(outcome.estimate, note=note)
+    for findings in (unknown, ()):
+        lines = confirmed_lines(replace(outcome, estimate=estimate, findings=findings), bench.study, [])
+        assert sum("no noise between runs was seen" in line for line in lines) == 1
