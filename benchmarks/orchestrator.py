@@ -162,7 +162,9 @@ def drive(
             Tally(study, ON),
             provenance=ON,
             limits=RunLimits(
-                pool.n_workers, ahead=pool.takes_ahead, deadline=None if for_s is None else start + for_s
+                n_workers=pool.n_workers,
+                ahead=pool.takes_ahead,
+                deadline=None if for_s is None else start + for_s,
             ),
             propose=None,
             n_to_propose=0,
