@@ -69,7 +69,7 @@ class TabularModel:
 
     def predictions(self, features: np.ndarray) -> Predictions:
         """Predict for encoded rows (n, p)."""
-        prepared = self.preprocess.transform(features)
+        prepared = self.preprocess.transform(features) if len(features) else features
         return predict(self.estimator, prepared, self.fitted_classes, len(self.classes))
 
     def predict(self, frame: "pd.DataFrame") -> np.ndarray:
@@ -167,12 +167,24 @@ def converged(estimator: Any) -> bool:
     return n_iter is None or most is None or bool(np.max(n_iter) < most)
 
 
+def _nothing(estimator: Any, present: np.ndarray | None, n_classes: int) -> Predictions:
+    """What `predict` says of no rows, which scikit-learn refuses."""
+    if present is None:
+        return Predictions(np.empty(0))
+    labels = np.empty(0, dtype=int)
+    if hasattr(estimator, "predict_proba"):
+        return Predictions(labels, np.empty((0, n_classes)))
+    return Predictions(labels, ranking=np.empty(0) if n_classes == len(present) == 2 else None)
+
+
 def predict(estimator: Any, prepared: np.ndarray, present: np.ndarray | None, n_classes: int) -> Predictions:
     """Predict for (n, q), an array or a sparse matrix.
 
     Classes that were absent in the fit have probability 0. A classifier that gives no probabilities has its
-    labels, and of two classes its decision function to rank by.
+    labels, and of two classes its decision function to rank by. Of no rows it says nothing, whatever it is.
     """
+    if not prepared.shape[0]:
+        return _nothing(estimator, present, n_classes)
     if present is None:
         return Predictions(np.asarray(estimator.predict(prepared), dtype=float).reshape(-1))
     if not hasattr(estimator, "predict_proba"):
@@ -213,8 +225,8 @@ def load_model(folder: Path) -> Any:
     In the folder of a version, its hashes are checked before. Whatever the kind, it has `predict_rows`.
 
     Raises:
-        StorageError: a file is missing, damaged, changed since it was deployed, of a newer format, or holds
-            types that are not trusted; or the model is of a pipeline of the user's own.
+        StorageError: there is none; a file is missing, damaged, changed since it was deployed, of a newer
+            format, or holds types that are not trusted; or the model is of a pipeline of the user's own.
         ConfigError: the code of a ranking cannot be imported.
     """
     from retrain.models.sealed import check_sealed
@@ -223,6 +235,11 @@ def load_model(folder: Path) -> Any:
     from retrain.pipelines.text_artifact import load_text_model
 
     check_sealed(folder)
+    if not folder.is_dir():
+        raise StorageError(
+            f"There is no model at {str(folder)!r}: no such folder.",
+            "A version that was found, not fitted, has hyperparameters alone; `retrain --force` fits one.",
+        )
     if is_ranking_model(folder):
         return load_ranking_model(folder, Path.cwd())
     schema = read_json(folder / SCHEMA_FILE, FORMAT)

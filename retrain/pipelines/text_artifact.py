@@ -66,7 +66,8 @@ class TextModel:
 
     def predictions(self, texts: Sequence[str] | np.ndarray) -> Predictions:
         """Predict for (n,) texts, in which the place that is asked about is marked."""
-        return predict(self.estimator, self.features.transform(texts), self.fitted_classes, len(self.classes))
+        prepared = self.features.transform(texts) if len(texts) else np.empty((0, 0))
+        return predict(self.estimator, prepared, self.fitted_classes, len(self.classes))
 
     def predict(self, texts: "Sequence[str] | pd.DataFrame") -> np.ndarray:
         """Predict for texts, or for a frame with the column of texts: (n,) values of the target.

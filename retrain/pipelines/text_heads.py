@@ -158,6 +158,8 @@ class EvidenceModel:
 
     def predictions(self, texts: Sequence[str] | np.ndarray) -> Said:
         """Say what n texts say, and where."""
+        if not len(texts):
+            return Said(Predictions(np.empty(0, dtype=int)) if self.classes else None, [])
         found = Tokens(texts)
         per_text = None if self.architecture == "span" else self.features.transform(texts)
         if not len(found):

@@ -129,3 +129,5 @@ class PipelineContract:
         assert files
         assert {path for path in folder.rglob("*") if path.is_file()} == set(files)
         assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib")]
+        if bound.can_predict:
+            assert bound.predict_rows(model, []) == [], "a batch may be empty"

@@ -23,6 +23,7 @@ from retrain.models import family_module
 from retrain.models.plain_zip import MAX_ENTRIES, why_not_plain
 from retrain.models.sealed import check_sealed
 from retrain.models.store import dump, read
+from retrain.pipelines.artifact import load_model
 from tuner.errors import StorageError
 
 FILES = {
@@ -237,3 +238,9 @@ def test_a_model_of_a_version_is_held_against_its_manifest(fault: str, tmp_path:
         StorageError, match=r"manifest.*cannot be read" if fault == "manifest" else "failed its checksum"
     ):
         check_sealed(folder)
+
+
+def test_where_no_model_was_fitted_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="There is no model at") as caught:
+        load_model(tmp_path / "000002" / "model")
+    assert "retrain --force" in caught.value.remedy

@@ -365,9 +365,11 @@ def test_a_stored_model_predicts_raw_rows_in_any_order(tmp_path: Path, case: tup
     if n_classes:
         assert set(back.predict(rows)) <= set(model.classes)
         np.testing.assert_allclose(back.predict_proba(rows).sum(axis=1), 1)
+        assert back.predict_proba(rows.iloc[:0]).shape == (0, n_classes)
     else:
         with pytest.raises(TypeError, match="no probabilities"):
             back.predict_proba(rows)
+    assert back.predict(rows.iloc[:0]).shape == (0,)
     with pytest.raises(DataError, match="must have the columns 'b'"):
         back.predict(rows.drop(columns="b"))
 
