@@ -5,6 +5,7 @@ by hand: what is found stands in its registry, and the same command goes on wher
 """
 
 import json
+import math
 import os
 import queue
 import signal
@@ -147,7 +148,7 @@ def run_parts(
         arguments: of each.
         parallel: how many at a time, >= 1.
         stop_on_error: where one comes to no result, begin no other, and interrupt those that run.
-        timeout_s: for all together.
+        timeout_s: for all together; each gets an equal part of what is left when it begins.
         tell: takes what they say besides their results, line by line.
         stop: the user's wish to stop is passed on to those that run.
     """
@@ -188,7 +189,10 @@ class _Runner:
                 if self.n_interrupts or (left is not None and left <= 0):
                     waiting.clear()
                 while waiting and len(self.running) < self.parallel:
-                    self._start(waiting.popleft(), left)
+                    turns = math.ceil(
+                        len(waiting) / self.parallel
+                    )  # else the first would leave the others none
+                    self._start(waiting.popleft(), None if left is None else left / turns)
                 for outcome in self._listen():
                     outcomes[outcome.part.config] = outcome
                     if self.stop_on_error and outcome.code not in _GOOD and not self.n_interrupts:

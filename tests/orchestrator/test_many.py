@@ -185,6 +185,20 @@ def test_what_was_not_begun_when_the_time_is_up_is_left() -> None:
     assert [each.code for each in outcomes] == [None] * 3
 
 
+@pytest.mark.parametrize(("parallel", "parts_of"), [(1, [3, 2, 1]), (2, [2, 1, 1]), (9, [1, 1, 1])])
+def test_the_time_is_shared_among_those_that_are_still_to_begin(parallel: int, parts_of: list[int]) -> None:
+    given: list[float] = []
+
+    def arguments(_: Part, left_s: float | None) -> list[str]:
+        assert left_s is not None
+        given.append(left_s)
+        return ["--version"]
+
+    hour = 3600.0
+    run_parts(PARTS, arguments, parallel=parallel, timeout_s=hour, tell=lambda _: None, stop=StopRequest())
+    assert [round(hour / each) for each in given] == parts_of, "each of them took next to nothing"
+
+
 @pytest.mark.parametrize(
     ("before", "number", "code"),
     [
