@@ -95,7 +95,8 @@ EXPERIMENTS = """CREATE VIEW hp_experiments AS
            <utc created_at> AS created_utc,
            <utc started_at> AS started_utc,
            <utc finished_at> AS finished_utc,
-           e.duration_s, v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition
+           e.duration_s, v.data AS data_fingerprint, v.code AS code_version, v.metric AS metric_definition,
+           e.stop_step, e.stop_value
     FROM experiments AS e
     JOIN studies AS t ON t.id = e.study_id
     JOIN shapes AS s ON s.id = e.shape_id

@@ -19,6 +19,7 @@ from tuner.experiment import (
     Evaluation,
     Failure,
     Outcome,
+    Partial,
     Provenance,
     State,
     Study,
@@ -236,6 +237,8 @@ def test_hp_experiments_reads_like_a_sentence(raw: Any) -> None:
         "data_fingerprint": "d1",
         "code_version": "c1",
         "metric_definition": "m1",
+        "stop_step": None,
+        "stop_value": None,
     }
     assert (running["state"], failed["state"], failed["outcome"], waiting["state"]) == (
         "running",
@@ -253,6 +256,15 @@ def test_hp_experiments_keeps_types_and_every_digit(registry: Registry, path: Pa
         read = json.loads(rows(raw, "hp_experiments")[-1]["params"])
     assert read == params
     assert list(map(type, read.values())) == list(map(type, params.values()))
+
+
+def test_hp_experiments_says_where_a_pruned_one_stood(registry: Registry, path: Path) -> None:
+    registry.add(registry.open_study(SPEC), some(1))
+    [claim] = registry.claim(registry.open_study(SPEC))
+    registry.finish([(claim, Partial(0.625, 3, {}, (), 0.5))], ON)
+    with closing(raw_connect(path, "ro")) as raw:
+        [row] = rows(raw, "hp_experiments")
+    assert (row["state"], row["value"], row["stop_step"], row["stop_value"]) == ("pruned", None, 3, 0.625)
 
 
 @pytest.mark.parametrize(
