@@ -7,7 +7,7 @@ Pipelines number their folds from 0; here a step is how many are done, so that a
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from retrain.pipeline import LOOK_PREFIX
+from retrain.pipeline import LOOK_PREFIX, STEP_PREFIX
 from tuner.experiment import Experiment, Measurement, Provenance, State, Study, loss_of
 from tuner.pruners import Curve, Pruner
 from tuner.registry.base import RegistryReader
@@ -25,10 +25,11 @@ Losses = tuple[float, ...]
 
 @dataclass
 class _Reports:
-    """What one experiment reported: metrics by step."""
+    """What one experiment reported: metrics by step, what these are, and what they count."""
 
     by_step: dict[int, dict[str, float]] = field(default_factory=dict)
     looks: dict[int, tuple[str, float]] = field(default_factory=dict)
+    unit: str = ""
     state: State = State.RUNNING
 
     def take(self, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -36,10 +37,13 @@ class _Reports:
         told = self.by_step.setdefault(step, {})
         told.update(metrics)
         self.looks.update((step, look) for look in metrics.items() if look[0].startswith(LOOK_PREFIX))
+        self.unit = next((name for name in metrics if name.startswith(STEP_PREFIX)), self.unit)
         return told
 
     def is_like(self, other: "_Reports") -> bool:
         """Whether their steps are the same thing, as far as they say what these are."""
+        if self.unit != other.unit:
+            return False
         if not self.looks or not other.looks:
             return not self.looks and not other.looks
         return all(other.looks.get(step, look) == look for step, look in self.looks.items())

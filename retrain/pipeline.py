@@ -21,6 +21,7 @@ __all__ = [
     "FOLD_SUFFIX",
     "LOOK_PREFIX",
     "REFIT",
+    "STEP_PREFIX",
     "Detail",
     "GroupScore",
     "Pipeline",
@@ -43,6 +44,12 @@ LOOK_PREFIX = "look_at_"
 """Where the number of a step does not say what it is, its report has it as `look_at_<unit>`.
 
 Of two experiments such steps are comparable where these agree: `[pruning] looks` may change within a study.
+"""
+
+STEP_PREFIX = "step_in_"
+"""Where steps count something else than folds, a report has its number as `step_in_<unit>`, too.
+
+Of two experiments only those of one unit are comparable: `[pruning] steps` may change within a study.
 """
 
 Report = Callable[[int, Mapping[str, float]], None]

@@ -12,14 +12,14 @@ import numpy as np
 
 from retrain.metrics import UndefinedMetricError, get_metric, score
 from retrain.models import ModelFamily, family_module, make_model
-from retrain.pipeline import FOLD_SUFFIX, FOLDS, LOOK_PREFIX, Report
+from retrain.pipeline import FOLD_SUFFIX, FOLDS, LOOK_PREFIX, STEP_PREFIX, Report
 from retrain.pipelines.artifact import fit_estimator, predict
 from retrain.pipelines.folds import Fold
 from retrain.pipelines.lockstep import Pause, in_lockstep
 from retrain.pipelines.scoring import FoldScores, means
 from tuner.experiment import Measurement, Params
 
-__all__ = ["Marks", "Stepwise", "whole_curve"]
+__all__ = ["Marks", "Stepwise"]
 
 _DEFAULT_ROUNDS = 100
 """`n_estimators` of all families that learn in rounds, where nobody says."""
@@ -129,16 +129,25 @@ class Stepwise:
         def tell(step: int, marks: Sequence[Marks]) -> None:
             known = [each for each in marks if each is not None]
             if len(known) == len(marks):
-                told = means(known) | self._looked_at(step)
+                told = means(known) | self._said_of(step)
                 curve.extend(Measurement(step, name, value) for name, value in told.items())
                 report(step, told)
 
         return self._in_turn(jobs, tell) if self.looks else in_lockstep(jobs, tell), curve
 
-    def _looked_at(self, step: int) -> dict[str, float]:
-        """What this step is, where its number alone does not say it."""
+    def whole_curve(
+        self, curve: Sequence[Measurement], metric: str, value: float, last: int, folds: Sequence[FoldScores]
+    ) -> tuple[Measurement, ...]:
+        """The curve with its end, and the scores of the folds there."""
+        end = {metric: value} | self._said_of(last)
+        ended = (Measurement(last, name, number) for name, number in end.items())
+        scores = (Measurement(i, metric + FOLD_SUFFIX, fold.metrics[metric]) for i, fold in enumerate(folds))
+        return (*curve, *ended, *scores)
+
+    def _said_of(self, step: int) -> dict[str, float]:
+        """What this step is: its number alone does not say it."""
         if not self.looks:
-            return {}
+            return {STEP_PREFIX + self.unit: float(step)}
         n_whole = step - len(self.looks)
         unit, amount = (FOLDS, n_whole) if n_whole > 0 else (self.unit, self.looks[step - 1])
         return {LOOK_PREFIX + unit: float(amount)}
@@ -153,11 +162,3 @@ class Stepwise:
             pause = None if done else lambda look, marks: tell(self.looks.index(look) + 1, [marks])
             done.append(job(pause))
         return done
-
-
-def whole_curve(
-    curve: Sequence[Measurement], metric: str, value: float, last: int, folds: Sequence[FoldScores]
-) -> tuple[Measurement, ...]:
-    """The curve with its end, and the scores of the folds there."""
-    scores = (Measurement(i, metric + FOLD_SUFFIX, fold.metrics[metric]) for i, fold in enumerate(folds))
-    return (*curve, Measurement(last, metric, value), *scores)

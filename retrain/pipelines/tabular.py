@@ -39,7 +39,7 @@ from retrain.pipelines.costs import costs
 from retrain.pipelines.folds import Fold, Folds, LoadedTable, check_learned, design_of, rows_of
 from retrain.pipelines.lockstep import Pause
 from retrain.pipelines.scoring import FoldScores, mean_of, means, score_all
-from retrain.pipelines.stepwise import Marks, Stepwise, whole_curve
+from retrain.pipelines.stepwise import Marks, Stepwise
 from retrain.pipelines.stopping import Stopped, final_rounds, fit_stopping, fitted_so, stopping_split
 from retrain.splits import Split, make_folds, split_holdout, why_not_stratified
 from retrain.tune_rows import choose_rows
@@ -289,7 +289,7 @@ class TabularPipeline(Pipeline):
         done, curve = self._way.scored(jobs, report)
         evaluation = self._evaluation(params, seed, folds, done, start)
         last = self._way.last(self._given(params)[1], len(folds))
-        measured = whole_curve(curve, self.metric, evaluation.value, last, done)
+        measured = self._way.whole_curve(curve, self.metric, evaluation.value, last, done)
         return replace(evaluation, measurements=measured)
 
     @property

@@ -288,6 +288,23 @@ def test_steps_that_are_something_else_are_no_measure(bench: Bench) -> None:
         assert [*pruner.asked[-1][1]] == [others[3].id, others[4].id]
 
 
+@pytest.mark.parametrize("before", ["samples", "epochs", ""])
+def test_steps_in_another_unit_are_no_measure(bench: Bench, before: str) -> None:
+    """Also at steps that the others had none at."""
+
+    def reports(unit: str, steps: tuple[int, ...]) -> list[Measurement]:
+        marks = [Measurement(step, f"step_in_{unit}", float(step)) for step in steps if unit]
+        return [*marks, *(Measurement(step, "loss", 0.1) for step in steps)]
+
+    own, other, alike = bench.add(3)
+    judge = Judge(pruner := Asked(lambda _: False), bench.study, HERE)
+    judge.end(replace(other, state=State.COMPLETE), reports(before, (12, 36, 100)))
+    judge.end(replace(alike, state=State.COMPLETE), reports("rounds", (10, 30, 90)))
+    for step in (10, 30):
+        assert not judge.should_prune(own, step, {"loss": 0.5, "step_in_rounds": float(step)})
+        assert [*pruner.asked[-1][1]] == [alike.id]
+
+
 def test_an_attempt_that_is_given_back_begins_its_curve_anew(bench: Bench) -> None:
     [row] = bench.add(1)
     judge = Judge(pruner := Asked(lambda own: False), bench.study, HERE)

@@ -227,7 +227,30 @@ def test_of_several_objectives_each_is_told_at_each_step(tmp_path: Path, steps: 
     pruning = f"steps = '{steps}'\ngrace = 2\n[[objective]]\nmetric = 'accuracy'"
     _, reports = scored(pipeline(tmp_path, pruning=pruning), BOOSTERS["xgboost"])
     assert len(reports) == 3
-    assert all(set(told) == {"roc_auc", "accuracy"} for _, told in reports)
+    metrics = [{name for name in told if not name.startswith("step_in_")} for _, told in reports]
+    assert metrics == [{"roc_auc", "accuracy"}] * 3
+
+
+@pytest.mark.parametrize(
+    ("model", "unit", "params"),
+    [
+        ("xgboost", "rounds", {"n_estimators": 5}),
+        ("sgd", "epochs", {"epochs": 5}),
+        ("ridge", "samples", {}),
+    ],
+)
+def test_each_step_says_what_it_counts_and_so_does_the_end(
+    tmp_path: Path, model: str, unit: str, params: Params
+) -> None:
+    """Also where the end is all there is: a fit that is shorter than the first step."""
+    for grace in (2, 99):
+        of = pipeline(tmp_path, model, f"steps = '{unit}'\ngrace = {grace}", metric="accuracy")
+        evaluation, reports = scored(of, params)
+        assert [told[f"step_in_{unit}"] for _, told in reports] == [step for step, _ in reports]
+        stepped = [m.step for m in evaluation.measurements if m.metric == "accuracy"]
+        marked = [m.step for m in evaluation.measurements if m.metric == f"step_in_{unit}"]
+        assert marked == stepped
+        assert len(marked) == len(reports) + 1
 
 
 def test_what_is_pruned_ends_every_fold(tmp_path: Path) -> None:
