@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any
 
 from retrain.tuning import DEFAULT_CONFIGS, DEFAULT_METHOD
@@ -111,17 +112,20 @@ class Request:
             ("confirm", self.confirm, 0),
             ("repeats", self.repeats, 2),
         ):
-            if count is not None and count < least:
+            if count is not None and not (_is(Integral, count) and count >= least):
+                whole = "" if _is(Integral, count) else "a whole number of "
                 raise UsageError(
-                    f"{name} must be at least {least}, but got {count}.", f"Leave it out, or give {least}."
+                    f"{name} must be {whole}at least {least}, but got {count!r}.",
+                    f"Leave it out, or give {least}.",
                 )
         for name, given_s in (("timeout", self.timeout_s), ("experiment-timeout", self.experiment_timeout_s)):
-            if given_s is not None and not given_s > 0:
+            if given_s is not None and not (_is(Real, given_s) and given_s > 0):
+                what = "more than 0, since nothing is done in no time" if _is(Real, given_s) else "seconds"
                 raise UsageError(
-                    f"{name} must be more than 0, since nothing is done in no time, but got {given_s}.",
+                    f"{name} must be {what}, but got {given_s!r}.",
                     "Leave it out for no limit, or give one such as 600.",
                 )
-        if self.memory is not None and not 0 < self.memory <= 1:
+        if self.memory is not None and not (_is(Real, self.memory) and 0 < self.memory <= 1):
             raise UsageError(
                 f"How similar studies must be to be learned from is in (0, 1], but got {self.memory!r}.",
                 "Give True, or a number such as 0.8.",
@@ -151,6 +155,11 @@ class Request:
             return max(1, min(_n_cores(), n_open + n_new))
         n_repeats = (self.confirm + _N_REFERENCES) * self.repeats if self.confirm else 0
         return max(1, min(self.n_workers, max(n_open + n_new, n_repeats)))
+
+
+def _is(kind: type, given: object) -> bool:
+    """Whether this is a number of this kind: who calls from Python may give anything."""
+    return isinstance(given, kind) and not isinstance(given, bool)
 
 
 def _n_cores() -> int:

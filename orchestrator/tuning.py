@@ -156,6 +156,8 @@ def tune(
         seed=seed,
         command=("tune",),
     ).settled()
+    if not isinstance(progress, bool | None):
+        raise UsageError(f"`progress` must be True, False or None, but got {progress!r}.")
     if direction not in list(Direction):
         raise UsageError(
             f"Unknown direction {direction!r}.{did_you_mean(str(direction), list(Direction))}",

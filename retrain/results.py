@@ -157,7 +157,8 @@ def _number(name: object, value: object, where: str = "") -> float:
     if isinstance(value, bool | str | bytes) or not isinstance(value, Real | Decimal):
         raise ResultError(f"The metric {name!r} must be a number, but got {_shown(value)}{where}.")
     try:
-        number = float(value)
+        signals = isinstance(value, Decimal) and value.is_snan()  # which float() does not take
+        number = math.nan if signals else float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):

@@ -292,6 +292,25 @@ def test_what_is_worse_than_the_defaults_is_pruned(pruner: Any) -> None:
     assert result.best_value == 0.0
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"memory": "no"}, "similar studies must be .* but got 'no'"),
+        ({"progress": "no"}, "`progress` must be True, False or None, but got 'no'"),
+        (
+            {"pruner": {"name": "asha", "every_step": "no"}},
+            "`every_step` must be True or False, but got 'no'",
+        ),
+        ({"configs": "ten"}, "configs must be a whole number of at least 1, but got 'ten'"),
+        ({"seed": True}, "seed must be a whole number of at least 0, but got True"),
+        ({"experiment_timeout": "10m"}, "experiment-timeout must be seconds, but got '10m'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_name(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        quiet(lambda params: params["x"], **given)
+
+
 @pytest.mark.parametrize("pruner", ["ahsa", {"grace": 3}, 5, {"name": 5}, {"name": "asha", "grase": 3}])
 def test_a_pruner_that_cannot_be_is_refused(pruner: Any) -> None:
     space = SearchSpace([FloatParam("x", 0.0, 1.0)])

@@ -55,7 +55,17 @@ def test_nothing_is_guessed(thing: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [math.nan, math.inf, -math.inf, np.float32("nan"), Decimal("NaN"), Decimal("Infinity"), 10**400]
+    "number",
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        np.float32("nan"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("Infinity"),
+        10**400,
+    ],
 )
 def test_nan_and_infinity_are_a_class_of_their_own(number: Any) -> None:
     for raw in (

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from tuner.errors import UsageError
 
-__all__ = ["Curve", "Pruner", "check_factor", "check_steps"]
+__all__ = ["Curve", "Pruner", "check_factor", "check_flag", "check_steps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,12 @@ def check_steps(name: str, given: object, least: int) -> None:
     """Raise UsageError unless `given` is a whole number of at least `least`."""
     if isinstance(given, bool) or not isinstance(given, int) or given < least:
         raise UsageError(f"`{name}` must be a whole number of at least {least}, but got {given!r}.")
+
+
+def check_flag(name: str, given: object) -> None:
+    """Raise UsageError unless `given` is True or False: a text such as "no" would count as true."""
+    if not isinstance(given, bool):
+        raise UsageError(f"`{name}` must be True or False, but got {given!r}.")
 
 
 def check_factor(given: object) -> None:

@@ -10,7 +10,7 @@ came there before, and nobody waits for anybody.
 import math
 from collections.abc import Iterator, Sequence
 
-from tuner.pruners.base import Curve, Pruner, check_factor, check_steps
+from tuner.pruners.base import Curve, Pruner, check_factor, check_flag, check_steps
 from tuner.pruners.ranking import n_better
 
 __all__ = ["SuccessiveHalvingPruner"]
@@ -46,6 +46,7 @@ class SuccessiveHalvingPruner(Pruner):
         if max_steps is not None:
             check_steps("max_steps", max_steps, 1)
         check_steps("first_rung", first_rung, 0)
+        check_flag("every_step", every_step)
         self.grace, self.reduction_factor, self.max_steps = grace, reduction_factor, max_steps
         self.first_rung, self.every_step = first_rung, every_step
 

@@ -208,6 +208,8 @@ def test_ranks_are_those_of_the_fronts() -> None:
         ("asha", {"grace": 0}, "`grace`"),
         ("asha", {"reduction_factor": 1}, "`reduction_factor`"),
         ("asha", {"reduction_factor": float("nan")}, "`reduction_factor`"),
+        ("asha", {"every_step": "no"}, "`every_step` must be True or False, but got 'no'"),
+        ("asha", {"every_step": 1}, "`every_step`"),
         ("hyperband", {"max_steps": 0}, "`max_steps`"),
         ("median", {"startup": True}, "`startup`"),
         ("wilcoxon", {"p_threshold": 0.7}, "`p_threshold`"),
