@@ -157,7 +157,9 @@ def tune(
         command=("tune",),
     ).settled()
     if not isinstance(progress, bool | None):
-        raise UsageError(f"`progress` must be True, False or None, but got {progress!r}.")
+        raise UsageError(
+            f"`progress` must be True, False or None, but got {progress!r}.", "None shows it on a terminal."
+        )
     if direction not in list(Direction):
         raise UsageError(
             f"Unknown direction {direction!r}.{did_you_mean(str(direction), list(Direction))}",
