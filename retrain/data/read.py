@@ -5,9 +5,12 @@ import csv
 import gzip
 import logging
 import stat
+import sys
 import warnings
 import zlib
+from collections import deque
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
@@ -127,6 +130,8 @@ def _read_text(path: Path) -> pd.DataFrame:
             f"Convert them: iconv -f {_likely_encoding(error.object)} -t utf-8 {path.name} > utf8.csv",
         ) from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
+        if "EOF inside string" in str(error):
+            raise _never_closed(path, separator) from None
         detail = str(error).rpartition("C error: ")[2].strip().rstrip(".")
         raise DataError(
             f"The data {str(path)!r} are not a table: {detail}.", "Mend that line, or the quotes before it."
@@ -145,12 +150,18 @@ def _read_text(path: Path) -> pd.DataFrame:
 
 def _read_header(path: Path) -> tuple[list[str], str]:
     """The column names as they stand, and the separator: the likeliest of a few, by the first line."""
-    reads = gzip.open if path.suffix == ".gz" else Path.open
-    with reads(path, "rt", encoding="utf-8-sig", newline="") as file:
+    with _opened(path) as file:
         first = file.readline(1_000_000)
         separator = max(SEPARATORS, key=first.count)
         file.seek(0)
-        header = next(csv.reader(file, delimiter=separator), [])
+        records = csv.reader(file, delimiter=separator)
+        try:
+            header = next(records, [])
+            swallows = records.line_num > 1 and next(records, None) is None
+        except csv.Error:  # too long for a field
+            swallows = True
+    if swallows:
+        raise _never_closed(path, separator)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise DataError(
@@ -158,6 +169,28 @@ def _read_header(path: Path) -> tuple[list[str], str]:
             "Rename all but one.",
         )
     return header or [""], separator
+
+
+def _opened(path: Path) -> IO[str]:
+    reads = gzip.open if path.suffix == ".gz" else Path.open
+    return reads(path, "rt", encoding="utf-8-sig", newline="")
+
+
+def _never_closed(path: Path, separator: str) -> DataError:
+    """What to say of text in which a quote is open at its end: on which line that is, counted from 1."""
+    limit = csv.field_size_limit(sys.maxsize)  # the rest of the file is one field
+    try:
+        with _opened(path) as file:
+            records = csv.reader(file, delimiter=separator)
+            [last] = deque(records, maxlen=1)
+    finally:
+        csv.field_size_limit(limit)
+    rest = last[-1].replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+    line = records.line_num - rest.count("\n")
+    return DataError(
+        f"The data {str(path)!r} are not a table: the quote that opens on line {line} is never closed.",
+        "Close it, or take it away; a quote within a quoted text is written twice.",
+    )
 
 
 # ---- Parquet

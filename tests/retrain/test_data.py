@@ -79,7 +79,6 @@ def test_parquet_without_its_library_names_the_extra(tmp_path: Path, monkeypatch
         (b"a,b\n1,2\n1,2,3\n", "data.csv", "not a table: Expected 2 fields in line 3, saw 3"),
         (b"a,b\n1,2,3\n1,2,3\n", "data.csv", "not a table: "),
         (b"a,b,a\n1,2,3\n", "data.csv", "several columns named 'a'"),
-        (b'a,b\n"1,2\n', "data.csv", "not a table"),
         (b"no gzip", "data.csv.gz", "cannot be read"),
         (gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:40], "data.csv.gz", "cannot be read"),
         (b"PAR1 no parquet", "data.parquet", "not a readable Parquet file"),
@@ -93,6 +92,30 @@ def test_a_file_that_is_no_table_is_one_sentence(
         read(tmp_path, content, name)
     assert part in str(caught.value)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('a,b\n"1,2\n', 2),
+        ('a,b\n1,"two\nlines"\n2,"open\n3,z\n', 4),
+        ('a,b\r\n1,"two\r\nlines"\r\n2,"open\r\n3,z\r\n', 4),
+        ('a;b\n1;"said ""so""\n2;3', 2),
+        ('a,b\n1,2\n3,"', 3),
+        ('a,"b\n1,2\n', 1),
+        ('a,"b\n' + "1,2\n" * 50_000, 1),
+        ('a,b\n1,2\n3,"x\n' + "4,5\n" * 50_000, 3),
+    ],
+    ids=["first", "after two lines", "of Windows", "doubled", "last", "header", "long header", "long"],
+)
+def test_a_quote_that_is_never_closed_is_named_by_its_line(tmp_path: Path, content: str, line: int) -> None:
+    with pytest.raises(DataError, match=f"the quote that opens on line {line} is never closed") as caught:
+        read(tmp_path, content.encode())
+    assert "Close it" in caught.value.remedy
+
+
+def test_a_header_over_two_lines_is_a_header(tmp_path: Path) -> None:
+    assert list(read(tmp_path, b'a,"b\nc"\n1,2\n').columns) == ["a", "b\nc"]
 
 
 @pytest.mark.parametrize(
