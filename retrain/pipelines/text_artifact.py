@@ -75,12 +75,20 @@ class TextModel:
         Where a place is asked about, a frame has its columns, too; in texts alone no place is marked.
 
         Raises:
-            DataError: the frame has no such column, or a row has no text.
+            DataError: the frame lacks one of these columns, or a row has no text.
         """
         import pandas as pd
 
         if isinstance(texts, pd.DataFrame):
-            given: Any = texts.reindex(columns=[self.text, *self.about]).to_dict("records")
+            columns = [self.text, *self.about]
+            absent = [name for name in columns if name not in texts.columns]
+            if absent:
+                raise DataError(
+                    f"The rows must have the columns {', '.join(map(repr, absent))}, but lack them.",
+                    "Give rows with the columns that the model was trained on"
+                    + (", those of places empty where none is known." if self.about else "."),
+                )
+            given: Any = texts[columns].to_dict("records")
             texts = texts_of(given, self.text, self.about)
         labels = self.predictions(texts).labels
         return np.asarray(self.classes)[labels] if self.classes else labels

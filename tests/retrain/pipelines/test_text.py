@@ -174,7 +174,7 @@ def test_a_fresh_process_predicts_the_golden_rows(tmp_path: Path, model_name: st
     assert isinstance(again, TextModel)
     given = pd.DataFrame({"doc": [1, 2], "text": ["Denies fever.", "Reports fever."]})
     assert again.predict(given).tolist() == again.predict(given["text"].tolist()).tolist()
-    with pytest.raises(DataError, match="must have a text 'text'"):
+    with pytest.raises(DataError, match="must have the columns 'text', but lack them"):
         again.predict(given.drop(columns="text"))
     assert set(again.predict(["Denies fever.", "Reports fever."])) <= {"absent", "present"}
     assert pipeline.test(again) == pipeline.test(model)
@@ -255,6 +255,10 @@ def test_a_version_predicts_with_the_place_it_is_asked_about(tmp_path: Path) -> 
     nowhere = [{"text": text, **place} for place in unknown]
     assert len(set(again.predict_rows(nowhere))) == 1
     assert list(again.predict(pd.DataFrame(nowhere[:2]))) == again.predict_rows(nowhere[:2])
+    for lacking in (["start", "end"], ["end"]):
+        names = ", ".join(map(repr, lacking))
+        with pytest.raises(DataError, match=f"must have the columns {names}, but lack them"):
+            again.predict(pd.DataFrame(asked).drop(columns=lacking))
     for start, end in ((30.0, 99.0), (2.5, 4.0), (-1.0, 3.0), (5.0, 4.0), (0, 10**400)):
         with pytest.raises(DataError, match=f"within its text, but start = {start} and end = {end}"):
             again.predict_rows([{"text": text, "start": start, "end": end}])
