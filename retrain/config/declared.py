@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from retrain.config.defaults import left_unsaid
 from retrain.models import MODELS
 from retrain.models.choice import MODEL, joined
 from tuner.errors import ConfigError
+from tuner.experiment import Value
 from tuner.space import SearchSpace
 
 if TYPE_CHECKING:
     from retrain.config.schema import PhaseConfig
 
-__all__ = ["Declaring", "declared", "with_model"]
+__all__ = ["Declared", "Declaring", "declared", "with_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,22 @@ class Declaring:
     features: tuple[str, ...] = ()
 
 
-def declared(section: "PhaseConfig", of: Declaring) -> tuple[dict[str, Any], list[Any]]:
-    """Return the parameters of one section as tables by name, and its constraints.
+class Declared(NamedTuple):
+    """What one section declares.
+
+    Attributes:
+        params: tables by name.
+        constraints: tables.
+        defaults: those of the preset, of parameters that own ones replace without naming any.
+    """
+
+    params: dict[str, Any]
+    constraints: list[Any]
+    defaults: dict[str, Value]
+
+
+def declared(section: "PhaseConfig", of: Declaring) -> Declared:
+    """Return what one section declares.
 
     Raises:
         ConfigError: the preset does not suit the models.
@@ -47,8 +63,8 @@ def declared(section: "PhaseConfig", of: Declaring) -> tuple[dict[str, Any], lis
         appetite = preset.rpartition("/")[2]
         for folder in of.features:
             params |= _tables(load_preset(f"{folder}/{appetite}"))
-    params |= section.params if len(of.models) < 2 else _with_their_model(section.params, of.models)
-    return params, [*constraints, *section.constraints]
+    own = section.params if len(of.models) < 2 else _with_their_model(section.params, of.models)
+    return Declared(params | own, [*constraints, *section.constraints], left_unsaid(own, params))
 
 
 def with_model(params: dict[str, Any], of: Declaring) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.config.declared import Declaring, declared, with_model
+from retrain.config.defaults import space_with_defaults
 from tuner.errors import ConfigError
 from tuner.experiment import Value
 from tuner.space import SearchSpace
@@ -17,6 +18,8 @@ __all__ = ["build_space", "names_of", "settle"]
 def build_space(sections: "Sequence[PhaseConfig]", fixed: Mapping[str, Value], of: Declaring) -> SearchSpace:
     """Build the space of one section, or of several joined: of a parameter that two have, the later counts.
 
+    Defaults of a preset that own parameters replace without naming any stay, as far as they fit.
+
     Args:
         sections: preset, parameters and constraints of each.
         fixed: parameters given to every experiment; they leave the space.
@@ -29,6 +32,7 @@ def build_space(sections: "Sequence[PhaseConfig]", fixed: Mapping[str, Value], o
     """
     params: dict[str, Any] = {}
     constraints: list[Any] = []
+    defaults: dict[str, Value] = {}
     for section in sections:
         both = sorted(set(section.params) & set(fixed))
         if both:
@@ -36,7 +40,8 @@ def build_space(sections: "Sequence[PhaseConfig]", fixed: Mapping[str, Value], o
                 f"A parameter is searched or fixed, not both: {', '.join(both)}.",
                 "Take it out of [space.params] or of pipeline.fixed.",
             )
-        own, also = declared(section, of)
+        own, also, unsaid = declared(section, of)
+        defaults = {name: value for name, value in defaults.items() if name not in own} | unsaid
         params |= own
         constraints += [each for each in also if each not in constraints]
     params = with_model(params, of)
@@ -47,12 +52,12 @@ def build_space(sections: "Sequence[PhaseConfig]", fixed: Mapping[str, Value], o
             "There is nothing to search: the configuration names no parameters.",
             "Add [space] with a preset, or [space.params].",
         )
-    return SearchSpace.from_dict({"params": params, "constraints": constraints})
+    return space_with_defaults(params, constraints, defaults)
 
 
 def names_of(section: "PhaseConfig", fixed: Mapping[str, Value], of: Declaring) -> tuple[str, ...]:
     """The parameters of one section by name, less what is fixed; arguments as of `build_space`."""
-    return tuple(name for name in declared(section, of)[0] if name not in fixed)
+    return tuple(name for name in declared(section, of).params if name not in fixed)
 
 
 def _check_types(fixed: Mapping[str, Value], params: Mapping[str, Any]) -> None:
