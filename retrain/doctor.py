@@ -218,13 +218,17 @@ def _data(config: Config) -> Iterable[Finding]:
 
 
 def _leakage(config: Config, pipeline: Pipeline | None) -> Iterable[Finding]:
-    """Whether the table can be trained on, and what in it may make scores too good."""
+    """Whether the table can be trained on, and what in it is of no use or may make scores too good."""
     if pipeline is None or config.pipeline.kind not in OF_TABLES or not _is_there(config):
         return
+    from retrain.data import words_of_row_names
     from retrain.pipelines.tabular import TabularPipeline
 
     assert isinstance(pipeline, TabularPipeline)
     loaded, leaks = pipeline.look()
+    words = words_of_row_names(loaded.table)
+    if words is not None:
+        yield Finding("columns", Verdict.WARNING, *words)
     for leak in leaks:
         yield Finding("leakage", Verdict.WARNING, leak.what, leak.remedy)
     if not leaks:

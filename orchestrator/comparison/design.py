@@ -12,7 +12,7 @@ import numpy as np
 
 from orchestrator.comparison.job import ALL, Job, Sites, Training, loaded_for, pipeline_of
 from orchestrator.comparison.rows import deal
-from retrain.data import Roles, find_leaks, known_rows, make_table, read_table
+from retrain.data import Roles, find_leaks, known_rows, make_table, read_table, warn_of_row_names
 from retrain.metrics import Metric, get_metric
 from retrain.models import check_metric, check_task, get_family, make_model
 from retrain.params import best_params
@@ -248,6 +248,7 @@ def _sites(config: "Config", wanted: Sequence[str], metric: Metric) -> "tuple[Si
     frame, of_row = frame[kept], of_row[kept]
     drop = tuple(dict.fromkeys([*pipeline.drop, column]))
     table = make_table(frame, target, metric, drop=drop, group=config.splits.group)
+    warn_of_row_names(table)
     site = np.array([chosen.index(name) for name in of_row], dtype=np.int64)
     y = table.y if table.n_classes else None
     dealt = deal(site, y, table.groups, config.splits.holdout, config.splits.seed)

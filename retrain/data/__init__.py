@@ -7,7 +7,14 @@ from retrain.data.glance import check_readable
 from retrain.data.leakage import Leak, Roles, find_leaks
 from retrain.data.ratings import Ratings, make_ratings
 from retrain.data.read import column_names, read_table
-from retrain.data.table import Table, check_columns, known_rows, make_table
+from retrain.data.table import (
+    Table,
+    check_columns,
+    known_rows,
+    make_table,
+    warn_of_row_names,
+    words_of_row_names,
+)
 from retrain.data.texts import copied_texts, make_texts
 
 __all__ = [
@@ -29,4 +36,6 @@ __all__ = [
     "make_texts",
     "meta_features",
     "read_table",
+    "warn_of_row_names",
+    "words_of_row_names",
 ]

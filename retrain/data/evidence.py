@@ -85,8 +85,8 @@ def make_evidence(
         None,
         f"sha256:{digest.hexdigest()[:32]}",
         table.labels,
-        spans,
-        whole,
+        spans=spans,
+        whole=whole,
     )
 
 

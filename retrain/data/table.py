@@ -16,7 +16,15 @@ from retrain.data.columns import Columns
 from retrain.metrics import BINARY, METRICS, MULTICLASS, REGRESSION, Metric
 from tuner.errors import DataError, did_you_mean
 
-__all__ = ["Table", "check_columns", "known_rows", "make_table", "row_names"]
+__all__ = [
+    "Table",
+    "check_columns",
+    "known_rows",
+    "make_table",
+    "row_names",
+    "warn_of_row_names",
+    "words_of_row_names",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ class Table:
         times: (n,) int64 ranks, equal for rows of the same time, or None.
         fingerprint: hash of all of the above.
         labels: {column: (n,) its values as text} of the columns by whose values scores are told apart.
+        row_names: the features that seem to name the rows.
     """
 
     features: np.ndarray
@@ -54,6 +63,7 @@ class Table:
     times: np.ndarray | None = None
     fingerprint: str = ""
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    row_names: tuple[str, ...] = ()
 
     @property
     def n_classes(self) -> int:
@@ -100,7 +110,6 @@ def make_table(
             "Take a column out of `drop`, or add one to the file.",
         )
     columns = Columns.of(inputs)
-    _warn_of_identifiers(inputs, columns)
     table = Table(
         columns.encode(inputs),
         y,
@@ -109,6 +118,7 @@ def make_table(
         classes,
         groups=None if group is None else _groups(frame[group]),
         times=None if time is None else _times(frame[time]),
+        row_names=tuple(row_names(inputs, columns)),
     )
     return replace(table, fingerprint=_fingerprint(table), labels={name: _labels(frame[name]) for name in by})
 
@@ -162,18 +172,28 @@ def known_rows(frame: pd.DataFrame, target: str) -> pd.DataFrame:
     return frame if known.all() else frame[known]
 
 
-def _warn_of_identifiers(inputs: pd.DataFrame, columns: Columns) -> None:
-    """Say which columns seem to name the rows: models learn them by heart, and nothing from them."""
-    found = row_names(inputs, columns)
-    if found:
-        names = ", ".join(map(repr, found))
-        many = len(found) > 1
-        _log.warning(
-            "The column%s %s seem%s to name the rows, which helps no model: "
-            "leave %s out with drop = [%s] under [pipeline].",
-            *(("s", names, "", "them") if many else ("", names, "s", "it")),
-            names,
-        )
+def warn_of_row_names(table: Table) -> None:
+    """Tell of features that seem to name the rows."""
+    words = words_of_row_names(table)
+    if words is not None:
+        _log.warning("%s: %s", *words)
+
+
+def words_of_row_names(table: Table) -> tuple[str, str] | None:
+    """Which features seem to name the rows, and what to do; None where there are none.
+
+    Models learn them by heart, and nothing from them.
+    """
+    if not table.row_names:
+        return None
+    names = ", ".join(map(repr, table.row_names))
+    are, them = (
+        (f"columns {names} seem", "them") if len(table.row_names) > 1 else (f"column {names} seems", "it")
+    )
+    return (
+        f"The {are} to name the rows, which helps no model",
+        f"leave {them} out with drop = [{names}] under [pipeline].",
+    )
 
 
 def row_names(inputs: pd.DataFrame, columns: Columns) -> list[str]:

@@ -96,13 +96,16 @@ class TabularPipeline(Pipeline):
         Raises:
             DataError: the data cannot be trained on; says why and names the column or file.
         """
+        from retrain.data import warn_of_row_names
+
         loaded, leaks = self.look()
+        warn_of_row_names(loaded.table)
         for leak in leaks:
             _log.warning("%s", leak)
         return loaded
 
     def look(self) -> "tuple[LoadedTable, list[Leak]]":
-        """Do what `load` does, and return what may leak instead of saying it. Errors as there."""
+        """Do what `load` does, and return what may leak instead of saying anything. Errors as there."""
         from retrain.data import read_table
 
         splits = self._config.splits

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrain.config.pipeline import BUILT_IN_DATA
-from retrain.data import Columns, Table, make_table, read_table
+from retrain.data import Columns, Table, make_table, read_table, warn_of_row_names
 from retrain.metrics import get_metric
 from tests.retrain.projects import mixed_frame
 from tuner.errors import DataError
@@ -390,6 +390,7 @@ def test_columns_that_name_the_rows_are_warned_of(
     frame = pd.DataFrame({"a": [0.5, 1.5] * 15, name: list(values), "y": [0, 1] * 15})
     made = table(frame)
     assert name in made.columns.names, "it is the user's to leave out"
+    warn_of_row_names(made)
     said = [record.getMessage() for record in caplog.records]
     warning = f"The column {name!r} seems to name the rows, which helps no model: "
     warning += f"leave it out with drop = [{name!r}] under [pipeline]."
@@ -397,7 +398,7 @@ def test_columns_that_name_the_rows_are_warned_of(
 
 
 def test_few_rows_say_nothing_of_identifiers(caplog: pytest.LogCaptureFixture) -> None:
-    table(pd.DataFrame({"n": range(10), "y": [0, 1] * 5}))
+    warn_of_row_names(table(pd.DataFrame({"n": range(10), "y": [0, 1] * 5})))
     assert caplog.text == ""
 
 

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from retrain.cli import cli, run_command
+from retrain.config import load_config
 from retrain.doctor import Finding, Verdict, doctor, findings_text, is_healthy
+from retrain.pipelines import load_pipeline
 from tests.retrain.test_cli import CONFIGURATION, MODEL, TRAIN
 from tuner.registry import open_registry
 from tuner.registry.engine import connect
@@ -126,6 +128,27 @@ def test_columns_that_the_data_lack_are_problems(project: Path, key: str, name: 
     assert found.verdict is Verdict.PROBLEM
     assert "no column 'no'" in found.detail
     assert not look("leakage"), "what was said of the data is not said again"
+
+
+def test_a_column_that_names_the_rows_is_a_warning_said_once(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    n = 40
+    frame = pd.DataFrame({"customer_id": range(n, 2 * n), "x": [0.5, 1.5] * (n // 2), "y": [0, 1] * (n // 2)})
+    frame.to_csv("data.csv", index=False)
+    text = '[pipeline]\nmodel = "ridge"\ndata = "data.csv"\ntarget = "y"\nmetric = "roc_auc"\n'
+    (project / "retrain.toml").write_text(text + "[splits]\nfolds = 2\n")
+    (found,) = look("columns")
+    assert (found.verdict, found.remedy) == (
+        Verdict.WARNING,
+        "leave it out with drop = ['customer_id'] under [pipeline].",
+    )
+    assert found.detail == "The column 'customer_id' seems to name the rows, which helps no model"
+    assert not caplog.records
+    load_pipeline(load_config(project)).load()
+    assert [record.getMessage() for record in caplog.records] == [f"{found.detail}: {found.remedy}"]
+    (project / "retrain.toml").write_text(text + "drop = ['customer_id']\n[splits]\nfolds = 2\n")
+    assert not look("columns")
 
 
 def test_a_target_that_lacks_parameters_is_a_warning(project: Path) -> None:
