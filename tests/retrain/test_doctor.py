@@ -134,7 +134,9 @@ def test_a_column_that_names_the_rows_is_a_warning_said_once(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     n = 40
-    frame = pd.DataFrame({"customer_id": range(n, 2 * n), "x": [0.5, 1.5] * (n // 2), "y": [0, 1] * (n // 2)})
+    frame = pd.DataFrame(
+        {"customer_id": range(n, 2 * n), "x": [i / 7 for i in range(n)], "y": [0, 1] * (n // 2)}
+    )
     frame.to_csv("data.csv", index=False)
     text = '[pipeline]\nmodel = "ridge"\ndata = "data.csv"\ntarget = "y"\nmetric = "roc_auc"\n'
     (project / "retrain.toml").write_text(text + "[splits]\nfolds = 2\n")
