@@ -1,5 +1,6 @@
-"""What `orchestrator all` prints at its end: a line for each, and its exit code."""
+"""What `orchestrator all` prints at its end: a line for each, the next command, and its exit code."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from orchestrator.many import Outcome
 from orchestrator.plan import StopReason
 from retrain.tables import render, seconds, to_json
 
-__all__ = ["exit_code_of", "many_text"]
+__all__ = ["exit_code_of", "many_text", "next_line"]
 
 _COLUMNS = ["architecture", "metric", "baseline", "best", "holdout", "n", "took", "ended"]
 _WORDS = {
@@ -21,6 +22,9 @@ _WORDS = {
     130: "interrupted",
     143: "interrupted",
 }
+
+_TO_GO_ON = (None, 130, 143)
+"""How those ended that the same command goes on with."""
 
 
 def many_text(outcomes: Sequence[Outcome], output: str = "table") -> str:
@@ -40,6 +44,26 @@ def many_text(outcomes: Sequence[Outcome], output: str = "table") -> str:
     rows = [_row(each) for each in outcomes]
     used = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
     return render(rows, used, output, keys=["architecture"])
+
+
+def next_line(outcomes: Sequence[Outcome], command: Sequence[str], db: str = "") -> str | None:
+    """What to type next: the same command where it goes on, else how to look at what came to a result.
+
+    Args:
+        outcomes: of all parts.
+        command: which this was.
+        db: the flag of a registry of all, such as " --db all.db".
+    """
+    if any(each.code in _TO_GO_ON or _is_cut_short(each) for each in outcomes):
+        return f"continue with: {shlex.join(command)}"
+    found = [each for each in outcomes if each.document.get("best") or each.document.get("front")]
+    if not found:
+        return None
+    first, *others = (shlex.quote(each.part.config) for each in found)
+    staged = "stages" in found[0].document
+    what = "retrain --apply-hp best --dry-run" if staged else "orchestrator --summary"
+    so_on = f", and so on for {', '.join(others)}" if others else ""
+    return f"next: {what} --config {first}{db}{so_on}"
 
 
 def exit_code_of(outcomes: Sequence[Outcome], stop_code: int | None = None) -> int:
@@ -70,6 +94,8 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _how_it_ended(outcome: Outcome) -> str:
-    if outcome.code == 0 and outcome.document.get("ended") == StopReason.TIMEOUT:
-        return "time is up"
-    return _WORDS.get(outcome.code, f"exit code {outcome.code}")
+    return "time is up" if _is_cut_short(outcome) else _WORDS.get(outcome.code, f"exit code {outcome.code}")
+
+
+def _is_cut_short(outcome: Outcome) -> bool:
+    return outcome.code == 0 and outcome.document.get("ended") == StopReason.TIMEOUT

@@ -1,5 +1,7 @@
 """`all`: several applications or architectures."""
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -42,7 +44,7 @@ def everything(common: Common, /, **options: Any) -> int:
     The same command typed again continues where an interrupted one stopped.
     """
     from orchestrator.everything import Wish, run_everything
-    from orchestrator.many_text import exit_code_of, many_text
+    from orchestrator.many_text import exit_code_of, many_text, next_line
     from orchestrator.signals import Interrupted, StopSignals
 
     shared = [(name, options[name]) for name in _SHARED if options[name] is not None]
@@ -67,4 +69,7 @@ def everything(common: Common, /, **options: Any) -> int:
         note(common, "interrupted before anything ran")
         return interrupted.exit_code
     emit(many_text(outcomes, common.output))
+    line = next_line(outcomes, ["orchestrator", *sys.argv[1:]], replace(common, config=None).project_flags)
+    if line is not None:
+        note(common, line)
     return exit_code_of(outcomes, None if stop.stop_at is None else stop.exit_code)

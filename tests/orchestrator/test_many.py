@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli import cli
 from orchestrator.many import Outcome, Part, find_parts, n_workers_each, run_parts
-from orchestrator.many_text import exit_code_of, many_text
+from orchestrator.many_text import exit_code_of, many_text, next_line
 from orchestrator.signals import StopRequest
 from retrain.cli import run_command
 from tests.orchestrator.projects import HANG, Project
@@ -156,6 +156,10 @@ def test_they_run_side_by_side_with_one_summary(run: Run) -> None:
     assert found["far"]["result"]["best"]["value"] >= 6
     assert err.index("far: begins") < err.index(": ended with")
     assert "near | " in err
+    config = Path("retrain.toml").resolve() if "/retrain.toml#near" in err else "retrain.toml"
+    assert err.endswith(
+        f"next: orchestrator --summary --config '{config}#near', and so on for '{config}#far'\n"
+    )
     with open_registry("experiments.db", create=False, read_only=True) as registry:
         assert {each.name for each in registry.studies()} == {"toy-near", "toy-far"}
 
@@ -252,6 +256,20 @@ def test_the_summary_has_a_line_for_each() -> None:
     assert lines[1][-2:] == ["no", "result"]
     assert lines[2] == ["c", "not", "begun"]
     assert lines[3] == ["d", "auc", "3", "1", "min", "30", "s", "time", "is", "up"]
+
+
+def test_the_next_command_is_named() -> None:
+    found = outcome("a b", 0, best={"value": 0.9})
+    staged = outcome("s", 0, best={"value": 0.9}, stages=[])
+    several = outcome("c", 5, best=None, front=["x"])
+    nothing, cut = outcome("b", 6, n_complete=0), outcome("d", 0, best={"value": 0.9}, ended="timeout")
+    command = ["orchestrator", "all", "--n-trials", "3"]
+    assert next_line([nothing, found], command) == "next: orchestrator --summary --config 'a b'"
+    after = next_line([staged, several, nothing], command, " --db all.db")
+    assert after == "next: retrain --apply-hp best --dry-run --config s --db all.db, and so on for c"
+    assert next_line([nothing], command) is None
+    for left in (cut, outcome("e", None), outcome("f", 130), outcome("g", 143)):
+        assert next_line([found, left], command) == "continue with: orchestrator all --n-trials 3"
 
 
 @pytest.mark.parametrize(
