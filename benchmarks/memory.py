@@ -53,6 +53,8 @@ N_PAIRS = 9
 """Of digits: one and the next."""
 N_SIBLINGS, N_SCALE = 5, 100
 N_TO_JUDGE = 13
+FIRST = 10
+"""Where the table looks first."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,26 @@ def run(job: tuple[str, int], *, keep: Path, n: int) -> dict[str, list[float]]:
     return found
 
 
+def with_interval(differences: np.ndarray) -> str:
+    """The mean of (n,) differences with its 95 % interval, which one alone does not have."""
+    mean, n = differences.mean(), len(differences)
+    if n < 2:
+        return f"{mean:+.3f} (of one: no interval)"
+    half = student.ppf(0.975, n - 1) * differences.std(ddof=1) / n**0.5
+    return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number of at least this."""
+
+    def whole(text: str) -> int:
+        if (given := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, but is {given}")
+        return given
+
+    return whole
+
+
 def table(results: dict[tuple[str, int], dict[str, list[float]]], n: int) -> str:
     """Means over data sets of means over seeds, and paired differences to cold with 95 % intervals."""
     sets = list(dict.fromkeys(name for name, _ in results))
@@ -204,35 +226,31 @@ def table(results: dict[tuple[str, int], dict[str, list[float]]], n: int) -> str
     rows = []
     for arm in ARMS:
         cells: list[Any] = [arm]
-        for at in (10, n):
-            mean = of[arm][:, at].mean()
-            more = of[arm][:, at] - of["cold"][:, at]
-            half = student.ppf(0.975, len(sets) - 1) * more.std(ddof=1) / len(sets) ** 0.5
-            share = f"{mean / of['cold'][:, at].mean():.2f}"
-            cells += [
-                f"{mean:.3f}",
-                share,
-                f"{more.mean():+.3f} [{more.mean() - half:+.3f}, {more.mean() + half:+.3f}]",
-            ]
+        for at in (FIRST, n):
+            mean, cold = of[arm][:, at].mean(), of["cold"][:, at].mean()
+            share = f"{mean / cold:.2f}" if cold else ""  # it found the best known itself
+            cells += [f"{mean:.3f}", share, with_interval(of[arm][:, at] - of["cold"][:, at])]
         cells.append(f"{int((of[arm][:, n] <= of['cold'][:, n]).sum())} of {len(sets)}")
         rows.append(cells)
-    heads = ["", "at 10", "of cold", "more, 95 %", f"at {n}", "of cold", "more, 95 %", "no worse"]
+    heads = ["", f"at {FIRST}", "of cold", "more, 95 %", f"at {n}", "of cold", "more, 95 %", "no worse"]
     return tabulate(rows, headers=heads, disable_numparse=True)
 
 
-def main() -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; arguments of the command line where none are given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sets", type=int, help="how many data sets; all of them by default")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--n", type=int, default=20, help="candidates of each study; at least 10")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--sets", type=at_least(1), help="how many data sets; all of them by default")
+    parser.add_argument("--seeds", type=at_least(1), default=1)
+    parser.add_argument(
+        "--n", type=at_least(FIRST), default=20, help=f"candidates of each study; at least {FIRST}"
+    )
+    parser.add_argument("--jobs", type=at_least(1), default=2)
     parser.add_argument(
         "--keep", type=Path, default=Path("warm_start"), help="studies that were made already"
     )
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     keep = given.keep.resolve()
     keep.mkdir(parents=True, exist_ok=True)
     sets = names(given.sets)

@@ -34,11 +34,10 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.stats import t as student
 from tabulate import tabulate
 
 from benchmarks.arena import builtin
-from benchmarks.memory import shared_folder
+from benchmarks.memory import at_least, shared_folder, with_interval
 from benchmarks.warm_start import Results, problem_module, space_of
 from tuner.experiment import Observation, Params
 from tuner.generators import make_generator
@@ -156,15 +155,15 @@ def run(job: tuple[str, int]) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; arguments of the command line where none are given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--problems", type=int, help="how many of them; all by default")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=2)
-    given = parser.parse_args()
+    parser.add_argument("--problems", type=at_least(1), help="how many of them; all by default")
+    parser.add_argument("--seeds", type=at_least(1), default=1)
+    parser.add_argument("--jobs", type=at_least(1), default=2)
+    given = parser.parse_args(arguments)
     sets = names(given.problems)
     jobs = [(name, seed) for name in sets for seed in range(given.seeds)]
     with ProcessPoolExecutor(given.jobs) as pool:
@@ -188,15 +187,13 @@ def table(results: dict[tuple[str, int], dict[str, float]]) -> str:
     rows: list[list[Any]] = []
     for arm, regrets in of.items():
         more = regrets - of["flat, same cost"]
-        half = student.ppf(0.975, len(more) - 1) * more.std(ddof=1) / len(more) ** 0.5
-        interval = f"{more.mean():+.3f} [{more.mean() - half:+.3f}, {more.mean() + half:+.3f}]"
         cost = costs.get(arm, COST)
         rows.append(
             [
                 arm,
                 f"{cost:.0f}",
                 f"{regrets.mean():.3f}",
-                interval,
+                with_interval(more),
                 f"{int((more <= 0).sum())} of {len(more)}",
             ]
         )

@@ -235,9 +235,9 @@ def print_tables(
         means = [regrets[arm][:, :, at - 1].mean() for at in points]
         cold = regrets["optuna cold" if arm in PEERS else "cold"][:, :, points[-1] - 1]
         more = regrets[arm][:, :, points[-1] - 1] - cold
-        error = more.std(ddof=1) / more.size**0.5
+        error = f" ± {more.std(ddof=1) / more.size**0.5:.3f}" if more.size > 1 else ""  # one has none
         seconds = np.mean([done[name, arm, seed][1] for name in names for seed in range(n_seeds)])
-        rows.append((arm, *means, means[-1] / cold.mean(), f"{more.mean():+.3f} ± {error:.3f}", seconds))
+        rows.append((arm, *means, means[-1] / cold.mean(), f"{more.mean():+.3f}{error}", seconds))
     print(
         f"{len(names)} problems, {n_seeds} seeds: mean regret; at {points[-1]}, its share of the cold one's"
     )
