@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
 
+from retrain.console import fitted
 from retrain.tables import plus_minus_column, printable, seconds
 
 __all__ = ["DRAW_EVERY_S", "PLAIN_EVERY_S", "Bar", "Display", "Plain", "Silent", "Status", "open_display"]
@@ -145,7 +146,7 @@ class Plain(Display):
     """
 
     def __init__(self, stream: TextIO, every_s: float | None = PLAIN_EVERY_S) -> None:
-        self._stream = _Patient(stream)
+        self._stream = cast(TextIO, _Patient(stream))
         self._every_s = every_s
         self._told: str | None = None
         self._told_at = 0.0
@@ -153,7 +154,7 @@ class Plain(Display):
 
     def note(self, text: str) -> None:
         """Write a line; a stream that is gone is let go."""
-        self._stream.write(printable(text) + "\n")
+        self._stream.write(fitted(printable(text), self._stream) + "\n")
         self._stream.flush()
 
     def show(self, status: Status) -> None:
@@ -184,9 +185,8 @@ class Bar(Display):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self._console = Console(
-            file=cast(TextIO, _Patient(stream)), highlight=False, markup=False, emoji=False
-        )
+        self._stream = cast(TextIO, _Patient(stream))
+        self._console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
         self._progress = Progress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -204,7 +204,7 @@ class Bar(Display):
     def note(self, text: str) -> None:
         """Print above the bar."""
         self._start()
-        self._console.print(printable(text), soft_wrap=True)
+        self._console.print(fitted(printable(text), self._stream), soft_wrap=True)
 
     def show(self, status: Status) -> None:
         """Draw the bar when the last drawing is old enough."""

@@ -1,16 +1,21 @@
 """The two streams of a command: results on stdout, everything else on stderr; pipes, encodings, colour."""
 
 import errno
+import logging
 import os
+import re
 import select
 import sys
+import textwrap
 from typing import TextIO
 
-from retrain.tables import printable
+from retrain.tables import printable, terminal_width
 from tuner.errors import RetrainError
 
 __all__ = [
+    "Notes",
     "emit",
+    "fitted",
     "flush",
     "has_no_reader",
     "may_ask",
@@ -23,6 +28,12 @@ __all__ = [
 
 _CODES = {"red": "31", "cyan": "36"}
 
+_COMMAND = re.compile(r"(?:^|(?<=: ))(?:orchestrator|retrain|pip|python|iconv|chmod|unset|ray) .*")
+"""A command to copy, at the end of a line or all of it."""
+
+_GLUE = "\0"
+"""Stands for the blanks of a command while lines are broken at others. Nothing printable holds it."""
+
 
 def emit(text: str, stream: TextIO | None = None) -> None:
     """Print a report as it is, on stdout by default. A reader who has left (`| head`) is no error.
@@ -33,17 +44,56 @@ def emit(text: str, stream: TextIO | None = None) -> None:
     _write(text, sys.stdout if stream is None else stream)
 
 
-def say(text: str) -> None:
-    """Print on stderr what is not a result; characters that a terminal could obey are shown instead."""
-    _write("\n".join(map(printable, text.split("\n"))), sys.stderr)
+def say(text: str, *, as_it_is: bool = False) -> None:
+    """Print on stderr what is not a result; characters that a terminal could obey are shown instead.
+
+    Long lines are broken where that is a terminal, unless the text is to be printed `as_it_is`.
+    """
+    lines = map(printable, text.split("\n"))
+    _write("\n".join(lines if as_it_is else (fitted(line, sys.stderr) for line in lines)), sys.stderr)
 
 
 def say_labelled(label: str, text: str, colour: str) -> None:
     """Print "<label>: <text>" on stderr as one line, the label in colour where that is wanted."""
     shown = f"{label}:"
+    line = fitted(printable(text), sys.stderr, taken=len(shown) + 1)
     if wants_colour(sys.stderr):
         shown = f"\x1b[1;{_CODES[colour]}m{shown}\x1b[0m"
-    _write(f"{shown} {printable(text)}", sys.stderr)
+    _write(f"{shown} {line}", sys.stderr)
+
+
+def fitted(line: str, stream: TextIO, taken: int = 0) -> str:
+    """A line broken at blanks to the width of the terminal that a stream is; as it is where that is none.
+
+    A command to copy stays in one piece. `taken`: columns that something before it takes.
+    """
+    if not stream.isatty() or taken + len(line) <= (width := terminal_width(stream)):
+        return line
+    glued = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), line)
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    broken = textwrap.fill(
+        glued,
+        width,
+        initial_indent=" " * taken,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return broken[taken:].replace(_GLUE, " ")
+
+
+class Notes(logging.Handler):
+    """Warnings of the libraries and of ours, as notes: what `logging.lastResort` is while a command runs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        try:
+            say(self.format(record))
+        except Exception:  # noqa: BLE001 - as the standard handlers do
+            self.handleError(record)
 
 
 def wants_colour(stream: TextIO) -> bool:

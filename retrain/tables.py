@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 __all__ = [
     "FORMATS",
@@ -76,10 +76,10 @@ def render(
     raise ValueError(f"`output` must be one of {', '.join(FORMATS)}, but got {output!r}")
 
 
-def terminal_width() -> int:
-    """Columns of the terminal that stdout is, at least 40; 80 where it is none, or does not say."""
+def terminal_width(stream: TextIO | None = None) -> int:
+    """Columns of the terminal that a stream (stdout) is, at least 40; 80 where it is none or does not say."""
     try:
-        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+        columns = os.get_terminal_size((sys.stdout if stream is None else stream).fileno()).columns
     except (OSError, ValueError, AttributeError):  # no file, no terminal, closed, or None
         return WIDTH
     return max(_NARROWEST, columns) if columns else WIDTH

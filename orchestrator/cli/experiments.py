@@ -99,7 +99,7 @@ def _run(common: Common, config: Any, flags: str, options: dict[str, Any]) -> in
     def show(result: Any) -> None:
         emit(result_text(result, common.output))
         if (trace := traceback_text(result)) is not None:
-            say(trace)
+            say(trace, as_it_is=True)
         if (trouble := trouble_text(result)) is not None:
             what, remedy = trouble
             say_labelled("error", what, "red")

@@ -1,6 +1,7 @@
 """Running a command line, and what is printed when it fails."""
 
 import errno
+import logging
 import os
 import re
 import sys
@@ -12,7 +13,15 @@ import click
 from click.shell_completion import shell_complete
 
 from retrain.cli.common import Common
-from retrain.console import flush, has_no_reader, never_fail_to_encode, say, say_labelled, stand_in_for_closed
+from retrain.console import (
+    Notes,
+    flush,
+    has_no_reader,
+    never_fail_to_encode,
+    say,
+    say_labelled,
+    stand_in_for_closed,
+)
 from tuner.errors import ParamsError, RetrainError
 
 __all__ = ["run_command"]
@@ -37,6 +46,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         return shell_complete(command, {}, name, f"_{name.upper()}_COMPLETE", instruction)
     common = Common()
     line = list(sys.argv[1:] if arguments is None else arguments)
+    last_resort, logging.lastResort = logging.lastResort, Notes()
     try:
         with command.make_context(name, line, obj=common) as context:
             code = command.invoke(context)
@@ -54,6 +64,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
             traceback.print_exc()
         return _print_error(error, name)
     finally:
+        logging.lastResort = last_resort
         with suppress(RetrainError):  # said already, or beside the error that was
             flush(sys.stdout)
 

@@ -224,6 +224,21 @@ def broken():
 def wrong():
     raise ConfigError("No target.", "Add one.")
 
+@tool.command()
+def long():
+    import logging
+    from orchestrator.progress import open_display
+    words = "several words " * 9
+    note(Common(), words.strip())
+    logging.getLogger("a.library").warning("  - " + words)
+    for progress in (True, False):
+        with open_display(progress=progress) as display:
+            display.note("In a run " + words)
+    note(Common(), words + "and next: " + COMMAND)
+    raise ConfigError("No target, and " + words.strip() + ".", COMMAND)
+
+COMMAND = "orchestrator --summary --config " + "folder/" * 12 + "retrain.toml --db all.db"
+
 sys.exit(run_command(tool, "tool"))
 """
 
@@ -286,6 +301,26 @@ def test_errors_on_a_terminal_are_coloured_unless_asked_not_to() -> None:
     assert "\x1b[1;31merror:\x1b[0m No target." in in_a_terminal("wrong")
     assert "\x1b" not in in_a_terminal("wrong", NO_COLOR="1")
     assert "\x1b" not in in_a_terminal("wrong", TERM="dumb")
+
+
+def test_messages_are_as_wide_as_the_terminal_and_commands_stay_whole() -> None:
+    command = f"orchestrator --summary --config {'folder/' * 12}retrain.toml --db all.db"
+    shown = re.sub(r"\x1b\[[^m]*?[a-zA-Z]", "", in_a_terminal("long", NO_COLOR="1")).replace("\r", "")
+    lines = [line for line in shown.splitlines() if line]
+    assert [line for line in lines if len(line) > 80] == [f"  {command}", f"try: {command}"]
+    assert sum(line.startswith("  ") for line in lines) >= 7, "what follows a break hangs"
+    assert " ".join(shown.split()).count("several words") == 9 * 6
+    assert "\n  - several" in shown
+    code, _, piped = spawn("long")
+    assert code == 2
+    assert piped.splitlines() == [
+        ("several words " * 9).strip(),
+        f"  - {'several words ' * 9}",
+        *[f"In a run {'several words ' * 9}"] * 2,
+        f"{'several words ' * 9}and next: {command}",
+        f"error: No target, and {('several words ' * 9).strip()}.",
+        f"try: {command}",
+    ]
 
 
 def test_a_terminal_that_was_closed_is_no_error() -> None:
