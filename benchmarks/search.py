@@ -18,7 +18,7 @@ if not __package__:  # it is run, and not imported
     # A neighbour of this file has the name of a package, and Python looks in this folder first.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.arena.ablations import Ablations
+from benchmarks.arena.changes import Changes
 from benchmarks.arena.cost import Cost
 from benchmarks.arena.crash import Crash
 from benchmarks.arena.job import Options, Results, Section
@@ -27,12 +27,14 @@ from benchmarks.arena.running import missing_methods, run_all
 from benchmarks.arena.sequential import Search
 from benchmarks.arena.simplex import Simplex
 from benchmarks.peers import METHODS, method_named
+from benchmarks.peers.changed import INGREDIENTS, TRIED
 
 SECTIONS: dict[str, Section] = {
     section.name: section
     for section in (
         Search(),
-        Ablations(),
+        Changes("ablations", "without", INGREDIENTS),
+        Changes("tried", "with", TRIED),
         Cost(),
         Crash(),
         Simplex(),

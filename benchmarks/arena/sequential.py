@@ -8,10 +8,10 @@ from benchmarks.arena.client import Proposer
 from benchmarks.arena.job import Job, Options, Row, rows_of
 from benchmarks.arena.plot import draw
 from benchmarks.arena.problems import Measure, make
-from benchmarks.peers.base import Told
+from benchmarks.peers.base import Config, Told
 from benchmarks.peers.random_peer import draw as draw_config
 
-__all__ = ["Search", "play"]
+__all__ = ["Search", "play", "random_results"]
 
 _N = 50
 
@@ -52,11 +52,11 @@ class Search:
             for method in options.methods_or()
         ]
 
-    def run(self, job: Job, proposer: Proposer) -> dict[str, Any]:
+    def run(self, job: Job, proposer: Proposer, **settings: Any) -> dict[str, Any]:
         problem = make(job.problem)
         if job.section == "scale":
             return _scale(job)
-        proposer.start(problem.space, job.seed, job.n)
+        proposer.start(problem.space, job.seed, job.n, **settings)
         losses = play(proposer, problem.session(), job.n, job.batch)
         return {"losses": losses, "cpu_s": proposer.cpu_s, "wall_s": proposer.wall_s}
 
@@ -78,9 +78,14 @@ def _n_scale(problem: str, options: Options) -> int:
     return options.scale or (200 if problem.startswith("sklearn:") else 5000)
 
 
+def random_results(name: str, n: int) -> list[tuple[Config, float]]:
+    """What `n` random configurations of a problem came to, in the order of their draws."""
+    problem, rng = make(name), random.Random(0)
+    drawn = (problem.session()(draw_config(problem.space, rng)) for _ in range(n))
+    return [(config, loss) for loss, config in drawn]
+
+
 def _scale(job: Job) -> dict[str, Any]:
     """Losses of random search: its best and its median."""
-    problem = make(job.problem)
-    rng = random.Random(0)
-    losses = sorted(problem.session()(draw_config(problem.space, rng))[0] for _ in range(job.n))
+    losses = sorted(loss for _, loss in random_results(job.problem, job.n))
     return {"best": losses[0], "median": losses[len(losses) // 2]}

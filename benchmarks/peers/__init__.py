@@ -77,18 +77,22 @@ METHODS: dict[str, Method] = {"ours": _OURS, **PEERS}
 
 
 def method_named(name: str) -> Method:
-    """A method of the table, `ours:NAME` for any other method of `tuner.generators`, or `without:NAME`.
+    """A method of the table, or one of ours that is not in it.
 
-    The last is ours without one of the ingredients in `ablated.py`.
+    `ours:NAME` is another method of `tuner.generators`; `without:NAME` is ours without an ingredient, and
+    `with:NAME` ours with what was tried: see `changed.py`.
 
     Raises:
         LookupError: there is no such method.
     """
     if name.startswith("ours:"):
         return replace(_OURS, settings={"method": name.removeprefix("ours:")})
-    if name.startswith("without:"):
-        adapter = "benchmarks.peers.ablated:Ablated"
-        return replace(_OURS, adapter=adapter, settings={"without": name.removeprefix("without:")})
+    if name == "with:known":
+        return replace(_OURS, adapter="benchmarks.peers.changed:Known")
+    if name.startswith(("with:", "without:")):
+        return replace(
+            _OURS, adapter="benchmarks.peers.changed:Changed", settings={"change": name.partition(":")[2]}
+        )
     if name not in METHODS:
         raise LookupError(f"There is no method {name!r}. There are: {', '.join(METHODS)}.")
     return METHODS[name]

@@ -1,4 +1,4 @@
-"""What each ingredient of the Bayesian generator earns: ours beside ours without it."""
+"""What a change of the Bayesian generator earns: ours beside ours with it."""
 
 from typing import Any
 
@@ -8,21 +8,29 @@ from tabulate import tabulate
 from benchmarks.arena import ranking
 from benchmarks.arena.client import Proposer
 from benchmarks.arena.job import Job, Options, Row
-from benchmarks.arena.sequential import Search
-from benchmarks.peers.ablated import INGREDIENTS
+from benchmarks.arena.sequential import Search, random_results
+from benchmarks.peers.changed import KNOWN, Change
 
-__all__ = ["Ablations"]
+__all__ = ["Changes"]
 
 _AT = (20, 50)
+_N_KNOWN = 300
 
 
-class Ablations:
-    """The runs of `search`, by ours and by ours without each ingredient."""
+class Changes:
+    """The runs of `search`, by ours and by ours with each of some changes.
 
-    name = "ablations"
+    Args:
+        name: of the section.
+        preposition: what stands before a change's name and words: "with" or "without".
+        changes: by name; see `benchmarks.peers.changed`.
+    """
+
+    def __init__(self, name: str, preposition: str, changes: dict[str, Change]) -> None:
+        self.name, self._preposition, self._changes = name, preposition, changes
 
     def jobs(self, options: Options) -> list[Job]:
-        methods = ["ours", *(f"without:{name}" for name in INGREDIENTS)]
+        methods = ["ours", *(f"{self._preposition}:{name}" for name in self._changes)]
         return [
             Job("search", method, problem, seed, options.n or 50)
             for seed in options.seeds
@@ -31,6 +39,8 @@ class Ablations:
         ]
 
     def run(self, job: Job, proposer: Proposer) -> dict[str, Any]:
+        if job.method == f"{self._preposition}:{KNOWN}":
+            return Search().run(job, proposer, results=random_results(job.problem, _N_KNOWN))
         return Search().run(job, proposer)
 
     def report(self, rows: list[Row], options: Options) -> str:
@@ -42,8 +52,8 @@ class Ablations:
         at = [k for k in _AT if k <= n] or [n]
         table = []
         for method, of in found.items():
-            name = method.removeprefix("without:")
-            what = "ours" if name == method else f"without {INGREDIENTS[name][0]}"
+            name = method.removeprefix(f"{self._preposition}:")
+            what = "ours" if name == method else f"{self._preposition} {self._changes[name][0]}"
             line: list[str] = [what]
             for k in at:
                 mean = ranking.mean_over_problems({pair: float(of[pair][k - 1]) for pair in common})
@@ -53,7 +63,7 @@ class Ablations:
         headers = ["", *(title for k in at for title in (f"at {k}", "more than ours"))]
         body = tabulate(table, headers=headers, disable_numparse=True, maxcolwidths=60)
         return (
-            f"What each ingredient earns: mean regret of {len(common)} runs each\n{body}\n"
+            f"Mean regret of {len(common)} runs each\n{body}\n"
             "More than ours: the mean of the differences on the same problem and seed, +- its standard error."
         )
 
