@@ -10,7 +10,7 @@ from tuner.generators.bayesian.surrogate import Array, Surrogate
 
 __all__ = ["incumbents", "log_expected_improvement", "log_h"]
 
-_FAR = -1e6
+_NEAR, _FAR = -1.0, -1e6
 
 
 def incumbents(surrogate: Surrogate, known: Array) -> list[float]:
@@ -30,7 +30,8 @@ def log_expected_improvement(surrogate: Surrogate, bests: Sequence[float], x: Ar
     """
     means, deviations = surrogate.predict_each(x)
     logs = log_h((np.array(bests)[:, None] - means) / deviations) + np.log(deviations)
-    return np.asarray(np.logaddexp.reduce(logs, axis=0) - math.log(len(logs)))
+    most = logs.max(axis=0)
+    return np.asarray(most + np.log(np.exp(logs - most).mean(axis=0)))
 
 
 def log_h(z: Array) -> Array:
@@ -40,12 +41,14 @@ def log_h(z: Array) -> Array:
     beyond -1e6 that rest is 1 / z**2.
     """
     z = np.asarray(z, dtype=float)
-    found, near = np.empty_like(z), z > -1.0
+    low = np.minimum(z, _NEAR)
+    held = np.maximum(low, _FAR)
+    # From -1 to -0.65 is what is added to 1: the sum is exact.
+    rest = np.log(1 + math.sqrt(math.pi / 2) * held * erfcx(held * -math.sqrt(0.5)))
+    if (far := low < _FAR).any():
+        rest = np.where(far, -2 * np.log(-low), rest)
+    found = rest - low**2 / 2 - math.log(2 * math.pi) / 2
+    near = z > _NEAR
     at = z[near]
     found[near] = np.log(np.exp(-(at**2) / 2) / math.sqrt(2 * math.pi) + at * ndtr(at))
-    at = z[~near]
-    held = np.maximum(at, _FAR)
-    rest = np.log1p(math.sqrt(math.pi / 2) * held * erfcx(-held / math.sqrt(2)))
-    rest = np.where(at < _FAR, -2 * np.log(-at), rest)
-    found[~near] = -(at**2) / 2 - math.log(2 * math.pi) / 2 + rest
-    return found
+    return np.asarray(found)

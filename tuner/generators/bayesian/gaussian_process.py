@@ -24,7 +24,7 @@ _N_FOR_ONE = 300
 _N_STEPS = 20
 _N_PENDING = 2
 _LEAST_VARIANCE = 1e-12
-_N_AT_ONCE = 16_000
+_N_AT_ONCE = 24_000
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,15 @@ class _Member(Surrogate):
 
 @dataclass(frozen=True)
 class _Stack:
-    """The arrays of k members, one upon the other: all at once they take half of the time for few rows.
+    """The arrays of k members side by side: all at once they take half of the time for few rows.
 
     Attributes:
-        scales: (k, 1, d).
-        right: (k, d + 2, n); see `_right`.
+        right: (2 d + 1, k n); see `_correlations`.
         whiteners: (k, n, n), transposed.
         weights: (k, n, 1).
         means, variances: (k, 1).
     """
 
-    scales: Array
     right: Array
     whiteners: Array
     weights: Array
@@ -118,9 +116,14 @@ class _Stack:
 
     @classmethod
     def of(cls, members: Sequence[_Member]) -> Self:
+        scales, x = np.array([each.scales for each in members]), np.array([each.x for each in members])
+        right = np.empty((2 * x.shape[2] + 1, *x.shape[:2]))
+        right[0] = np.einsum("kij,kij->ki", x, x)
+        squares, products = np.split(right[1:], 2)
+        squares[:] = (scales**2).T[:, :, None]
+        products[:] = (x * (-2 * scales[:, None, :])).transpose(2, 0, 1)
         return cls(
-            np.array([each.scales for each in members])[:, None, :],
-            np.array([_right(each.x) for each in members]),
+            right.reshape(len(right), -1),
             np.array([each.whitener.T for each in members]),
             np.array([each.weights for each in members])[:, :, None],
             np.array([each.mean for each in members])[:, None],
@@ -140,9 +143,13 @@ class _Stack:
         return means, np.sqrt(np.maximum(share, _LEAST_VARIANCE) * self.variances)
 
     def _correlations(self, x: Array) -> Array:
-        """Of rows, (m, d), with what is known: (k, m, n)."""
-        squares = _left(x * self.scales) @ self.right
-        return correlation(np.maximum(squares, 0.0, out=squares))
+        """Of rows, (m, d), with what is known: (k, m, n).
+
+        One product, of (1, x^2, x) with (|known|^2, scale^2, -2 scale known), gives all squared distances.
+        """
+        squares = np.hstack([np.ones((len(x), 1)), x * x, x]) @ self.right
+        found = correlation(np.maximum(squares, 0.0, out=squares))
+        return found.reshape(len(x), *self.weights.shape[:2]).transpose(1, 0, 2)
 
 
 class GaussianProcess(Surrogate):

@@ -35,10 +35,14 @@ def best_first(
         [made.draws(_N_DRAWS, rng), made.variations(made.rows(parents), _N_VARIATIONS, 1.0, rng)]
     )
     scores = score(made.encode(rows))
+    leaders = _order(scores)[:_N_LEADERS]
     for reach in _REACHES:
-        near = made.variations(rows[_order(scores)[:_N_LEADERS]], _N_REFINED, reach, rng)
+        near = made.variations(rows[leaders], _N_REFINED, reach, rng)
         rows, scores = np.vstack([rows, near]), np.concatenate([scores, score(made.encode(near))])
-    best = rows[_order(scores)[0]]
+        # Only what has just come can overtake them.
+        among = np.concatenate([leaders, np.arange(len(rows) - len(near), len(rows))])
+        leaders = among[_order(scores[among])[:_N_LEADERS]]
+    best = rows[leaders[0]]
     if len(sums := made.sums(best)):
         share = np.inf if sums.any(axis=0).all() else _CLIMB
         top = climbed(best, sums, share * made.spreads, lambda some: score(made.encode(some)))[None, :]
