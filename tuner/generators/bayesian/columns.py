@@ -5,6 +5,7 @@ A number's place is in [0, 1], as in the encoding of the space; a category's is 
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -48,13 +49,13 @@ def on_scale(param: NumericParam, places: Array) -> Array:
     """The values at these places, steps not yet kept."""
     low, high = float(param.low), float(param.high)
     if param.log:
-        return np.clip(np.exp(math.log(low) + places * (math.log(high) - math.log(low))), low, high)
-    return np.clip(low + places * (high - low), low, high)
+        return _between(low, np.exp(math.log(low) + places * (math.log(high) - math.log(low))), high)
+    return _between(low, low + places * (high - low), high)
 
 
 def places_of(param: NumericParam, values: Array) -> Array:
     """The places of values within the bounds."""
-    return np.asarray(param.encode(values.tolist()))[:, 0]
+    return np.asarray(param.encode(cast("Sequence[float]", values)))[:, 0]
 
 
 def drawn(param: Param, u: Array) -> Array:
@@ -73,7 +74,7 @@ def drawn(param: Param, u: Array) -> Array:
 def reflected(places: Array) -> Array:
     """Places beyond the bounds reflected at them, and within them in any case."""
     there = np.abs(places)
-    return np.asarray(np.minimum(np.maximum(np.minimum(there, 2 - there), 0.0), 1.0))
+    return _between(0.0, np.minimum(there, 2 - there), 1.0)
 
 
 def moved(param: NumericParam, at: Array, by: Array) -> Array:
@@ -81,12 +82,12 @@ def moved(param: NumericParam, at: Array, by: Array) -> Array:
     there = reflected(at + by)
     if param.n_values is None or param.n_values == 1 or param.step is None:
         return there if param.n_values is None else at
-    snapped = _snapped(param, on_scale(param, there))
-    stuck = np.abs(snapped - at) < SAME
-    values = on_scale(param, at)
-    up = np.where(by > 0, 1.0, -1.0)
-    up = np.where((values + up * param.step > param.high) | (values + up * param.step < param.low), -up, up)
-    return np.where(stuck, _snapped(param, values + up * float(param.step)), snapped)
+    values, step = on_scale(param, at), float(param.step)
+    reached = _stepped(param, on_scale(param, there))
+    up = np.where(by > 0, step, -step)
+    up = np.where((values + up > param.high) | (values + up < param.low), -up, up)
+    stuck = np.abs(reached - values) < step / 2
+    return places_of(param, np.where(stuck, _stepped(param, values + up), reached))
 
 
 def settled(param: NumericParam, places: Array) -> Array:
@@ -96,8 +97,18 @@ def settled(param: NumericParam, places: Array) -> Array:
 
 def _snapped(param: NumericParam, values: Array) -> Array:
     """The places of the nearest values that the steps allow."""
+    return places_of(param, _stepped(param, values))
+
+
+def _stepped(param: NumericParam, values: Array) -> Array:
+    """The nearest values that the steps allow."""
     n_values = param.n_values
-    if n_values is not None and param.step is not None:
-        low, step = float(param.low), float(param.step)
-        values = low + np.clip(np.floor((values - low) / step + 0.5), 0, n_values - 1) * step
-    return places_of(param, values)
+    if n_values is None or param.step is None:
+        return values
+    low, step = float(param.low), float(param.step)
+    return np.asarray(low + _between(0.0, np.floor((values - low) / step + 0.5), n_values - 1.0) * step)
+
+
+def _between(low: float, values: Array, high: float) -> Array:
+    """As `np.clip`, which for hundreds of values takes three times as long."""
+    return np.asarray(np.minimum(np.maximum(values, low), high))

@@ -4,6 +4,7 @@ The arrays must be finite, of 64-bit floats, and are not checked.
 """
 
 import numpy as np
+from scipy.linalg.blas import dsyr
 from scipy.linalg.lapack import dpotrf, dpotri, dtrtri, dtrtrs
 
 from tuner.generators.bayesian.surrogate import Array
@@ -38,10 +39,10 @@ def whitener(factor: Array) -> Array:
     return np.asarray(found)
 
 
-def lower_inverse(factor: Array) -> Array:
-    """The lower triangle of (factor factor^T)^-1; zero above it, as `factor` is."""
+def lower_inverse(factor: Array, b: Array, weight: float) -> Array:
+    """The lower triangle of (factor factor^T)^-1 + weight b b^T; zero above it, as `factor` is."""
     found, _ = dpotri(factor, lower=1)
-    return np.asarray(found)
+    return np.asarray(dsyr(weight, b, lower=1, a=found, overwrite_a=1))
 
 
 class Bordered:
@@ -63,8 +64,8 @@ class Bordered:
         self._pairs = earlier * width + later
         self._diagonal = np.arange(len(y)) * (width + 1)
 
-    def factored(self, pairs: Array, diagonal: Array) -> tuple[Array, Array, Array]:
-        """The lower factor of one matrix, (n, n), and factor^-1 1 and factor^-1 y, (n,) each.
+    def factored(self, pairs: Array, diagonal: Array) -> tuple[Array, Array]:
+        """The lower factor of one matrix, (n, n), and factor^-1 1 and factor^-1 y as rows, (2, n).
 
         Raises:
             LinAlgError: it is not positive definite to working precision.
@@ -76,4 +77,4 @@ class Bordered:
         factor, info = dpotrf(matrix.reshape(width, width).T, lower=1, clean=0, overwrite_a=1)
         if info:
             raise np.linalg.LinAlgError(f"The leading minor of order {info} is not positive definite.")
-        return factor[:n, :n], factor[n, :n], factor[n + 1, :n]
+        return factor[:n, :n], factor[n:, :n]

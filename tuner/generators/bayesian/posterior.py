@@ -59,15 +59,16 @@ class Level:
 
 def level(factor: Array, y: Array) -> Level:
     """Find the level of `y`, (n,), under a covariance, given by its lower Cholesky factor, (n, n)."""
-    return _leveled(factor, *solved(factor, np.array([np.ones(len(y)), y]).T).T)
+    ones, given = both = solved(factor, np.array([np.ones(len(y)), y]).T).T
+    mean, variance = _mean_and_variance(both)
+    return Level(factor, mean, variance, given - mean * ones)
 
 
-def _leveled(factor: Array, ones: Array, given: Array) -> Level:
-    """The level, from `factor`^-1 1 and `factor`^-1 y, (n,) each."""
-    n = len(given)
-    mean = float(ones @ given / (ones @ ones))
-    whitened = given - mean * ones
-    return Level(factor, mean, float(whitened @ whitened + 1) / (n + 1), whitened)
+def _mean_and_variance(both: Array) -> tuple[float, float]:
+    """The level's, from factor^-1 1 and factor^-1 y: (2, n)."""
+    (ones, mixed), (_, given) = (both @ both.T).tolist()
+    mean = mixed / ones
+    return mean, (given - mixed * mean + 1) / (both.shape[1] + 1)
 
 
 class Posterior:
@@ -105,31 +106,32 @@ class Posterior:
 
     def log_likelihood(self, theta: Array) -> float:
         """Of `theta`, (n_params + 1,): logarithms of the length scales and of the noise's share."""
+        distances = np.exp(-2 * theta[:-1]) @ self._gaps
         try:
-            return _log_likelihood(self._level(theta, self._distances(theta)))
+            factor, both = self._bordered.factored(correlation(distances), self._diagonal(theta))
         except LinAlgError:
             return -math.inf
+        return _log_likelihood(factor, _mean_and_variance(both)[1])
 
     def log_density(self, theta: Array) -> tuple[float, Array]:
         """Likelihood and prior together, and the gradient."""
         z = (theta - self.center) / self.spread
-        distances = self._distances(theta)
+        squares = np.exp(-2 * theta[:-1])
+        distances = squares @ self._gaps
+        found, steepness = _with_steepness(distances)
         try:
-            found = self._level(theta, distances)
+            factor, both = self._bordered.factored(found, self._diagonal(theta))
         except LinAlgError:
             return -1e10, np.zeros_like(theta)
-        weights = solved(found.factor, found.whitened, transposed=True)
-        precision = lower_inverse(found.factor)
-        slope = precision[self._later, self._earlier]
-        slope -= weights[self._later] * weights[self._earlier] / found.variance
-        lengths = self._gaps @ (slope * _steepness(distances)) * (2 * np.exp(-2 * theta[:-1]))
-        own = precision.diagonal() - weights**2 / found.variance
-        gradient = (
-            -0.5 * np.append(lengths, math.exp(theta[-1]) * float(own @ self._noises)) - z / self.spread
-        )
+        mean, variance = _mean_and_variance(both)
+        weights = solved(factor, both[1] - mean * both[0], transposed=True)
+        slope = lower_inverse(factor, weights, -1 / variance)
+        steepness *= slope[self._later, self._earlier]
+        gradient = z / -self.spread
+        gradient[:-1] -= self._gaps @ steepness * squares
         correction, slope_of_it = self._prior.correction(float(theta[-1]))
-        gradient[-1] += slope_of_it
-        return _log_likelihood(found) - float(z @ z) / 2 + correction, gradient
+        gradient[-1] += slope_of_it - 0.5 * math.exp(theta[-1]) * float(slope.diagonal() @ self._noises)
+        return _log_likelihood(factor, variance) - float(z @ z) / 2 + correction, gradient
 
     def mode(self, n_steps: int = _N_STEPS) -> Array:
         """The most likely hyperparameters, from the prior's on: no earlier fit may sway a resumed study.
@@ -186,7 +188,7 @@ class Posterior:
     def _next(self, place: Array, height: float, rng: np.random.Generator) -> tuple[Array, float]:
         other = rng.standard_normal(len(place)) * self.spread
         threshold = height + math.log1p(-rng.random())
-        angle = rng.uniform(0, 2 * math.pi)
+        angle = 2 * math.pi * rng.random()
         low, high = angle - 2 * math.pi, angle
         for _ in range(_N_SHRINKS):
             proposed = place * math.cos(angle) + other * math.sin(angle)
@@ -194,7 +196,7 @@ class Posterior:
             if found > threshold:
                 return proposed, found
             low, high = (angle, high) if angle < 0 else (low, angle)
-            angle = rng.uniform(low, high)
+            angle = low + (high - low) * rng.random()  # at half the cost of rng.uniform
         return place, height  # a slice too thin to be found: stay
 
     def _height(self, theta: Array) -> float:
@@ -204,21 +206,24 @@ class Posterior:
     def _bounded(self, place: Array) -> Array:
         return np.asarray(np.minimum(np.maximum(self.center + place, self._low), self._high))
 
-    def _distances(self, theta: Array) -> Array:
-        """Of each pair, squared and in length scales."""
-        return np.asarray(np.exp(-2 * theta[:-1]) @ self._gaps)
-
-    def _level(self, theta: Array, distances: Array) -> Level:
-        diagonal = 1 + math.exp(theta[-1]) * self._noises + self._prior.jitter
-        return _leveled(*self._bordered.factored(correlation(distances), diagonal))
+    def _diagonal(self, theta: Array) -> Array:
+        return np.asarray(math.exp(theta[-1]) * self._noises + (1 + self._prior.jitter))
 
 
-def _steepness(distance2: Array) -> Array:
-    """Twice how much `correlation` falls with each squared distance."""
-    roots = _SQRT5 * np.sqrt(distance2)
-    return np.asarray(5 / 3 * (1 + roots) * np.exp(-roots))
+def _with_steepness(distance2: Array) -> tuple[Array, Array]:
+    """`correlation`, and twice how much it falls with each squared distance."""
+    roots = np.sqrt(distance2)
+    roots *= _SQRT5
+    decay = np.exp(-roots)
+    roots += 1
+    found = distance2 * (5 / 3)
+    found += roots
+    found *= decay
+    roots *= decay
+    roots *= 5 / 3
+    return found, roots
 
 
-def _log_likelihood(found: Level) -> float:
-    n = len(found.whitened)
-    return -float(np.log(found.factor.diagonal()).sum()) - (n + 1) / 2 * math.log(found.variance)
+def _log_likelihood(factor: Array, variance: float) -> float:
+    log_root = float(np.add.reduce(np.log(factor.diagonal())))
+    return -log_root - (len(factor) + 1) / 2 * math.log(variance)

@@ -15,6 +15,7 @@ from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.ties import Tie, tie_of
 from tuner.space import CategoricalParam, SearchSpace
 from tuner.space.conditions import Key
+from tuner.space.params import NumericParam
 
 __all__ = ["Rows"]
 
@@ -47,7 +48,7 @@ class Rows:
             if name in space.conditions
         ]
         self._forbids = [self._held(dict(f.keys)) for f in (space.forbids.forbids if space.forbids else ())]
-        self._movable = [j for j, param in enumerate(self._params) if param.n_values != 1]
+        self._movable = np.flatnonzero([param.n_values != 1 for param in self._params])
         self._seed = seed
 
     def draws(self, n: int, rng: np.random.Generator) -> Array:
@@ -121,16 +122,15 @@ class Rows:
         n_params = len(self._params)
         parent = parents[(rng.random(n) ** 2 * len(parents)).astype(int)]
         moves = rng.random((n, n_params)) < rng.random((n, 1))
-        moves[np.arange(n), rng.choice(self._movable, n)] = True
+        moves[np.arange(n), self._movable[rng.integers(len(self._movable), size=n)]] = True
         widths = reach * np.exp(rng.uniform(math.log(_WIDTHS[0]), math.log(_WIDTHS[1]), (n, 1)))
         steps, fresh = rng.standard_normal((n, n_params)) * widths, self._drawn(n, rng, rest=False)
         redrawn = rng.random((n, n_params)) < max(reach, _LEAST_REDRAW)
         child = np.where(moves & self._smooth, reflected(parent + steps), parent)
-        for j in np.flatnonzero(~self._smooth):
+        child = np.where(moves & redrawn & self._chosen, fresh, child)
+        for j in np.flatnonzero(~self._smooth & ~self._chosen):
             param = self._params[j]
-            if isinstance(param, CategoricalParam):
-                child[:, j] = np.where(moves[:, j] & redrawn[:, j], fresh[:, j], child[:, j])
-            elif j not in self._tied:
+            if isinstance(param, NumericParam) and j not in self._tied:
                 child[:, j] = np.where(moves[:, j], moved(param, child[:, j], steps[:, j]), child[:, j])
         for tie, members in self._ties:
             child[:, members] = tie.moved(child[:, members], moves[:, members], steps[:, members], rng)
@@ -206,6 +206,11 @@ class Rows:
                 for j, param in enumerate(self._params)
             ]
         )
+
+    @cached_property
+    def _chosen(self) -> "np.ndarray":
+        """(n_params,): which are categories."""
+        return np.array([isinstance(param, CategoricalParam) for param in self._params])
 
     @cached_property
     def _tied(self) -> set[int]:
