@@ -33,14 +33,15 @@ _BELOW = 3.0
 
 
 def correlation(distance2: Array) -> Array:
-    """Matern 5/2 of squared distances >= 0, in length scales."""
+    """Matern 5/2 of squared distances >= 0, in length scales, which are overwritten."""
     negative = np.sqrt(distance2)
     negative *= -_SQRT5
-    factor = distance2 * (5 / 3)
-    factor -= negative
-    factor += 1
-    factor *= np.exp(negative, out=negative)
-    return np.asarray(factor)
+    found = distance2
+    found *= 5 / 3
+    found -= negative
+    found += 1
+    found *= np.exp(negative, out=negative)
+    return found
 
 
 @dataclass(frozen=True)

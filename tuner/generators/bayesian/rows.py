@@ -134,13 +134,14 @@ class Rows:
                 child[:, j] = np.where(moves[:, j], moved(param, child[:, j], steps[:, j]), child[:, j])
         for tie, members in self._ties:
             child[:, members] = tie.moved(child[:, members], moves[:, members], steps[:, members], rng)
-        awoken = self._active(child) & ~self._active(parent)
-        child = self._rested(np.where(awoken, fresh, child))
+        if self._conditions:
+            awoken = self._active(child) & ~self._active(parent)
+            child = self._rested(np.where(awoken, fresh, child))
         return self._mended(child, parent)
 
     def _mended(self, child: Array, parent: Array) -> Array:
         """The children, but where one is forbidden its parent, which is allowed."""
-        return np.where(self._forbidden(child)[:, None], parent, child)
+        return child if not self._forbids else np.where(self._forbidden(child)[:, None], parent, child)
 
     def rows(self, configs: Sequence[Params]) -> Array:
         """The rows of valid configurations."""
