@@ -9,22 +9,22 @@ on an even simplex these are independent of it (Connor and Mosimann 1969), so th
 independent inputs. One of an order is drawn between its neighbours.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tuner.experiment import Direction, Observation, Params, Value
+from tuner.gain import expected_gain
 from tuner.generators.bayesian import BayesianGenerator
 from tuner.generators.bayesian.columns import row_values
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.history import on_one_thread
-from tuner.insight import NOTHING, Gain, Importance, Insight
+from tuner.insight import NOTHING, Importance, Insight
 from tuner.space import CategoricalParam, SearchSpace
 from tuner.space.params import NumericParam
 
-__all__ = ["expected_gain", "importances", "insight_of"]
+__all__ = ["importances", "insight_of"]
 
 _N_POINTS = 1000
 """Of one draw: base rows and as many again for every parameter."""
@@ -35,7 +35,6 @@ _N_SUCCESSES = 10
 _N_FOR_DEAD = 2
 _QUANTILES = (0.1, 0.9)
 _SURE = 0.75
-_N_MORE, _N_GAINS, _N_INCUMBENTS = 10, 32, 50
 _LEAST_VARIANCE = 1e-12
 
 
@@ -151,26 +150,3 @@ def _stops(param: NumericParam | CategoricalParam) -> list[Value]:
         if value not in stops:
             stops.append(value)
     return stops
-
-
-def expected_gain(generator: BayesianGenerator, rng: np.random.Generator) -> Gain | None:
-    """What draws of the surrogate say of the next ten suggestions, beside the incumbent in its own view.
-
-    They are chosen as one batch: ten that are chosen one by one may gain more. None where too little is
-    known, nothing is left to suggest, or the gain is beyond the largest float.
-    """
-    belief = generator.learned()
-    if belief is None:
-        return None
-    known = generator.encode(belief.finished[:_N_INCUMBENTS])
-    suggested = [each.params for each in generator.ask(_N_MORE)]
-    if not suggested:
-        return None
-    means = belief.surrogate.predict(known)[0]
-    rows = np.vstack([known[[int(means.argmin())]], generator.encode(suggested)])
-    draws = np.vstack([belief.surrogate.drawn(rows, rng) for _ in range(_N_GAINS)])
-    gains = np.maximum(draws[:, 0] - draws[:, 1:].min(axis=1), 0.0)
-    mean, low, high = (
-        float(each) * belief.targets.scale for each in (gains.mean(), *np.quantile(gains, _QUANTILES))
-    )
-    return Gain(len(suggested), mean, low, high) if math.isfinite(high) and math.isfinite(mean) else None

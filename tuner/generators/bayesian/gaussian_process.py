@@ -69,6 +69,10 @@ class _Member(Surrogate):
             found.whitened,
         )
 
+    @property
+    def noises(self) -> Array:
+        return np.array([self.noise * self.variance])
+
     def condition(self, x: Array) -> Self:
         scaled = x * self.scales
         cross = self._whitened(scaled)
@@ -228,6 +232,10 @@ class GaussianProcess(Surrogate):
     @property
     def members(self) -> Sequence[Surrogate]:
         return self._members
+
+    @property
+    def noises(self) -> Array:
+        return np.concatenate([member.noises for member in self._members])
 
     def predict_each(self, x: Array) -> tuple[Array, Array]:
         if len(self._members[0].x) > _N_FOR_POSTERIOR:

@@ -32,6 +32,11 @@ class Surrogate(ABC):
         means, deviations = zip(*(member.predict(x) for member in self.members), strict=True)
         return np.array(means), np.array(deviations)
 
+    @property
+    @abstractmethod
+    def noises(self) -> Array:
+        """The variance of the noise of an observation as noisy as most, of each member: (n_members,)."""
+
     @abstractmethod
     def condition(self, x: Array) -> Self:
         """Believe that each row of `x`, (m, d), came out at its mean: means stay, deviations shrink."""

@@ -140,6 +140,10 @@ class Informed(Surrogate):
     def members(self) -> Sequence[Surrogate]:
         return [Informed(member, self._prior, self._scale) for member in self._rest.members]
 
+    @property
+    def noises(self) -> Array:
+        return self._scale**2 * self._rest.noises
+
     def means_each(self, x: Array) -> Array:
         return np.asarray(self._prior(x) + self._scale * self._rest.means_each(x))
 
