@@ -9,6 +9,7 @@ on an even simplex these are independent of it (Connor and Mosimann 1969), so th
 independent inputs. One of an order is drawn between its neighbours.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -32,7 +33,6 @@ _N_LEAST, _N_MOST = 16, 64
 _N_ROUNDS = 4
 _N_ROWS, _N_STOPS = 48, 9
 _N_SUCCESSES = 10
-_N_FOR_DEAD = 2
 _QUANTILES = (0.1, 0.9)
 _SURE = 0.75
 _LEAST_VARIANCE = 1e-12
@@ -89,16 +89,32 @@ def importances(generator: BayesianGenerator, *, seed: int = 0) -> list[Importan
     shares = _shares(generator, model, rows, list(names), rng)
     if not len(shares):
         return []
+    active = _n_active(generator)
     found = []
     for (j, name), of in zip(names.items(), shares.T, strict=True):
-        low, share, high = np.quantile(of, [_QUANTILES[0], 0.5, _QUANTILES[1]])
+        low, share, high = (float(each) for each in np.quantile(of, [_QUANTILES[0], 0.5, _QUANTILES[1]]))
+        high += (1 - high) * _left_open(len(names), active[name])
         trend, best = _effect(generator, model, rows, j, rng)
-        nothing = high <= NOTHING
-        if nothing:
-            trend = ""
-        dead = bool(nothing and belief.n_successes >= _N_FOR_DEAD * len(names))
-        found.append(Importance(name, float(share), float(low), float(high), trend, best, dead))
+        found.append(
+            Importance(name, share, low, high, trend if low > NOTHING else "", best, high <= NOTHING)
+        )
     return sorted(found, key=lambda each: (-each.share, each.name))
+
+
+def _n_active(generator: BayesianGenerator) -> Counter[str]:
+    """In how many successes each parameter was active."""
+    results = generator.history.results(generator.direction)
+    return Counter(name for each in results if each.loss is not None for name in each.params)
+
+
+def _left_open(n_params: int, n: int) -> float:
+    """What part of the rest a parameter may do in spite of a model by which it does nothing.
+
+    One of `n` results that it was active in correlates with it by chance, and as much may go to any other of
+    `n_params`: measured (`benchmarks/insight.py`), and not derived. With as many results as parameters it is
+    one over that number, with three times as many a ninth of this; without any, all is open.
+    """
+    return min(1.0, n_params / n**2) if n else 1.0
 
 
 def _shares(

@@ -32,10 +32,10 @@ class Importance:
         share: of the variance of the value over the space, interactions included, 0 to 1; the median of what
             is likely. Shares of several parameters may add up to more than 1.
         low, high: eight of ten likely shares lie between them.
-        trend: one of `TRENDS`; open for a category and for a parameter that does nothing.
+        trend: one of `TRENDS`; open for a category and for a parameter that is not known to matter.
         best: the value that is best on average over the others.
-        dead: whether it is likely to do nothing that matters: 2 % of the variance at most, after experiments
-            enough to say so.
+        dead: whether it is likely to do nothing that matters: 2 % of the variance at most. To say so takes
+            enough experiments in which it was active.
     """
 
     name: str
@@ -45,6 +45,11 @@ class Importance:
     trend: str
     best: Value
     dead: bool
+
+    @property
+    def matters(self) -> bool:
+        """Whether it is likely to do something: all likely shares are above 2 % of the variance."""
+        return self.low > NOTHING
 
     @property
     def unsettled(self) -> bool:

@@ -231,7 +231,7 @@ def take_stock(registry: Registry, study: Study, provenance: Provenance | None =
         ).to_dict()
         for each in study.goals.objectives
     }
-    known = [each.name for each in found.importances if not (each.unsettled or each.dead)]
+    known = [each.name for each in found.importances if each.matters]
     names = ", ".join(known[:3])
     registry.log(
         INSIGHT,

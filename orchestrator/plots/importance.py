@@ -45,14 +45,14 @@ def prepare(study: Study, insight: Insight | None, further: dict[str, Insight]) 
 def draw(data: Bars) -> Canvas:
     """Draw it."""
     rows = [len(importances) for _, _, importances in data.panels]
-    note = "bar: median of what is likely; line: eight of ten likely shares; grey: no effect seen"
+    note = "bar: median of what is likely; line: eight of ten likely shares; grey: not known to matter"
     canvas = Canvas(8.0, 1.1 + sum(0.9 + 0.3 * n for n in rows), data.title, note)
     with canvas.drawing() as figure:
         every = figure.subplots(len(rows), 1, squeeze=False, sharex=True, height_ratios=[2 + n for n in rows])
         for axes, (metric, n, importances) in zip(every[:, 0], data.panels, strict=True):
             places = range(len(importances))
             shares = [100 * each.share for each in importances]
-            colours = [GREY if each.dead else BLUE for each in importances]
+            colours = [BLUE if each.matters else GREY for each in importances]
             axes.barh(places, shares, color=colours, height=0.62, zorder=2)
             errors = [
                 [100 * max(0.0, each.share - each.low) for each in importances],
@@ -63,7 +63,7 @@ def draw(data: Bars) -> Canvas:
             )
             axes.set_yticks(places, [shortened(each.name) for each in importances])
             for text, each in zip(axes.get_yticklabels(), importances, strict=True):
-                text.set_color(GREY if each.dead else DARK)
+                text.set_color(DARK if each.matters else GREY)
             axes.set_ylim(len(importances) - 0.4, -0.6)
             axes.set_xlim(0, 100)
             axes.grid(axis="x")

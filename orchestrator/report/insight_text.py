@@ -13,8 +13,7 @@ _N_SHOWN = 8
 
 def importance_rows(insight: Insight) -> tuple[list[dict[str, Any]], str]:
     """The parameters that matter as rows of a table, and a note on the others."""
-    alive = [each for each in insight.importances if not each.dead]
-    shown = [each for each in alive if not each.unsettled][:_N_SHOWN]
+    shown = [each for each in insight.importances if each.matters][:_N_SHOWN]
     rows = [
         {
             "parameter": each.name,
@@ -24,10 +23,13 @@ def importance_rows(insight: Insight) -> tuple[list[dict[str, Any]], str]:
         }
         for each in shown
     ]
-    dead = [each.name for each in insight.importances if each.dead]
-    unsettled = [f"{each.name} ({each.low:.0%} to {each.high:.0%})" for each in alive if each.unsettled]
+    others = [each for each in insight.importances if not each.matters]
+    unsettled = [f"{each.name} ({each.low:.0%} to {each.high:.0%})" for each in others if each.unsettled]
+    little = [f"{each.name} ({each.high:.0%})" for each in others if not (each.unsettled or each.dead)]
+    dead = [each.name for each in others if each.dead]
     notes = [
-        f"Not told by these results: {', '.join(unsettled)}." if unsettled else "",
+        f"Too few results to say: {', '.join(unsettled)}." if unsettled else "",
+        f"Little or nothing, at most the share in brackets: {', '.join(little)}." if little else "",
         f"No effect seen: {', '.join(dead)}." if dead else "",
     ]
     return rows, " ".join(filter(None, notes))

@@ -226,7 +226,10 @@ def _insight(page: Page, summary: Summary) -> None:
         rows, note = importance_rows(insight)
         of = f" for {metric}" if summary.further else ""
         title = f"What mattered{of} in {insight.n} results"
-        page.table(title, rows, ["parameter", "share", "likely", "better"], note=note)
+        if rows:
+            page.table(title, rows, ["parameter", "share", "likely", "better"], note=note)
+        elif note:
+            page.lines(title, note)
     if not summary.front:
         page.lines("Going on", *filter(None, [gain_line(summary.insight, summary.study.metric)]))
 

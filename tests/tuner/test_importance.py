@@ -85,6 +85,54 @@ def test_what_does_nothing_is_said_to_be_dead_only_after_enough() -> None:
     assert not any(each.dead for each in found(11).values())
 
 
+def test_what_was_hardly_ever_active_is_not_dead() -> None:
+    """The model takes what two results do not contradict for nothing; one of those active in all is dead."""
+    space = SearchSpace(
+        [
+            CategoricalParam("kind", [f"k{i}" for i in range(16)]),
+            FloatParam("depth", 0, 1, when={"kind": "k7"}),
+            FloatParam("x", 0, 1),
+            FloatParam("idle", 0, 1),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(200)]
+    active = [each for each in drawn if "depth" in each][:2]
+    others = [each for each in drawn if "depth" not in each][:38]
+    results = [Observation(each, number(each, "x")) for each in active + others]
+    shares = insight_by_name(space, results)
+    assert shares["idle"].dead
+    assert not shares["depth"].dead
+    assert shares["depth"].unsettled
+
+
+def test_ten_results_in_fourteen_parameters_rule_nothing_out() -> None:
+    """A model alone takes most of them for nothing, those that act among them."""
+    space = SearchSpace(numbered(14))
+    for seed in range(2):
+        results = told_of(space, lambda params: number(params, "x0") + number(params, "x1") / 2, 10, seed)
+        shares = insight_by_name(space, results)
+        assert not any(each.dead for each in shares.values())
+        assert all(each.high >= 14 / 10**2 for each in shares.values())
+        assert all(each.low <= each.share <= each.high <= 1 for each in shares.values())
+
+
+def test_only_of_what_matters_it_is_said_which_values_are_better() -> None:
+    shares = found(80)
+    assert {name for name, each in shares.items() if each.matters} == {"inner", "falling", "rate", "kind"}
+    assert all(each.trend == "" for each in shares.values() if not each.matters)
+
+
+def test_of_noise_alone_no_parameter_is_said_to_matter() -> None:
+    """One in ten shares is below what is likely, so that two of these 24 were no wonder."""
+    space = SearchSpace(numbered(8))
+    named = 0
+    for seed in range(3):
+        shares = insight_by_name(space, noise_alone(space, 20, seed))
+        named += sum(each.matters for each in shares.values())
+    assert named <= 2
+
+
 def test_fewer_than_ten_successes_say_nothing() -> None:
     assert not found(9)
     failed = [replace(each, value=None) for each in told(30)]
@@ -153,6 +201,44 @@ def test_the_expected_gain_is_near_what_ten_more_bring() -> None:
     assert gain.low - 0.05 <= best - after <= gain.high + 0.05
 
 
+def test_luck_so_far_is_no_reason_to_hope() -> None:
+    """Of noise alone ten more bring nothing but luck: nothing on average, and nothing for certain."""
+    space = SearchSpace(numbered(3))
+    for seed in range(3):
+        gain = insight_of(space, noise_alone(space, 25, seed), direction="minimize").gain
+        assert gain is not None
+        assert gain.low == 0.0
+        assert gain.mean < 0.1
+
+
+def test_a_gain_is_over_the_best_that_came_to_its_end() -> None:
+    """Where one stood that was stopped early, is not what others are compared with, however good it was."""
+    results = told(20)
+    early = [replace(each, value=(each.value or 0.0) - 100, partial=True) for each in told(6, seed=1)]
+    gain = insight_of(SPACE, [*results, *early], direction="minimize").gain
+    assert gain is not None
+    values = np.array([each.value for each in results])
+    assert 0 < gain.mean <= gain.high <= values.mean() - values.min()
+    nothing_ended = [replace(each, partial=True) for each in results]
+    assert insight_of(SPACE, nothing_ended, direction="minimize").gain is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_nobody_hopes_for_more_than_from_the_mean_to_the_best(sign: int) -> None:
+    """A slope that ends where nothing was measured: the model goes on downhill."""
+    space = SearchSpace(numbered(2))
+    rng = np.random.default_rng(0)
+    drawn = [{"x0": 0.2 * rng.random(), "x1": rng.random()} for _ in range(12)]
+    results = [Observation(each, sign * -10 * each["x0"]) for each in drawn]
+    direction = "minimize" if sign > 0 else "maximize"
+    gain = insight_of(space, results, direction=direction).gain
+    assert gain is not None
+    losses = np.array([sign * (each.value or 0.0) for each in results])
+    most = losses.mean() - losses.min()
+    assert most / 4 < gain.mean <= most / 2
+    assert most / 2 < gain.high <= most
+
+
 def test_near_the_optimum_little_is_expected_of_going_on() -> None:
     rng = np.random.default_rng(0)
     best: Params = {"inner": 0.3, "falling": 1.0, "rate": 1e-3, "kind": "a", "idle": 0.5, "idle_too": 50}
@@ -172,6 +258,11 @@ def told_of(space: SearchSpace, f: Callable[[Params], float], n: int, seed: int 
     rng = np.random.default_rng(seed)
     drawn = [space.sample(rng) for _ in range(n)]
     return [Observation(each, f(each)) for each in drawn]
+
+
+def noise_alone(space: SearchSpace, n: int, seed: int) -> list[Observation]:
+    rng = np.random.default_rng([seed, 9])
+    return told_of(space, lambda _: float(rng.standard_normal()), n, seed)
 
 
 def searched(space: SearchSpace, f: Callable[[Params], float], n: int, seed: int = 0) -> list[Observation]:

@@ -347,7 +347,7 @@ INSIGHT = Insight(
     (
         Importance("learning_rate", 0.62, 0.5, 0.71, "inner", 0.0512345, dead=False),
         Importance("max_depth", 0.3, 0.2, 0.41, "higher", 10, dead=False),
-        Importance("booster", 0.05, 0.01, 0.1, "", "gbtree", dead=False),
+        Importance("booster", 0.05, 0.03, 0.1, "", "gbtree", dead=False),
         Importance("min_child_weight", 0.03, 0.0, 0.1, "", 1, dead=False),
         Importance("rate_drop", 0.0, 0.0, 0.01, "", 0.1, dead=True),
     ),
@@ -377,19 +377,30 @@ def test_what_results_do_not_tell_is_not_in_the_table(story: Story) -> None:
     unknown = Importance("subsample", 0.4, 0.01, 0.8, "", 0.5, dead=False)
     noted(story, replace(INSIGHT, importances=(unknown, *INSIGHT.importances)), story.study.name)
     text = " ".join(summary(story.registry, story.study).split())
-    assert "Not told by these results: subsample (1% to 80%). No effect seen: rate_drop." in text
+    assert (
+        "Too few results to say: subsample (1% to 80%). Little or nothing, at most the share in brackets:"
+        " min_child_weight (10%). No effect seen: rate_drop." in text
+    )
     assert text.count("subsample") == 1
+
+
+def test_where_nothing_is_known_to_matter_that_is_said(story: Story) -> None:
+    story.scored(BASE, max_depth=5)
+    unknown = Importance("subsample", 0.4, 0.01, 0.8, "", 0.5, dead=False)
+    noted(story, replace(INSIGHT, importances=(unknown,)), story.study.name)
+    text = summary(story.registry, story.study)
+    assert "What mattered in 23 results\n  Too few results to say: subsample (1% to 80%).\n" in text
 
 
 WHAT_MATTERED = """\
 What mattered in 23 results
-parameter         share  likely      better
-----------------  -----  ----------  -------------------
-learning_rate     62%    50% to 71%  inside, near 0.0512
-max_depth         30%    20% to 41%  higher
-booster           5%     1% to 10%   gbtree
-min_child_weight  3%     0% to 10%   open
-No effect seen: rate_drop.
+parameter      share  likely      better
+-------------  -----  ----------  -------------------
+learning_rate  62%    50% to 71%  inside, near 0.0512
+max_depth      30%    20% to 41%  higher
+booster        5%     3% to 10%   gbtree
+Little or nothing, at most the share in brackets: min_child_weight (10%). No
+effect seen: rate_drop.
 
 Going on
   10 more experiments are expected to gain 0.0041 roc_auc on average (eight of

@@ -16,6 +16,7 @@ from tuner.generators.bayesian.noise import SMOOTH, USUAL, NoisePrior
 from tuner.generators.bayesian.posterior import Posterior, level
 from tuner.generators.bayesian.surrogate import Array
 from tuner.generators.bayesian.targets import noises_of, scaled
+from tuner.generators.bayesian.transfer import Informed
 from tuner.generators.history import Result
 
 
@@ -64,6 +65,16 @@ def test_predictions_equal_the_closed_form(n: int, d: int) -> None:
     mean, deviation = gp.predict(at)
     np.testing.assert_allclose(mean, means.mean(axis=0), atol=2e-5)
     np.testing.assert_allclose(deviation**2, (deviations**2).mean(axis=0) + means.var(axis=0), atol=2e-5)
+
+
+def test_the_noise_is_in_the_unit_of_what_was_told() -> None:
+    x = some_points(80, 2)
+    y = smooth(x) + 0.3 * np.random.default_rng(0).standard_normal(80)
+    gp = GaussianProcess.fit(x, y)
+    assert gp.noises.shape == (len(gp.members),)
+    # Of 80, a variance is known to 16 %; hyperparameters that the data allow leave a factor of two.
+    assert all(0.3**2 / 2 < each < 0.3**2 * 2 for each in gp.noises)
+    assert Informed(gp, lambda rows: np.zeros(len(rows)), 3.0).noises == pytest.approx(9 * gp.noises)
 
 
 def test_a_mean_and_a_variance_are_the_likeliest() -> None:

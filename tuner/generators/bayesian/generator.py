@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from tuner.experiment import Direction, Params, loss_of
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
-from tuner.generators.bayesian.noise import SMOOTH, USUAL, NoisePrior
+from tuner.generators.bayesian.noise import SMOOTH, UNKNOWN, USUAL, NoisePrior
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.search import best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
@@ -202,7 +202,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         rows, y = self.encode([each.params for each in results]), scaled(losses, smooth=True).y
         if not y.any():
             return None
-        return GaussianProcess.fit_widely(rows, y, self._owners, noises_of(results), self._noise)
+        noise = UNKNOWN if self._noise is USUAL else self._noise
+        return GaussianProcess.fit_widely(rows, y, self._owners, noises_of(results), noise)
 
     @cached_property
     def _transfer(self) -> Transfer:

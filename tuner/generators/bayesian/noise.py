@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-__all__ = ["SMOOTH", "USUAL", "NoisePrior"]
+__all__ = ["SMOOTH", "UNKNOWN", "USUAL", "NoisePrior"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,12 @@ def _half(noise: float, location: float, scale: float) -> float:
 
 USUAL = NoisePrior(-6.0, 1.5, ((1.0, -6.0, 1.5),))
 """A quarter of a percent, give or take a factor of 4.5."""
+
+UNKNOWN = NoisePrior(-4.0, 2.0, ((1.0, -4.0, 2.0),))
+"""Two percent, give or take a factor of 7: for a report, which must not take noise for what mattered.
+
+A search may take noise at its word, since it measures next what that promises.
+"""
 
 SMOOTH = NoisePrior(-11.0, 5.0, ((0.1, -6.0, 1.5), (0.9, -14.0, 3.0)), least=1e-10)
 """Next to none, most likely: for losses that bend without a step. A tenth keeps to the usual.

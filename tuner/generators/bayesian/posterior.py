@@ -174,15 +174,16 @@ class Posterior:
         )
         return -float(found.fun), np.asarray(found.x)
 
-    def draws(self, start: Array, n: int, rng: np.random.Generator) -> list[Array]:
+    def draws(self, start: Array, n: int, rng: np.random.Generator, n_burned: int = _N_BURNED) -> list[Array]:
         """`n` draws by elliptical slice sampling (Murray, Adams and MacKay 2010), from `start` on.
 
-        It needs no step width and suits a Gaussian prior. What lies beyond the bounds is moved onto them.
+        It needs no step width and suits a Gaussian prior. What lies beyond the bounds is moved onto them. The
+        first `n_burned` steps only lead away from the start.
         """
         place, height, drawn = start - self.center, self._height(start), []
-        for i in range(_N_BURNED + n * _N_BETWEEN):
+        for i in range(n_burned + n * _N_BETWEEN):
             place, height = self._next(place, height, rng)
-            if i >= _N_BURNED and (i - _N_BURNED) % _N_BETWEEN == _N_BETWEEN - 1:
+            if i >= n_burned and (i - n_burned) % _N_BETWEEN == _N_BETWEEN - 1:
                 drawn.append(self._bounded(place))
         return drawn
 
