@@ -120,14 +120,14 @@ def _left_open(n_params: int, n: int) -> float:
 def _shares(
     generator: BayesianGenerator, model: Surrogate, rows: Rows, which: Sequence[int], rng: np.random.Generator
 ) -> Array:
-    """(n_draws, len(which)) total effects."""
+    """(n_members, len(which)) total effects: a draw of each member of the model, in rounds of other rows."""
     n = int(np.clip(_N_POINTS // (len(which) + 1), _N_LEAST, _N_MOST))
     found = []
-    for _ in range(_N_ROUNDS):
+    for i in range(_N_ROUNDS):
         base, anew = rows.redrawn(n, rng)
         at = generator.encode_rows(np.vstack([base, *anew[which]]))
-        for draw in model.drawn(at, rng):
-            values = draw.reshape(-1, n)
+        for member in model.members[i::_N_ROUNDS]:
+            values = member.drawn(at, rng).reshape(-1, n)
             variance = float(values.var())
             if variance > _LEAST_VARIANCE:
                 found.append(((values[1:] - values[0]) ** 2).mean(axis=1) / (2 * variance))

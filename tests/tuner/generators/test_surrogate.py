@@ -249,7 +249,7 @@ def test_a_wide_model_keeps_as_many_bad_ones_as_good_ones() -> None:
     x = some_points(400, 2)
     y = smooth(x)
     gp = GaussianProcess.fit_widely(x, y, range(2), np.ones(400))
-    assert len(gp.members) == 8
+    assert len(gp.members) == 32
     member = gp._members[0]
     kept = {tuple(row) for row in (member.x / member.scales).round(9)}
     order = np.argsort(y)

@@ -22,7 +22,7 @@ _N_FOR_POSTERIOR = 100
 _N_MEMBERS = 8
 _N_FOR_ONE = 300
 _N_STEPS = 20
-_N_BURNED = 30
+_N_WIDE, _N_BURNED = 32, 30
 _N_PENDING = 2
 _LEAST_VARIANCE = 1e-12
 _N_AT_ONCE = 24_000
@@ -218,9 +218,9 @@ class GaussianProcess(Surrogate):
     ) -> Self:
         """The same of the whole space rather than of what is near the best, and warier.
 
-        Of many observations it keeps 300 spread over all values. Its eight draws begin at all likely peaks of
-        the posterior and go far from them, each on its own: it takes several times as long as `fit`, and is
-        for a report.
+        Of many observations it keeps 300 spread over all values. Its 32 draws begin at all likely peaks of
+        the posterior and go far from them, each on its own, so that twins come out alike: it takes several
+        times as long as `fit`, and is for a report.
         """
         kept = _spread_over(y, _N_FOR_ONE)
         x, y, noises = x[kept], y[kept], noises[kept]
@@ -228,7 +228,7 @@ class GaussianProcess(Surrogate):
         posterior = Posterior(x[few], y[few], owners, noises[few], prior)
         rng = np.random.default_rng(0)
         peaks = posterior.peaks(rng)
-        starts = [peaks[i % len(peaks)] for i in range(_N_MEMBERS)]
+        starts = [peaks[i % len(peaks)] for i in range(_N_WIDE)]
         thetas = [posterior.draws(start, 1, rng, _N_BURNED)[0] for start in starts]
         return cls([_Member.of(theta, owners, x, y, noises, prior) for theta in thetas])
 
