@@ -12,7 +12,7 @@ from numpy.linalg import LinAlgError
 
 from tuner.generators.bayesian.factors import factored, whitener
 from tuner.generators.bayesian.noise import USUAL, NoisePrior
-from tuner.generators.bayesian.posterior import Posterior, correlation, level
+from tuner.generators.bayesian.posterior import STRETCH, Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 
 __all__ = ["GaussianProcess"]
@@ -128,6 +128,7 @@ class _Stack:
         squares, products = np.split(right[1:], 2)
         squares[:] = (scales**2).T[:, :, None]
         products[:] = (x * (-2 * scales[:, None, :])).transpose(2, 0, 1)
+        right *= STRETCH
         return cls(
             right.reshape(len(right), -1),
             np.array([each.whitener.T for each in members]),
@@ -286,9 +287,10 @@ def _left(a: Array) -> Array:
 
 
 def _right(b: Array) -> Array:
-    """(1, |b|^2, -2 b), as columns."""
+    """(1, |b|^2, -2 b) `STRETCH`ed, as columns."""
     right = np.ones((len(b), b.shape[1] + 2))
     right[:, 1], right[:, 2:] = np.einsum("ij,ij->i", b, b), -2 * b
+    right *= STRETCH
     return right.T
 
 

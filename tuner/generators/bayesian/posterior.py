@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.linalg import LinAlgError
-from scipy.optimize import minimize
+from scipy.optimize import fmin_l_bfgs_b
 
 from tuner.generators.bayesian.factors import Bordered, lower_inverse, solved
 from tuner.generators.bayesian.noise import USUAL, NoisePrior
 from tuner.generators.bayesian.surrogate import Array
 
-__all__ = ["Level", "Posterior", "correlation", "level"]
+__all__ = ["STRETCH", "Level", "Posterior", "correlation", "level"]
 
-_SQRT5 = math.sqrt(5)
+_SQRT3 = math.sqrt(3)
 _LENGTHS = (math.log(0.02), math.log(1e3))
 _GROWTH = 0.5
 _N_STEPS = 40
@@ -32,12 +32,15 @@ _BELOW = 3.0
 """In log density: a twentieth as likely."""
 
 
-def correlation(distance2: Array) -> Array:
-    """Matern 5/2 of squared distances >= 0, in length scales, which are overwritten."""
-    negative = np.sqrt(distance2)
-    negative *= -_SQRT5
-    found = distance2
-    found *= 5 / 3
+STRETCH = 5 / 3
+"""Squared distances are wanted this many times as large: it saves a look at each of them."""
+
+
+def correlation(stretched: Array) -> Array:
+    """Matern 5/2 of squared distances >= 0, in length scales and `STRETCH`ed, which are overwritten."""
+    negative = np.sqrt(stretched)
+    negative *= -_SQRT3
+    found = stretched
     found -= negative
     found += 1
     found *= np.exp(negative, out=negative)
@@ -98,6 +101,7 @@ class Posterior:
         self._gaps = np.zeros((self.n_params, len(self._later)))
         for column, owner in zip(x.T, owners, strict=True):
             self._gaps[owner] += (column[self._later] - column[self._earlier]) ** 2
+        self._gaps *= STRETCH
         self._bordered = Bordered(y, self._later, self._earlier)
         location = math.sqrt(2) + _GROWTH * math.log(self.n_params)
         self.center = np.array([location] * self.n_params + [prior.center])
@@ -105,23 +109,13 @@ class Posterior:
         noises_allowed = (math.log(prior.least), 0.0)
         self._low, self._high = np.array([_LENGTHS] * self.n_params + [noises_allowed]).T
 
-    def log_likelihood(self, theta: Array) -> float:
-        """Of `theta`, (n_params + 1,): logarithms of the length scales and of the noise's share."""
-        distances = np.exp(-2 * theta[:-1]) @ self._gaps
-        try:
-            factor, both = self._bordered.factored(correlation(distances), self._diagonal(theta))
-        except LinAlgError:
-            return -math.inf
-        return _log_likelihood(factor, _mean_and_variance(both)[1])
-
     def log_density(self, theta: Array) -> tuple[float, Array]:
         """Likelihood and prior together, and the gradient."""
-        z = (theta - self.center) / self.spread
+        z, noise = (theta - self.center) / self.spread, float(theta[-1])
         squares = np.exp(-2 * theta[:-1])
-        distances = squares @ self._gaps
-        found, steepness = _with_steepness(distances)
+        found, steepness = _with_steepness(squares.dot(self._gaps))
         try:
-            factor, both = self._bordered.factored(found, self._diagonal(theta))
+            factor, both = self._bordered.factored(found, self._diagonal(noise))
         except LinAlgError:
             return -1e10, np.zeros_like(theta)
         mean, variance = _mean_and_variance(both)
@@ -129,9 +123,9 @@ class Posterior:
         slope = lower_inverse(factor, weights, -1 / variance)
         steepness *= slope[self._later, self._earlier]
         gradient = z / -self.spread
-        gradient[:-1] -= self._gaps @ steepness * squares
-        correction, slope_of_it = self._prior.correction(float(theta[-1]))
-        gradient[-1] += slope_of_it - 0.5 * math.exp(theta[-1]) * float(slope.diagonal() @ self._noises)
+        gradient[:-1] -= self._gaps.dot(steepness) * squares
+        correction, slope_of_it = self._prior.correction(noise)
+        gradient[-1] += slope_of_it - 0.5 * math.exp(noise) * float(slope.diagonal() @ self._noises)
         return _log_likelihood(factor, variance) - float(z @ z) / 2 + correction, gradient
 
     def mode(self, n_steps: int = _N_STEPS) -> Array:
@@ -159,20 +153,22 @@ class Posterior:
 
     def _peak(self, start: Array, n_steps: int) -> tuple[float, Array]:
         """The density and the place of the peak uphill from `start`."""
+        slope = start
 
-        def descent(theta: Array) -> tuple[float, Array]:
-            density, gradient = self.log_density(theta)
-            return -density, -gradient
+        def descent(theta: Array) -> float:
+            nonlocal slope
+            density, slope = self.log_density(theta)
+            return -density
 
-        found = minimize(
+        # It asks for the slope where it has just asked for the depth. `minimize` takes a quarter longer.
+        place, depth, _ = fmin_l_bfgs_b(
             descent,
             start.clip(self._low, self._high),
-            jac=True,
-            method="L-BFGS-B",
+            lambda _: -slope,
             bounds=list(zip(self._low, self._high, strict=True)),
-            options={"maxiter": n_steps},
+            maxiter=n_steps,
         )
-        return -float(found.fun), np.asarray(found.x)
+        return -float(depth), np.asarray(place)
 
     def draws(self, start: Array, n: int, rng: np.random.Generator, n_burned: int = _N_BURNED) -> list[Array]:
         """`n` draws by elliptical slice sampling (Murray, Adams and MacKay 2010), from `start` on.
@@ -203,26 +199,30 @@ class Posterior:
 
     def _height(self, theta: Array) -> float:
         """The log density over that of the normal distribution that draws are proposed from."""
-        return self.log_likelihood(theta) + self._prior.correction(float(theta[-1]))[0]
+        noise = float(theta[-1])
+        distances = np.exp(-2 * theta[:-1]).dot(self._gaps)
+        try:
+            factor, both = self._bordered.factored(correlation(distances), self._diagonal(noise))
+        except LinAlgError:
+            return -math.inf
+        return _log_likelihood(factor, _mean_and_variance(both)[1]) + self._prior.correction(noise)[0]
 
     def _bounded(self, place: Array) -> Array:
         return np.asarray(np.minimum(np.maximum(self.center + place, self._low), self._high))
 
-    def _diagonal(self, theta: Array) -> Array:
-        return np.asarray(math.exp(theta[-1]) * self._noises + (1 + self._prior.jitter))
+    def _diagonal(self, noise: float) -> Array:
+        return math.exp(noise) * self._noises + (1 + self._prior.jitter)
 
 
-def _with_steepness(distance2: Array) -> tuple[Array, Array]:
-    """`correlation`, and twice how much it falls with each squared distance."""
-    roots = np.sqrt(distance2)
-    roots *= _SQRT5
+def _with_steepness(stretched: Array) -> tuple[Array, Array]:
+    """`correlation`, and twice how much it falls with each stretched distance."""
+    roots = np.sqrt(stretched)
+    roots *= _SQRT3
     decay = np.exp(-roots)
     roots += 1
-    found = distance2 * (5 / 3)
-    found += roots
+    found = stretched + roots
     found *= decay
     roots *= decay
-    roots *= 5 / 3
     return found, roots
 
 

@@ -12,7 +12,7 @@ from tuner.experiment import Params
 from tuner.generators.bayesian.factors import factored, solved
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.noise import USUAL
-from tuner.generators.bayesian.posterior import Posterior, correlation, level
+from tuner.generators.bayesian.posterior import STRETCH, Posterior, correlation, level
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import noises_of, scaled
 from tuner.memory import Carried
@@ -231,7 +231,7 @@ def _mean(study: Carried, y: Array, weights: Array) -> Callable[[Array], Array]:
     def mean(rows: Array) -> Array:
         rows = rows[:, columns] * scales
         distances = squares[:, None] + (rows**2).sum(axis=1)[None, :] - 2 * known @ rows.T
-        return np.asarray(level_ + pull @ correlation(np.maximum(distances, 0.0)))
+        return np.asarray(level_ + pull @ correlation(STRETCH * np.maximum(distances, 0.0)))
 
     return mean
 
@@ -248,7 +248,7 @@ def _fitted(x: bytes, y: bytes, noises: bytes, owners: tuple[int, ...]) -> tuple
     scales = np.exp(-theta[:-1])[list(owners)]
     known = rows * scales
     squares = ((known[:, None, :] - known[None, :, :]) ** 2).sum(axis=2)
-    covariance = correlation(squares) + np.diag(math.exp(theta[-1]) * multiples + USUAL.jitter)
+    covariance = correlation(STRETCH * squares) + np.diag(math.exp(theta[-1]) * multiples + USUAL.jitter)
     found = level(factored(covariance), targets)
     pull = solved(found.factor, found.whitened, transposed=True)
     return scales, found.mean, pull
