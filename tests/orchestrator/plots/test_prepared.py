@@ -201,6 +201,19 @@ class TestImportance:
         data = importance.prepare(story.study, Insight(12, (known,), None), {"kb": Insight(3, (), None)})
         assert data.panels == (("roc_auc", 12, (known,)),)
 
+    def test_what_is_not_known_to_matter_is_grey(self, story: Story) -> None:
+        """As it is not in the table of `--summary`."""
+        known = Importance("x", 0.5, 0.4, 0.6, "higher", 1.0, dead=False)
+        others = (replace(known, low=0.0), replace(known, low=0.0, share=0.0, high=0.01, dead=True))
+        canvas = importance.draw(
+            importance.prepare(story.study, Insight(12, (known, *others), None), {}),
+        )
+        (axes,) = canvas.figure.axes
+        colours = [bar.get_facecolor() for bar in axes.patches]
+        assert len(colours) == 3
+        assert colours[0] != colours[1]
+        assert colours[1] == colours[2]
+
     @pytest.mark.parametrize("insight", [None, Insight(3, (), None)])
     def test_too_little_is_nothing_to_plot(self, story: Story, insight: Insight | None) -> None:
         with pytest.raises(NotFoundError, match="ten comparable successes"):
