@@ -31,17 +31,18 @@ def expected_gain(generator: BayesianGenerator, rng: np.random.Generator) -> Gai
         rng: of the draws.
 
     Returns:
-        None where too little is known, nothing is left to suggest, or the gain is beyond the largest float.
+        None where too little is known (nothing, or nothing that differs, came to its end), nothing is left to
+        suggest, or the gain is beyond the largest float.
     """
     belief = generator.learned()
     if belief is None:
         return None
     results = generator.history.results(generator.direction)
     whole = np.array([each.loss is not None and not each.partial for each in results])
-    suggested = [each.params for each in generator.ask(_N_MORE)] if whole.any() else []
+    values = belief.targets.y[whole]
+    suggested = [each.params for each in generator.ask(_N_MORE)] if len(set(values.tolist())) > 1 else []
     if not suggested:
         return None
-    values = belief.targets.y[whole]
     best, most = float(values.min()), float(values.mean() - values.min())
     rows, surrogate = generator.encode(suggested), belief.surrogate
     draws = np.array([surrogate.drawn(rows, rng) for _ in range(_N_DRAWS)])
