@@ -181,6 +181,10 @@ def _codes(config: Params, shared: Sequence[Param]) -> list[float] | None:
 def _position(param: FloatParam | IntParam, value: Value) -> float | None:
     """Where a number stands between the bounds, 0 and 1, or beside them; None off a log scale."""
     assert isinstance(value, int | float)
-    if not param.log:
-        return float((value - param.low) / (param.high - param.low))
-    return math.log(value / param.low) / math.log(param.high / param.low) if value > 0 else None
+    low, high, at = float(param.low), float(param.high), float(value)
+    if param.log:
+        if at <= 0:
+            return None
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    # No ratio is taken before the logarithm, which may be 0. Bounds may be so close that nothing is between.
+    return (at - low) / (high - low) if low < high else 0.0 if at == low else None

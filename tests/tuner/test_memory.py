@@ -1,5 +1,6 @@
 """How the observations of an earlier study are read in the terms of another space."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,6 +85,22 @@ def test_what_lies_beside_the_range_is_for_the_model_only(value: int, place: lis
 def test_a_value_that_a_log_scale_cannot_hold_is_left_out() -> None:
     found = read(only(FloatParam("rate", 0.0, 0.5)), [({"rate": 0.0}, 1.0), ({"rate": 0.1}, 1.0)])
     assert len(found.x) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "place"),
+    [(1e-300, 1e100, 0.75), (1e-4, 1e4, 0.5), (1e10, math.nextafter(1e10, math.inf), None)],
+)
+def test_bounds_far_apart_or_next_to_each_other_have_places_between(
+    low: float, high: float, place: float | None
+) -> None:
+    onto = only(FloatParam("rate", low, high, log=True), CategoricalParam("kind", ["a", "b"]))
+    tried = {1e-300: None if low > 1e-300 else 0.0, 1.0: place}
+    space = only(FloatParam("rate", 1e-300, 1e100, log=True), CategoricalParam("kind", ["a", "b"]))
+    for rate, at in tried.items():
+        results = [({"rate": rate, "kind": "a"}, 1.0), ({"rate": low, "kind": "a"}, 1.0)]
+        places = sorted(row[0] for row in read(space, results, onto).x.tolist())
+        assert places == [pytest.approx(each) for each in sorted({0.0, *([] if at is None else [at])})]
 
 
 def test_an_unknown_category_is_left_out() -> None:

@@ -198,6 +198,10 @@ class LearningGenerator(RememberingGenerator, Generic[Belief]):
         super().tell(finished, pending)
         self._belief = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle keeps: not the model, which is made again from the history."""
+        return {**self.__dict__, "_belief": None}
+
     def learned(self) -> Belief | None:
         """What is believed now; None where too little is known."""
         self._belief = self._belief or self._learn()

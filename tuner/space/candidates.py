@@ -74,10 +74,14 @@ def _by_distance(param: NumericParam, wanted: Any, n_more: int) -> Iterator[Valu
 
 def _outward(indices: Sequence[int], start: int) -> Iterator[int]:
     """Yield ascending indices by their distance from `start`, the lower first of two."""
-    up = bisect_left(indices, start)
+    if isinstance(indices, range):  # one of all whole numbers is longer than `len` can say
+        n = indices.stop - indices.start
+        up = min(max(start - indices.start, 0), n)
+    else:
+        n, up = len(indices), bisect_left(indices, start)
     down = up - 1
-    while down >= 0 or up < len(indices):
-        if up == len(indices) or (down >= 0 and start - indices[down] <= indices[up] - start):
+    while down >= 0 or up < n:
+        if up == n or (down >= 0 and start - indices[down] <= indices[up] - start):
             yield indices[down]
             down -= 1
         else:

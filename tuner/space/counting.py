@@ -1,8 +1,8 @@
 """Counting and listing the configurations of a finite space."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tuner.errors import SpaceError
 from tuner.experiment import Value
@@ -18,37 +18,55 @@ __all__ = ["MAX_SIZE", "enumerate_space", "size_of"]
 Weighted = tuple[dict[str, Value], float]
 """Values by name, and how many configurations they stand for."""
 
-Options = Callable[[Unit], Iterable[Weighted]]
-"""The choices of one unit."""
-
 MAX_SIZE = 10**6
 """Spaces of more configurations than this are as good as infinite: `size` says None."""
+
+_MAX_TOLD_APART = 20_000
+"""So many combinations of what forbids and conditions name are told apart, and no more."""
 
 
 def size_of(space: "SearchSpace") -> int | None:
     """Return the number of configurations; None with a continuous parameter, or for more than MAX_SIZE.
 
-    Only units that a forbid or a condition names are walked through, with the values that nothing names taken
-    together; every other unit multiplies by its own count where it is active.
+    None as well where that is too entangled to be counted. One unit is settled after the other, and
+    configurations that forbids and conditions of later units cannot tell apart are counted together.
     """
     if _continuous(space):
         return None
     named = _named_keys(space)
-    walked = [unit for unit in space.units if not named.keys().isdisjoint(unit.names)]
-    others = [unit for unit in space.units if named.keys().isdisjoint(unit.names)]
-    always = 1.0
-    for unit in others:
-        always *= unit.count() if unit.condition is None else 1.0
-    sometimes = [(unit.condition, unit.count()) for unit in others if unit.condition is not None]
-    total = 0.0
-    for values, n_alike in _walk(space, walked, partial(_named_options, named)) if always <= MAX_SIZE else ():
-        product = always * n_alike
-        for condition, count in sometimes:
-            product *= count if condition.holds(values) else 1.0
-        total += product
-        if total > MAX_SIZE:
-            break
-    return round(total) if always <= MAX_SIZE and total <= MAX_SIZE else None
+    last_use = _last_uses(space)
+    alike: dict[Any, Weighted] = {(): ({}, 1.0)}
+    for place, unit in enumerate(space.units):
+        if (options := _named_options(named, unit)) is None:
+            return None
+        found: dict[Any, Weighted] = {}
+        for values, n in alike.values():
+            for option, count in options if unit.is_active(values) else [({}, 1.0)]:
+                reached = {**values, **option}
+                if space.forbids is not None and space.forbids.violated(reached):
+                    continue
+                kept = {name: value for name, value in reached.items() if last_use.get(name, -1) > place}
+                key = tuple((name, typed(value)) for name, value in kept.items())
+                found[key] = (kept, found.get(key, (kept, 0.0))[1] + n * count)
+        if len(found) > _MAX_TOLD_APART:
+            return None
+        alike = found
+    total = sum(n for _, n in alike.values())
+    return round(total) if total <= MAX_SIZE else None
+
+
+def _last_uses(space: "SearchSpace") -> dict[str, int]:
+    """Of each name, the place of the last unit before which its value must be known."""
+    places = {name: place for place, unit in enumerate(space.units) for name in unit.names}
+    found: dict[str, int] = {}
+    for name, condition in space.conditions.items():
+        for parent, _ in condition.parents:
+            found[parent] = max(found.get(parent, -1), places[name])
+    for forbid in space.forbids.forbids if space.forbids is not None else ():
+        last = max(places[name] for name in forbid.names)
+        for name in forbid.names:
+            found[name] = max(found.get(name, -1), last)
+    return found
 
 
 def _continuous(space: "SearchSpace") -> list[str]:
@@ -66,45 +84,42 @@ def _named_keys(space: "SearchSpace") -> dict[str, set[Key]]:
     return named
 
 
-def _walk(space: "SearchSpace", units: Sequence[Unit], options: Options) -> Iterator[Weighted]:
-    """Yield every allowed choice for the units, in a fixed order, and how many each yield stands for."""
-    levels: list[Iterator[tuple[int, Weighted]]] = [iter([(0, ({}, 1.0))])]
+def _walk(space: "SearchSpace") -> Iterator[dict[str, Value]]:
+    """Yield every allowed choice for all units, in a fixed order."""
+    levels: list[Iterator[tuple[int, dict[str, Value]]]] = [iter([(0, {})])]
     while levels:
         found = next(levels[-1], None)
         if found is None:
             levels.pop()
             continue
-        place, (values, weight) = found
+        place, values = found
         if space.forbids is not None and space.forbids.violated(values):
             continue
-        while place < len(units) and not units[place].is_active(values):
+        while place < len(space.units) and not space.units[place].is_active(values):
             place += 1
-        if place == len(units):
-            yield values, weight
+        if place == len(space.units):
+            yield values
         else:
-            levels.append(_extended(place, values, weight, options(units[place])))
+            levels.append(_extended(place, values, space.units[place]))
 
 
-def _extended(
-    place: int, values: Mapping[str, Value], weight: float, options: Iterable[Weighted]
-) -> Iterator[tuple[int, Weighted]]:
-    return ((place + 1, ({**values, **option}, weight * count)) for option, count in options)
+def _extended(place: int, values: Mapping[str, Value], unit: Unit) -> Iterator[tuple[int, dict[str, Value]]]:
+    return ((place + 1, {**values, **option}) for option in unit.options())
 
 
-def _named_options(named: Mapping[str, set[Key]], unit: Unit) -> Iterator[Weighted]:
-    """Yield the choices of a unit; of a free parameter all that nothing names as one."""
+def _named_options(named: Mapping[str, set[Key]], unit: Unit) -> Sequence[Weighted] | None:
+    """The choices of a unit by what of them is named, all others as one; None where they are too many."""
+    if named.keys().isdisjoint(unit.names):
+        return [({}, unit.count())]
+    keys = {name: named.get(name, set()) for name in unit.names}
+    if math.prod(len(each) + 1.0 for each in keys.values()) > _MAX_TOLD_APART:
+        return None
     if unit.group is not None:
-        yield from _options(unit)
-        return
-    name, keys = unit.names[0], named[unit.names[0]]
-    yield from (({name: value}, 1.0) for _, value in keys)
-    n_unnamed = unit.count() - len(keys)
-    if n_unnamed:
-        yield next(option for option in unit.options() if typed(option[name]) not in keys), n_unnamed
-
-
-def _options(unit: Unit) -> Iterator[Weighted]:
-    return ((option, 1.0) for option in unit.options())
+        return list(unit.group.tally(keys))
+    name = unit.names[0]
+    found: list[Weighted] = [({name: value}, 1.0) for _, value in keys[name]]
+    n_unnamed = unit.count() - len(found)
+    return [*found, ({}, n_unnamed)] if n_unnamed else found
 
 
 def enumerate_space(space: "SearchSpace") -> Iterator[dict[str, Value]]:
@@ -119,4 +134,4 @@ def enumerate_space(space: "SearchSpace") -> Iterator[dict[str, Value]]:
             f"A space must be countable to be listed, but these are continuous: {', '.join(continuous)}.",
             "Give them a step.",
         )
-    return (space.ordered(values) for values, _ in _walk(space, space.units, _options))
+    return (space.ordered(values) for values in _walk(space))

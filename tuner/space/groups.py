@@ -1,10 +1,12 @@
 """What a Sum or an Increasing offers to the space: its members are drawn and mended together."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tuner.experiment import Value
+from tuner.space.conditions import Key
 from tuner.space.constraints import Increasing, Sum
 from tuner.space.params import NumericParam
 
@@ -64,6 +66,14 @@ class Group(ABC):
     @abstractmethod
     def count(self) -> float:
         """Return the number of satisfying vectors; infinite where continuous or beyond counting."""
+
+    @abstractmethod
+    def tally(self, named: Mapping[str, Collection[Key]]) -> Iterator[tuple[dict[str, Value], float]]:
+        """Yield what the members hold of their `named` values, each with how many vectors hold just that.
+
+        Of countable members only. A member that holds none of its own is left out. Beyond counting it is all
+        one: no values at all, and infinitely many vectors.
+        """
 
     @abstractmethod
     def problem(self, values: Mapping[str, float]) -> str:

@@ -7,7 +7,7 @@ met.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +36,12 @@ class Lattice(Protocol):
 
     def allowed(self, member: int, prefix: int) -> Sequence[int]:
         """The values of this member that can still be completed, ascending."""
+
+    def tally(self, named: Sequence[Collection[int]]) -> Iterator[tuple[list[int | None], float]]:
+        """What each member holds of its `named` values, else None, and how many choices hold just that.
+
+        Only where `n_ways` is finite.
+        """
 
     def draw(self, rng: np.random.Generator) -> list[int]:
         """One choice, uniformly."""
@@ -68,7 +74,7 @@ class CountedLattice:
         tables = [ways]
         self._scaled = False
         for member in reversed(range(len(self.weights))):
-            ways = self._extended(ways, member)
+            ways = self._extended(ways, member, self.holes[member])
             if ways.max(initial=0.0) > _LARGE:
                 # Only ratios within one table matter; a way must not vanish by underflow.
                 ways = np.where(ways > 0, np.maximum(ways / _LARGE, _TINY), 0.0)
@@ -86,12 +92,12 @@ class CountedLattice:
         """The count of the empty sum; infinite beyond 1e100."""
         return math.inf if self._scaled else float(self._tables[0][0])
 
-    def _extended(self, ways: np.ndarray, member: int) -> np.ndarray:
+    def _extended(self, ways: np.ndarray, member: int, holes: Sequence[int]) -> np.ndarray:
         """Return the ways to complete each sum before `member`, from those after it."""
         weight, n_values = self.weights[member], self._n_values(member)
-        if not self.holes[member]:
+        if not holes:
             return _window(ways, weight, n_values)
-        allowed = sorted(set(range(n_values)).difference(self.holes[member]))
+        allowed = sorted(set(range(n_values)).difference(holes))
         return sum((_shift(ways, k * weight) for k in allowed), np.zeros_like(ways))
 
     def _n_values(self, member: int) -> int:
@@ -106,6 +112,21 @@ class CountedLattice:
     def allowed(self, member: int, prefix: int) -> Sequence[int]:
         """Read from the counts."""
         return np.flatnonzero(self._completions(member, prefix)).tolist()
+
+    def tally(self, named: Sequence[Collection[int]]) -> Iterator[tuple[list[int | None], float]]:
+        """Settle the members from the last to the first, as the counts were made."""
+        ways = np.zeros(self.goal[1] + 1)
+        ways[self.goal[0] :] = 1.0
+        found: list[tuple[list[int | None], np.ndarray]] = [([], ways)]
+        for member in reversed(range(len(self.weights))):
+            holes, n_values = self.holes[member], self._n_values(member)
+            apart = sorted({k for k in named[member] if k < n_values}.difference(holes))
+            further = []
+            for held, after in found:
+                further.append(([None, *held], self._extended(after, member, [*holes, *apart])))
+                further += [([k, *held], _shift(after, k * self.weights[member])) for k in apart]
+            found = [(held, ways) for held, ways in further if ways.any()]
+        return ((held, float(ways[0])) for held, ways in found if ways[0])
 
     def draw(self, rng: np.random.Generator) -> list[int]:
         """Draw one member after the other, each value in proportion to its completions."""
@@ -183,6 +204,15 @@ class FineLattice:
         """A range: with equal steps there are no holes."""
         least = max(self.goal[0] - prefix - self._after[member], 0)
         return range(least, min(self.goal[1] - prefix, self.n_steps[member]) + 1)
+
+    def tally(self, named: Sequence[Collection[int]]) -> Iterator[tuple[list[int | None], float]]:
+        """Of a single member."""
+        values = self.allowed(0, 0)
+        apart = sorted(set(named[0]).intersection(values))
+        for steps in apart:
+            yield [steps], 1.0
+        if len(values) > len(apart):
+            yield [None], float(len(values) - len(apart))
 
     def draw(self, rng: np.random.Generator) -> list[int]:
         """Draw as if continuous, then round."""

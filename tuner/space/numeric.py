@@ -257,10 +257,11 @@ class NumericParam(ABC):
 
         column = np.asarray(values, dtype=float)
         low, high = float(self.low), float(self.high)
-        if low == high:
-            return np.zeros((len(values), 1))
         if self.log:
-            column, low, high = np.log(column), math.log(low), math.log(high)
+            column = np.log(np.clip(column, low, high))  # the least whole number of all may round to 0
+            low, high = math.log(low), math.log(high)
+        if low == high:  # bounds so close that they have one logarithm
+            return np.zeros((len(values), 1))
         return np.clip((column - low) / (high - low), 0.0, 1.0)[:, None]
 
 
@@ -350,12 +351,10 @@ class IntParam(NumericParam):
 
     def index_of(self, value: float) -> int:
         """Return the index of the value nearest to `value`."""
-        # In whole numbers where possible: floats lose count beyond 2**53.
-        distance = value - self.low
-        if distance == int(distance):
-            index = (2 * int(distance) + self.step) // (2 * self.step)
-        else:
-            index = math.floor(distance / self.step + 0.5)
+        # In whole numbers: floats lose count beyond 2**53.
+        whole = math.floor(value)
+        halves = 2 * (whole - self.low) + (1 if value - whole >= 0.5 else 0)
+        index = (halves + self.step) // (2 * self.step)
         return self._bounded(index)
 
     @property

@@ -1,11 +1,13 @@
 """Keeping an Increasing: bounds are narrowed through the chain, then every choice within them completes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from tuner.errors import SpaceError
+from tuner.experiment import Value
+from tuner.space.conditions import Key
 from tuner.space.constraints import Increasing
 from tuner.space.groups import Domain, Group
 from tuner.space.params import NumericParam
@@ -19,6 +21,7 @@ __all__ = ["IncreasingGroup"]
 _GAP = 1e-3
 """What repair sets apart, as a share of the narrower range, where neighbours would come out equal."""
 _MAX_COUNTED = 10**5
+_MAX_CHOSEN = 2**53
 
 
 class IncreasingGroup(Group):
@@ -76,8 +79,9 @@ class IncreasingGroup(Group):
     def draw(self, rng: "np.random.Generator") -> list[float]:
         """Draw by sorting where that is exact, else by `_chain`."""
         n, first = len(self.params), self.params[0]
-        if self.alike and first.step is not None and not first.log:
-            indices = rng.choice(first.n_values or 1, n, replace=False)
+        n_values = first.n_values or 1
+        if self.alike and first.step is not None and not first.log and n_values <= _MAX_CHOSEN:
+            indices = rng.choice(n_values, n, replace=False)
             return [first.at(index) for index in sorted(indices.tolist())]
         values = [param.from_unit(u) for param, u in zip(self.params, rng.random(n).tolist(), strict=True)]
         if self.alike:
@@ -130,6 +134,21 @@ class IncreasingGroup(Group):
         for param in self.params:
             ways = _placed(param, ways)
         return math.fsum(count for _, count in ways)
+
+    def tally(self, named: Mapping[str, Collection[Key]]) -> Iterator[tuple[dict[str, Value], float]]:
+        """Count as `count` does, apart for each named value of a member and for all others of it."""
+        if self.count() == math.inf:
+            return iter([({}, math.inf)])
+        found: list[tuple[dict[str, Value], list[tuple[float, float]]]] = [({}, [(-math.inf, 1.0)])]
+        for param in self.params:
+            numbers = {value for _, value in named[param.name]}
+            further = []
+            for values, before in found:
+                placed = _placed(param, before)
+                further.append((values, [one for one in placed if one[0] not in numbers]))
+                further += [({**values, param.name: one[0]}, [one]) for one in placed if one[0] in numbers]
+            found = [(values, ways) for values, ways in further if ways]
+        return ((values, math.fsum(count for _, count in ways)) for values, ways in found)
 
     def problem(self, values: Mapping[str, float]) -> str:
         """Name the first two neighbours that do not increase."""

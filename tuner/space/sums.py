@@ -1,12 +1,13 @@
 """Keeping a Sum: stepped members on their lattice first, continuous ones on the simplex that remains."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tuner.errors import SpaceError
+from tuner.experiment import Value
 from tuner.space import simplex
 from tuner.space.conditions import Key
 from tuner.space.constraints import Sum
@@ -212,6 +213,19 @@ class SumGroup(Group):
     def count(self) -> float:
         """Return the lattice's own count."""
         return math.inf if self._lattice is None or self._free else self._lattice.n_ways
+
+    def tally(self, named: Mapping[str, Collection[Key]]) -> Iterator[tuple[dict[str, Value], float]]:
+        """Let the lattice tell its ways apart."""
+        if self._lattice is None or self.count() == math.inf:
+            return iter([({}, math.inf)])
+        steps = [
+            {p.index_of(value) for _, value in named[p.name] if isinstance(value, int | float)}
+            for p in self._stepped
+        ]
+        return (
+            ({p.name: p.at(k) for p, k in zip(self._stepped, held, strict=True) if k is not None}, n_ways)
+            for held, n_ways in self._lattice.tally(steps)
+        )
 
     def problem(self, values: Mapping[str, float]) -> str:
         """Name the members and what they add up to."""

@@ -362,6 +362,26 @@ def test_repeats_are_one_observation_that_is_surer(monkeypatch: pytest.MonkeyPat
     assert sorted(twice_noises - once_noises) == [-0.5] + [0.0] * (len(once) - 1)
 
 
+@pytest.mark.parametrize("wide", [1e3, 1e6, 1e9])
+def test_a_sum_of_one_large_and_some_small_members_is_learned(wide: float) -> None:
+    names = ["rest", "a", "b", "c"]
+    space = SearchSpace(
+        [FloatParam("rest", 0.0, wide), *(FloatParam(name, 0.0, 1.0) for name in names[1:])],
+        [Sum(names, wide / 2)],
+    )
+    generator = make_generator("bayesian", space, seed=2)
+    for _ in range(4):
+        asked = [one.params for one in generator.ask(4)]
+        generator.tell([Observation(each, _from_half(each)) for each in asked])
+    (one,) = generator.ask(1)
+    assert one.reason["design"] == "model"
+
+
+def _from_half(params: Params) -> float:
+    values = [params[name] for name in "abc"]
+    return sum((value - 0.5) ** 2 for value in values if isinstance(value, float))
+
+
 def test_a_small_space_is_looked_at_as_a_whole() -> None:
     every = list(SMALL.enumerate())
     generator = make_generator("bayesian", SMALL, seed=0)

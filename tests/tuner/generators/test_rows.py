@@ -322,3 +322,10 @@ class TestOneParameterAnew:
         np.testing.assert_array_equal(found[:, :, 1], np.repeat(places[:, None], 30, axis=1))
         kinds_drawn = Rows(space).placed(30, 0, np.array([3.0]), np.random.default_rng(0))[0]
         assert (kinds_drawn == [3.0, 0.5]).all()
+
+
+def test_a_member_far_wider_than_what_its_sum_leaves_it_is_no_stretch() -> None:
+    wide = [FloatParam("a", 0.0, 1e9), FloatParam("b", 0.0, 1.0), FloatParam("c", 0.0, 1.0)]
+    spreads = Rows(SearchSpace(wide, [Sum(["a", "b", "c"], 5e8)])).spreads
+    assert spreads[0] == pytest.approx(1e-3)
+    assert spreads[1:].min() > 0.5

@@ -1,5 +1,6 @@
 """The Bayesian generator with earlier studies to start from."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,14 @@ def test_an_overlapping_space_informs_the_start() -> None:
     assert first.reason["design"] == "earlier"
     assert {name: first.params[name] for name in ("x2", "x3")} == {"x2": 0.5, "x3": 0.5}
     assert abs(float(first.params["x0"] or 0) - 0.2) < 0.3
+
+
+def test_it_is_pickled_in_the_middle_and_goes_on() -> None:
+    generator = make_generator("bayesian", CUBE, earlier=[a_study(CUBE, 0.4)])
+    asked = generator.ask(6)
+    generator.tell([Observation(one.params, bowl(one.params, 0.4)) for one in asked])
+    generator.ask(1)
+    assert keys(pickle.loads(pickle.dumps(generator)).ask(2)) == keys(generator.ask(2))
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m in ("grid", "random", "sobol", "lhs")])

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import pickle
 from typing import Any
 
@@ -12,7 +13,17 @@ from hypothesis import strategies as st
 
 from tests.tuner.spaces import all_configs, configs, is_valid, search_spaces, seeds, values_of
 from tuner.errors import ParamsError, SpaceError
-from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace, Sum, config_key
+from tuner.space import (
+    CategoricalParam,
+    FloatParam,
+    Forbid,
+    Increasing,
+    IntParam,
+    SearchSpace,
+    Sum,
+    config_key,
+)
+from tuner.space.groups import Group
 
 many = settings(max_examples=120, deadline=None)
 
@@ -233,6 +244,37 @@ def test_a_space_of_thousands_of_values_is_counted_by_what_matters() -> None:
     assert space.size() == 299_999 + 2 + 2
 
 
+def test_sums_and_orders_that_forbids_name_are_counted_and_not_walked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def walked(*_: object) -> None:
+        raise AssertionError("Every vector is looked at, which takes minutes for a few percentages.")
+
+    monkeypatch.setattr(Group, "vectors", walked)
+    names = [f"w{i}" for i in range(4)]
+    weights = [IntParam(name, 0, 100) for name in names]
+    some = Forbid({"w1": [0], "w3": [5, 7]})
+    n_forbidden = sum(100 - held + 1 for held in (5, 7))  # pairs of w0 and w2 with w1 = 0 and w3 held
+    assert SearchSpace(weights, [Sum(names, 100), some]).size() == math.comb(103, 3) - n_forbidden
+    steps = [IntParam(name, 1, 40) for name in names]
+    below = Forbid({"w1": [2, 3]})  # leaves 1 way for w0 below 2, and 2 below 3
+    n_forbidden = math.comb(38, 2) + 2 * math.comb(37, 2)
+    assert SearchSpace(steps, [Increasing(names), below]).size() == math.comb(40, 4) - n_forbidden
+    many = [IntParam(f"w{i}", 0, 100) for i in range(20)]
+    assert SearchSpace(many, [Sum([each.name for each in many], 100), Forbid({"w0": [0]})]).size() is None
+
+
+def test_many_forbids_are_counted_by_what_later_ones_can_tell_apart() -> None:
+    n = 200  # with 2**200 combinations to walk through, nobody would live to see the end
+    flags = [CategoricalParam(f"b{i}", [False, True]) for i in range(n)]
+    pairs = [Forbid({f"b{i}": not each, f"b{i + 1}": each}) for i in range(n - 1) for each in (False, True)]
+    assert SearchSpace(flags, pairs).size() == 2
+    assert SearchSpace(flags, pairs[::2]).size() == n + 1
+    assert (
+        SearchSpace(flags, [Forbid({f"b{i}": True, f"b{i + 1}": True}) for i in range(n - 1)]).size() is None
+    )
+
+
 def test_listing_starts_at_once_however_large_the_space() -> None:
     space = SearchSpace([IntParam(f"n{i}", 1, 1000) for i in range(9)])
     assert next(iter(space.enumerate())) == dict.fromkeys(space.names, 1)
@@ -269,3 +311,45 @@ def test_what_is_no_space_is_refused(params: Any, said: str) -> None:
 def test_what_is_no_constraint_is_refused() -> None:
     with pytest.raises(SpaceError, match="A constraint must be a Sum, Increasing or Forbid, but got 'a < b'"):
         SearchSpace([IntParam("a", 0, 1)], ["a < b"])  # type: ignore[list-item]
+
+
+LARGEST = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "param",
+    [
+        FloatParam("x", 1e10, math.nextafter(1e10, math.inf), log=True),
+        FloatParam("x", 5e-324, 1e-323, log=True),
+        FloatParam("x", 0.0, 5e-324),
+        FloatParam("x", 1e-300, 1e100, log=True),
+        IntParam("x", 1, LARGEST, log=True),
+        IntParam("x", LARGEST - 1, LARGEST, log=True),
+        IntParam("x", -LARGEST, LARGEST),
+        IntParam("x", 1, 2, log=True),
+    ],
+    ids=str,
+)
+def test_what_is_hardly_a_range_or_larger_than_any_is_drawn_and_encoded(param: FloatParam | IntParam) -> None:
+    space = SearchSpace([param, CategoricalParam("c", ["a", "b"])])
+    rng = np.random.default_rng(0)
+    ends = [{"x": param.low, "c": "a"}, {"x": param.high, "c": "b"}]
+    configs = [*ends, space.defaults(), *(space.sample(rng) for _ in range(50))]
+    assert all(space.contains(each) for each in configs)
+    codes = space.encode(configs)
+    assert np.isfinite(codes).all()
+    assert codes.min() >= 0
+    assert codes.max() <= 1
+
+
+def test_forbids_and_orders_reach_whole_numbers_of_any_size() -> None:
+    ends = [IntParam("a", -LARGEST, LARGEST), IntParam("b", -LARGEST, LARGEST)]
+    forbidden = [Forbid({"a": [0, -LARGEST]}), Forbid({"b": [LARGEST, LARGEST - 1]})]
+    space = SearchSpace(ends, [Increasing(["a", "b"]), *forbidden])
+    rng = np.random.default_rng(0)
+    for config in (space.repair({"a": 0, "b": LARGEST}), space.repair({"a": LARGEST, "b": 0.5})):
+        assert space.contains(config)
+    assert all(space.contains(space.sample(rng)) for _ in range(50))
+    assert SearchSpace(ends[:1], [Forbid({"a": [0, 1, -1]})]).repair({"a": 0}) == {"a": -2}
+    assert ends[0].above(5.5) == 6
+    assert ends[0].below(5.5) == 5

@@ -20,6 +20,10 @@ _N_DRAWN = 512
 _SLACK = 1e-9
 """What rounding may do to a number of steps."""
 
+_LEAST_SPREAD = 1e-3
+"""A member whose range is far wider than what the sum leaves of it is known by what the others are anyway; to
+stretch it further would lose the distances between configurations to rounding."""
+
 
 class Tie(ABC):
     """Places are arrays (n, members), in the group's own order.
@@ -129,7 +133,7 @@ class _SumTie(Tie):
     def spread(self) -> Array:
         """Of an even spread of the same deviation."""
         found = sqrt(12) * self.pool.std(axis=0)
-        return np.where(found > _SLACK, found, 1.0)
+        return np.where(found > _SLACK, found.clip(_LEAST_SPREAD), 1.0)
 
     @property
     def shares(self) -> Array:

@@ -46,7 +46,7 @@ class Transfer:
     def __init__(self, studies: Sequence[Carried], encode: Encode, weights: Array) -> None:
         self._studies = [study for study in studies if study.n_known]
         targets = [scaled([result.loss for result in study.results]).y for study in self._studies]
-        self._means = [_mean(study, y, weights) for study, y in zip(self._studies, targets, strict=True)]
+        self._means = [_Mean(study, y, weights) for study, y in zip(self._studies, targets, strict=True)]
         self._measured = [
             {
                 config_key(config): float(loss)
@@ -217,23 +217,24 @@ def _best(study: Carried) -> dict[str, tuple[Params, Mapping[str, Any]]]:
     }
 
 
-def _mean(study: Carried, y: Array, weights: Array) -> Callable[[Array], Array]:
+class _Mean:
     """The mean of a Gaussian process of the study, over rows that the surrogate learns from: (m,)."""
-    columns = list(study.columns)
-    x = study.x * weights[columns]
-    # The owners of the columns left, counted from 0 again.
-    owners = np.unique(study.owners, return_inverse=True)[1]
-    noises = noises_of(study.results)
-    scales, level_, pull = _fitted(x.tobytes(), y.tobytes(), noises.tobytes(), tuple(owners.tolist()))
-    known = x * scales
-    squares = (known**2).sum(axis=1)
 
-    def mean(rows: Array) -> Array:
-        rows = rows[:, columns] * scales
-        distances = squares[:, None] + (rows**2).sum(axis=1)[None, :] - 2 * known @ rows.T
-        return np.asarray(level_ + pull @ correlation(STRETCH * np.maximum(distances, 0.0)))
+    def __init__(self, study: Carried, y: Array, weights: Array) -> None:
+        self._columns = list(study.columns)
+        x = study.x * weights[self._columns]
+        # The owners of the columns left, counted from 0 again.
+        owners = np.unique(study.owners, return_inverse=True)[1]
+        noises = noises_of(study.results)
+        found = _fitted(x.tobytes(), y.tobytes(), noises.tobytes(), tuple(owners.tolist()))
+        self._scales, self._level, self._pull = found
+        self._known = x * self._scales
+        self._squares = (self._known**2).sum(axis=1)
 
-    return mean
+    def __call__(self, rows: Array) -> Array:
+        rows = rows[:, self._columns] * self._scales
+        distances = self._squares[:, None] + (rows**2).sum(axis=1)[None, :] - 2 * self._known @ rows.T
+        return np.asarray(self._level + self._pull @ correlation(STRETCH * np.maximum(distances, 0.0)))
 
 
 @lru_cache(maxsize=64)
