@@ -142,6 +142,7 @@ def tune(
         UsageError: another argument cannot be, or the stored study was defined otherwise.
         StorageError: the registry or the workers cannot be used.
     """
+    _check_lists(warm_start, guesses)
     request = Request(
         method=method,
         n_configs=configs,
@@ -209,6 +210,19 @@ def tune(
             best, same_error_by = next(iter(registry.best(opened)), None), None
         front = tuple(registry.front(opened)) if goals.objectives else ()
         return TuneResult(opened, best, tuple(registry.experiments(opened)), same_error_by, front)
+
+
+def _check_lists(warm_start: object, guesses: object) -> None:
+    """A single name would else be read letter by letter, and a single guess name by name."""
+    if not isinstance(warm_start, Sequence) or isinstance(warm_start, str):
+        raise UsageError(
+            f"`warm_start` must be a list of names of studies, but got {warm_start!r}.",
+            'Such as ["spring"].',
+        )
+    if not isinstance(guesses, Sequence) or isinstance(guesses, str):
+        raise UsageError(
+            f"`guesses` must be a list of configurations, but got {guesses!r}.", 'Such as [{"lr": 0.1}].'
+        )
 
 
 def _pruning(given: str | Mapping[str, Any]) -> dict[str, Any]:

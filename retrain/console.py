@@ -7,6 +7,7 @@ import re
 import select
 import sys
 import textwrap
+from collections.abc import Callable
 from typing import TextIO
 
 from retrain.tables import printable, terminal_width
@@ -83,13 +84,20 @@ def fitted(line: str, stream: TextIO, taken: int = 0) -> str:
 
 
 class Notes(logging.Handler):
-    """Warnings of the libraries and of ours, as notes: what `logging.lastResort` is while a command runs."""
+    """Warnings of the libraries and of ours, as notes: what `logging.lastResort` is while a command runs.
 
-    def __init__(self) -> None:
+    Args:
+        is_quiet: asked at each of them whether the user wants errors only.
+    """
+
+    def __init__(self, is_quiet: Callable[[], bool]) -> None:
         super().__init__(logging.WARNING)
+        self._is_quiet = is_quiet
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say it."""
+        if record.levelno < logging.ERROR and self._is_quiet():
+            return
         try:
             say(self.format(record))
         except Exception:  # noqa: BLE001 - as the standard handlers do

@@ -138,7 +138,10 @@ class Observation:
 
 
 def _finite(what: str, given: object, remedy: str = "Tell a failed experiment as value=None.") -> float:
-    number = float(given)  # type: ignore[arg-type]
+    try:
+        number = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UsageError(f"{what} must be a number, but got {given!r}.", remedy) from None
     if not math.isfinite(number):
         raise UsageError(f"{what} must be finite, but got {given!r}.", remedy)
     return number

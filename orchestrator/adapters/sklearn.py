@@ -32,8 +32,8 @@ _EVERY_FIT_FAILED = re.compile(r"All the (\d+) fits failed")
 class _InvalidError(UsageError, ValueError):
     """What was given to the search cannot be used: a ValueError, too, as callers of scikit-learn expect."""
 
-    def __str__(self) -> str:
-        return f"{self.args[0]} {self.args[1]}"  # nobody prints a remedy here
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what} {remedy}".rstrip())  # in one, since nobody prints a remedy here
 
 
 _Candidate = tuple[Params, Mapping[str, Any]]

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 
 import click
 from click.shell_completion import shell_complete
@@ -46,7 +47,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         return shell_complete(command, {}, name, f"_{name.upper()}_COMPLETE", instruction)
     common = Common()
     line = list(sys.argv[1:] if arguments is None else arguments)
-    last_resort, logging.lastResort = logging.lastResort, Notes()
+    last_resort, logging.lastResort = logging.lastResort, Notes(lambda: common.quiet)
     try:
         with command.make_context(name, line, obj=common) as context:
             code = command.invoke(context)
@@ -108,6 +109,7 @@ def _usage_remedy(error: click.ClickException, program: str) -> str:
     typed = re.match(r"No such command '([\w-]+)'", error.format_message())
     if context is not None and typed is not None:
         for each in context.command.params:
-            if f"--{typed[1]}" in each.opts:  # `orchestrator summary`
-                return f"{context.command_path} --{typed[1]}"
+            names = [option[2:] for option in each.opts if option.startswith("--")]
+            if meant := get_close_matches(typed[1], names, n=1, cutoff=0.8):  # `orchestrator sumary`
+                return f"{context.command_path} --{meant[0]}"
     return f"{context.command_path if context is not None else program} --help"

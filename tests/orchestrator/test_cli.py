@@ -303,6 +303,7 @@ def test_the_start_of_an_id_is_one_of_the_study_first(run: Run, ids: list[str]) 
 def test_an_option_that_was_typed_as_a_command_is_named(run: Run) -> None:
     code, _, err = run("summary")
     assert (code, err.splitlines()[-1]) == (2, "try: orchestrator --summary")
+    assert run("sumary")[2].splitlines()[-1] == "try: orchestrator --summary"
     assert run("nonsense")[2].splitlines()[-1] == "try: orchestrator --help"
 
 

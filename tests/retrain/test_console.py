@@ -1,6 +1,7 @@
 """What both commands share: where options may stand, how errors look, and with which code a command ends."""
 
 import errno
+import logging
 import os
 import re
 import subprocess
@@ -174,6 +175,21 @@ def test_notes_follow_verbosity_and_stay_off_stdout(
     run(act, *flags.split())
     out, err = capsys.readouterr()
     assert (out, err.replace("\n", "")) == ("result\n", said)
+
+
+@pytest.mark.parametrize(("flags", "said"), [("", "odd data\nlost\n"), ("-q", "lost\n"), ("ls -q", "lost\n")])
+def test_quiet_silences_logged_warnings_and_no_errors(
+    flags: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logging.getLogger("test_console.data")
+    monkeypatch.setattr(log, "propagate", False)  # to nobody but the last resort, as outside of pytest
+
+    def act(_: Common) -> None:
+        log.warning("odd %s", "data")
+        log.error("lost")
+
+    run(act, *flags.split())
+    assert capsys.readouterr() == ("", said)
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

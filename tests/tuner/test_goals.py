@@ -76,6 +76,10 @@ def test_an_experiment_tells_its_metrics() -> None:
         told.metrics["ms"] = 4.0  # type: ignore[index]
     with pytest.raises(UsageError, match="Metric 'ms' of an Observation must be finite, but got inf"):
         Observation({}, 1.0, metrics={"ms": float("inf")})
+    with pytest.raises(UsageError, match="Metric 'ms' of an Observation must be a number, but got None"):
+        Observation({}, 1.0, metrics={"ms": None})  # type: ignore[dict-item]
+    with pytest.raises(UsageError, match="`value` of an Observation must be a number, but got 'good'"):
+        Observation({}, "good")  # type: ignore[arg-type]
 
 
 def dominates(one: tuple[int, ...], other: tuple[int, ...]) -> bool:

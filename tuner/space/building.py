@@ -68,10 +68,16 @@ def build(declared: Iterable[Param], constraints: Iterable[Constraint]) -> Built
 
 def _by_name(declared: Iterable[Param]) -> dict[str, Param]:
     params: dict[str, Param] = {}
+    if isinstance(declared, Mapping | str) or not isinstance(declared, Iterable):
+        raise SpaceError(
+            f"The parameters of a space must be a list, but got {brief(declared)}.",
+            "Give a list of parameters; SearchSpace.of(...) takes a dictionary.",
+        )
     for param in declared:
         if not isinstance(param, FloatParam | IntParam | CategoricalParam):
             raise SpaceError(
-                f"A parameter must be a FloatParam, IntParam or CategoricalParam, but got {brief(param)}."
+                f"A parameter must be a FloatParam, IntParam or CategoricalParam, but got {brief(param)}.",
+                "SearchSpace.of(...) takes what other tools declare.",
             )
         if param.name in params:
             raise SpaceError(f"Each parameter must be declared once, but {param.name!r} is there twice.")

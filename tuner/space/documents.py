@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _NEEDED = {"float": ("low", "high"), "int": ("low", "high"), "categorical": ("choices",)}
+_SUCH_AS = {"low": "0.01", "high": "0.3", "choices": '["gbtree", "dart"]', "equals": "1.0"}
 _CLASSES: dict[str, type[Param]] = {"float": FloatParam, "int": IntParam, "categorical": CategoricalParam}
 
 
@@ -68,9 +69,7 @@ def param_from_dict(name: Any, table: object) -> Param:
     kind = given.pop("type")
     for key in _NEEDED[kind]:
         if key not in given:
-            raise SpaceError(
-                f"The declaration of {where} needs `{key}`, but got only {', '.join(map(str, declared))}."
-            )
+            raise _lacks(where, key, declared)
     return _CLASSES[kind](name, **{key: _without_null_tables(value) for key, value in given.items()})
 
 
@@ -139,9 +138,14 @@ def _check_keys(
             )
     for key in needed:
         if key not in given:
-            raise SpaceError(
-                f"The declaration of {where} needs `{key}`, but got only {', '.join(map(str, given))}."
-            )
+            raise _lacks(where, key, given)
+
+
+def _lacks(where: str, key: str, given: Mapping[str, Any]) -> SpaceError:
+    return SpaceError(
+        f"The declaration of {where} needs `{key}`, but got only {', '.join(map(str, given))}.",
+        f"Such as {key} = {_SUCH_AS[key]}." if key in _SUCH_AS else "",
+    )
 
 
 def _without_null_tables(value: Any) -> Any:

@@ -287,7 +287,8 @@ class FloatParam(NumericParam):
         value = plain(getattr(self, what))
         if not is_number(value) or not abs(value) <= _MAX_FLOAT:
             raise SpaceError(
-                f"`{what}` of {self.name!r} must be a finite number (within 1e100), but got {brief(value)}."
+                f"`{what}` of {self.name!r} must be a finite number (within 1e100), but got {brief(value)}.",
+                "Write the number without quotes." if isinstance(value, str) else "",
             )
         return float(value) + 0.0
 

@@ -471,6 +471,8 @@ def test_a_wrong_space_is_an_error_of_both_worlds() -> None:
     for world in (ValueError, UsageError):
         with pytest.raises(world, match=r"'ground' must have at least one value.*leave it out"):
             search(space={"ground": []}).fit(X, Y)
+    with pytest.raises(ValueError, match=r"`low <= high` must hold .* high=1.0\.$"):
+        search(space={"ground": (2.0, 1.0, "uniform")}).fit(X, Y)
 
 
 @pytest.mark.parametrize("method", ["random", "sobol", "lhs", "bayesian"])

@@ -114,3 +114,17 @@ def test_a_document_that_declares_no_space_is_refused_by_key(document: Any, said
     with pytest.raises(SpaceError) as caught:
         SearchSpace.from_dict(document)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "remedy"),
+    [
+        (one(type="float", low=0), "Such as high = 0.3."),
+        (one(type="float", low=0, high="1"), "Write the number without quotes."),
+        ({**one(type="int", low=0, high=1), "constraints": [{"sum": ["x", "y"]}]}, "Such as equals = 1.0."),
+    ],
+)
+def test_the_remedy_shows_how_it_is_written(document: Any, remedy: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_dict(document)
+    assert caught.value.remedy == remedy

@@ -300,6 +300,8 @@ def test_defaults_cannot_be_changed_from_outside() -> None:
         ([], "must have at least one parameter"),
         ([IntParam("a", 0, 1), IntParam("a", 0, 2)], "'a' is there twice"),
         (["lr"], "must be a FloatParam, IntParam or CategoricalParam, but got 'lr'"),
+        ({"lr": (0, 1)}, "The parameters of a space must be a list, but got"),
+        (FloatParam("lr", 0, 1), "The parameters of a space must be a list, but got FloatParam"),
     ],
 )
 def test_what_is_no_space_is_refused(params: Any, said: str) -> None:
