@@ -65,7 +65,7 @@ def prepare(rows: Rows, insight: Insight | None = None) -> Parallel:
         params = [param for param in params if param in kept]
     scales = [Scale.of(param) for param in params]
     values = [each.value for each in chosen if each.value is not None]
-    metrics = [(study.metric, span_of(values, rows.sign, rows.always))]
+    metrics = [(study.metric, span_of(values, rows.sign, rows.always, margin=0.0))]
     for goal in study.goals.objectives:
         known = [
             each.experiment.metrics[goal.metric] for each in chosen if goal.metric in each.experiment.metrics

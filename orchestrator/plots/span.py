@@ -29,7 +29,9 @@ class Span(tuple[float, float]):
         return f"; {n} worse than the scale stand{'s' if n == 1 else ''} at its edge" if n else ""
 
 
-def span_of(values: Collection[float], sign: int, always: Collection[float] = ()) -> Span:
+def span_of(
+    values: Collection[float], sign: int, always: Collection[float] = (), margin: float = _MARGIN
+) -> Span:
     """Show every good value, and the bad ones as far as nine of ten reach.
 
     All are shown where that costs the others little room.
@@ -38,6 +40,7 @@ def span_of(values: Collection[float], sign: int, always: Collection[float] = ()
         values: finite, at least one.
         sign: 1 where more is better, -1 where less is.
         always: what has to be shown, such as the baseline.
+        margin: room beyond either end, as a share of what lies between them.
     """
     ranked = sorted((*values, *always), key=lambda value: -sign * value)
     best, worst = ranked[0], ranked[-1]
@@ -47,5 +50,5 @@ def span_of(values: Collection[float], sign: int, always: Collection[float] = ()
         bulk = worst
     low, high = min(best, bulk), max(best, bulk)
     # Values near the largest float must not overflow.
-    room = _MARGIN * (high - low) if high > low else max(abs(high) * _MARGIN, 1e-12)
+    room = margin * ((high - low) if high > low else max(abs(high), 1e-11))
     return Span((max(low - room, -1e300), min(high + room, 1e300)))

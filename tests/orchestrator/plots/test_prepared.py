@@ -230,6 +230,21 @@ class TestParallel:
         assert data.best is data.lines[-1]
         assert data.best.places[:3] == pytest.approx((math.log(300) / math.log(1000), 1, 1))
 
+    def test_the_axis_of_the_metric_ends_at_values_that_there_are(self, told: Story) -> None:
+        """And not beyond them, where an accuracy would be above 1."""
+        data = parallel.prepare(gather(told.registry, told.study))
+        ticks = data.axes[-1][1]
+        assert [ticks[0], ticks[-1]] == [(0.0, "0.902"), (1.0, "0.934")]
+        assert data.best is not None
+        assert data.best.places[-1] == 1.0
+
+    def test_a_single_value_is_in_the_middle_of_its_axis(self, story: Story) -> None:
+        story.scored(BASE, "default")
+        data = parallel.prepare(gather(story.registry, story.study))
+        assert data.axes[-1][1] == ((0.5, "0.922"),)
+        assert data.lines[0].places[-1] == 0.5
+        assert parallel.draw(data).figure.axes
+
     def test_a_parameter_that_is_not_there_is_below_its_axis(self, told: Story) -> None:
         data = parallel.prepare(gather(told.registry, told.study))
         assert [line.places[3] for line in data.lines] == [INACTIVE, INACTIVE, INACTIVE, pytest.approx(0.2)]
