@@ -113,6 +113,9 @@ class Observation:
         std_error: standard error of `value` (>= 0), where known.
         partial: the evaluation was stopped early, and `value` is where it stood.
         metrics: the other numbers by name, all finite: what goals beside the study's metric are judged by.
+
+    Raises:
+        UsageError: one of the numbers is none, or out of its range.
     """
 
     params: Params
@@ -127,6 +130,11 @@ class Observation:
             given = getattr(self, name)
             if given is not None:
                 object.__setattr__(self, name, _finite(f"`{name}` of an Observation", given))
+        if self.std_error is not None and self.std_error < 0:
+            raise UsageError(
+                f"`std_error` of an Observation must be at least 0, but got {self.std_error!r}.",
+                "Leave it out where it is not known.",
+            )
         metrics = {name: _finite(f"Metric {name!r} of an Observation", n) for name, n in self.metrics.items()}
         object.__setattr__(self, "metrics", MappingProxyType(metrics))
 
@@ -140,10 +148,12 @@ class Observation:
 def _finite(what: str, given: object, remedy: str = "Tell a failed experiment as value=None.") -> float:
     try:
         number = float(given)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number beyond every float
+        number = math.inf
     except (TypeError, ValueError):
         raise UsageError(f"{what} must be a number, but got {given!r}.", remedy) from None
     if not math.isfinite(number):
-        raise UsageError(f"{what} must be finite, but got {given!r}.", remedy)
+        raise UsageError(f"{what} must be finite, but got {number!r}.", remedy)
     return number
 
 

@@ -4,7 +4,7 @@ An experiment is *feasible* where its metrics keep every limit. With further obj
 the *front* holds those feasible experiments that no other beats in one objective without losing in another.
 """
 
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,6 +13,8 @@ from tuner.direction import Direction, loss_of
 from tuner.errors import UsageError, did_you_mean
 
 __all__ = ["NO_GOALS", "Goals", "Limit", "Objective", "front"]
+
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Limit:
             bound = getattr(self, side)
             if bound is None:
                 continue
-            if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+            if isinstance(bound, bool) or not isinstance(bound, int | float) or not abs(bound) <= _LARGEST:
                 raise UsageError(
                     f"The {side} of a limit must be a finite number, but got {bound!r} for {self.metric!r}.",
                     "Leave out a side that has no bound.",

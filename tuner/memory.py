@@ -31,7 +31,7 @@ class Earlier:
         ids: public ids of the observations, one each, where there are any.
 
     Raises:
-        UsageError: as many ids as observations are needed, or none.
+        UsageError: as many ids as observations are needed, or none; or there is no such direction.
     """
 
     space: SearchSpace
@@ -43,6 +43,11 @@ class Earlier:
     def __post_init__(self) -> None:
         for name in ("observations", "ids"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.direction not in (known := [each.value for each in Direction]):
+            raise UsageError(
+                f"The direction of the earlier study {self.name!r} must be one of {', '.join(known)}, but"
+                f" got {self.direction!r}.",
+            )
         object.__setattr__(self, "direction", Direction(self.direction))
         if self.ids and len(self.ids) != len(self.observations):
             raise UsageError(

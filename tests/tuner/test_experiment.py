@@ -1,11 +1,12 @@
 """What an experiment, and what confirms it, cannot hold."""
 
 import pickle
+from typing import Any
 
 import pytest
 
 from tuner.errors import UsageError
-from tuner.experiment import Confirmation, Provenance
+from tuner.experiment import Confirmation, Observation, Provenance
 
 ON = Provenance("d1", "c1", "m1")
 
@@ -21,3 +22,19 @@ def test_no_odd_number_becomes_a_confirmation(odd: float) -> None:
 def test_a_confirmation_survives_pickling() -> None:
     given = Confirmation("x", 1, 0.5, (0.25, 0.75), ON, 2.0)
     assert pickle.loads(pickle.dumps(given)) == given
+
+
+@pytest.mark.parametrize("odd", ["high", [1.0], 1j, 10**400, float("nan"), float("inf")])
+def test_no_odd_thing_becomes_an_observation(odd: Any) -> None:
+    with pytest.raises(UsageError, match=r"`value` of an Observation must be (a number|finite)"):
+        Observation({"x": 1}, odd)
+    with pytest.raises(UsageError, match=r"`std_error` of an Observation must be (a number|finite)"):
+        Observation({"x": 1}, 1.0, odd)
+    with pytest.raises(UsageError, match=r"Metric 'm' of an Observation must be (a number|finite)"):
+        Observation({"x": 1}, 1.0, metrics={"m": odd})
+
+
+def test_an_error_below_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"`std_error` of an Observation must be at least 0, but got -0\.1"):
+        Observation({"x": 1}, 1.0, -0.1)
+    assert Observation({"x": 1}, 1.0, 0.0).std_error == 0.0

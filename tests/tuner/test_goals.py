@@ -55,6 +55,7 @@ def test_goals_travel() -> None:
         (lambda: Objective("x", "minimise"), "Did you mean 'minimize'?"),  # type: ignore[arg-type]
         (lambda: Limit("x"), "A limit needs min, max or both, but 'x' has none."),
         (lambda: Limit("x", max=float("nan")), "The max of a limit must be a finite number, but got nan"),
+        (lambda: Limit("x", min=-(10**400)), "must be a finite number, but got -1000"),
         (lambda: Limit("x", min=True), "must be a finite number, but got True"),
         (lambda: Limit("x", min=2, max=1), "`min <= max` must hold for the limit of 'x'"),
         (lambda: Goals(limits=(Limit("x", min=1), Limit("x", max=2))), "'x' is there twice"),

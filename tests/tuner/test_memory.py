@@ -168,3 +168,8 @@ def test_nothing_that_can_be_expressed_is_refused() -> None:
 def test_ids_come_one_each_or_not_at_all() -> None:
     with pytest.raises(UsageError, match="'old' has 1 observations and 2 ids"):
         Earlier(SPACE, "minimize", [Observation(SPACE.defaults(), 1.0)], "old", ["a", "b"])
+
+
+def test_a_direction_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="direction of the earlier study 'old' must be one of minimize, max"):
+        Earlier(SPACE, "up", [], "old")

@@ -10,6 +10,7 @@ from tuner.generators.base import Generator
 from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 from tuner.space.share import check_share
+from tuner.space.values import plain
 
 __all__ = ["METHODS", "Generator", "learns_from_earlier", "make_generator"]
 
@@ -64,6 +65,7 @@ def make_generator(
             f"Unknown direction {direction!r}.{did_you_mean(str(direction), directions)}",
             f"Directions: {', '.join(directions)}.",
         )
+    seed, n_asked = plain(seed), plain(n_asked)  # numpy's whole numbers are as good as Python's
     for name, number in (("seed", seed), ("n_asked", n_asked)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
             raise UsageError(f"`{name}` must be a whole number of at least 0, but got {number!r}.")

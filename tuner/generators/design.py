@@ -92,11 +92,8 @@ class RadiusDesign:
         if param.step is not None:
             n_steps = max(self._least_steps, floor(reach / param.step + 1e-9))
             stride = max(1, 2 * n_steps // _N_LEVELS)
-            values = [
-                number + param.step * k
-                for k in range(-n_steps, n_steps + 1)
-                if k % stride == 0 or abs(k) == n_steps
-            ]
+            strides = {n_steps, *range(0, n_steps + 1, stride)}
+            values = [number + param.step * k for up in strides for k in {up, -up}]
         else:
             low, high = max(number - reach, param.low), min(number + reach, param.high)
             values = [low + (high - low) * k / (_N_LEVELS - 1) for k in range(_N_LEVELS)]

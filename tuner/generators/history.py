@@ -16,6 +16,7 @@ from tuner.errors import ParamsError, UsageError
 from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
 from tuner.generators.base import Generator
 from tuner.space import SearchSpace, config_key
+from tuner.space.values import plain
 
 __all__ = ["History", "LearningGenerator", "RememberingGenerator", "Result", "on_one_thread"]
 
@@ -149,6 +150,7 @@ class RememberingGenerator(Generator):
         return History(self.space)
 
     def ask(self, n: int = 1) -> list[Suggestion]:
+        n = plain(n)
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise UsageError(
                 f"The number of suggestions must be a whole number of at least 1, but got {n!r}."

@@ -222,7 +222,7 @@ class NumericParam(ABC):
             return 0.5
         if self.log:
             start, end = self.log_range(self.low, self.high)
-            return (math.log(value) - start) / (end - start)
+            return (math.log(value) - start) / (end - start) if start < end else 0.5
         if self.n_values is not None:
             return (self.index_of(value) + 0.5) / self.n_values
         return float((value - self.low) / (self.high - self.low))

@@ -251,3 +251,11 @@ def test_the_design_goes_on_where_it_was_left() -> None:
 
 def test_the_design_does_not_depend_on_the_seed() -> None:
     assert keys(design(MIXED, seed=1)) == keys(design(MIXED, seed=2))
+
+
+@pytest.mark.parametrize("high", [10**9, 2**63 - 1])
+def test_a_whole_number_of_a_huge_range_is_not_counted_through(high: int) -> None:
+    space = SearchSpace([IntParam("n", 0, high), IntParam("m", 0, high, step=1)])
+    found = make_generator("grid", space).ask(70)
+    assert len(set(keys(found))) == 70
+    assert all(space.contains(one.params) for one in found)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.contracts.generator_contract import MIXED
@@ -39,6 +40,16 @@ def test_bad_arguments_get_one_clear_sentence(wrong: dict[str, Any], what: str) 
     with pytest.raises(UsageError) as caught:
         make_generator(**{"method": "random", "space": MIXED, **wrong})
     assert str(caught.value) == what
+
+
+_OF_NUMPY: list[Any] = [(np.int64, 3), (np.uint8, 2), (np.int32, 2)]
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    seed, n_asked, n = (each(k) for each, k in _OF_NUMPY)
+    one = make_generator("random", MIXED, seed=seed, n_asked=n_asked)
+    assert one.ask(n) == make_generator("random", MIXED, seed=3, n_asked=2).ask(2)
+    assert [type(one.seed), type(one.n_asked)] == [int, int]
 
 
 def test_a_baseline_outside_the_space_is_refused() -> None:

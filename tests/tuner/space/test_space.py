@@ -340,6 +340,7 @@ def test_what_is_hardly_a_range_or_larger_than_any_is_drawn_and_encoded(param: F
     assert all(space.contains(each) for each in configs)
     codes = space.encode(configs)
     assert np.isfinite(codes).all()
+    assert all(0 <= param.to_unit(each["x"]) <= 1 for each in configs)
     assert codes.min() >= 0
     assert codes.max() <= 1
 
