@@ -1,6 +1,7 @@
 """The problems: those of `../shared/bench` where that folder is, else the built-in ones of scikit-learn."""
 
 import os
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -12,8 +13,11 @@ from typing import Any, Protocol
 from benchmarks.arena import builtin
 from benchmarks.peers import ROOT
 from benchmarks.peers.base import Config, Param
+from benchmarks.peers.random_peer import draw
 
 __all__ = ["Measure", "Problem", "aside_names", "kind_of", "make", "names", "selected"]
+
+_N_LOOKED_AT, _LEAST_RANGE = 20, 1e-5
 
 Measure = Callable[[Config], tuple[float | None, Config]]
 """One experiment: a configuration in, its loss and the configuration that was really measured out."""
@@ -71,8 +75,8 @@ def aside_names() -> list[str]:
     """Problems kept aside: nothing was tuned on them.
 
     For each surrogate problem of the shared folder, the same surrogate and metric on the next OpenML task, by
-    number, that is not in the folder's names and not taken yet (after the largest comes the smallest); and
-    the built-in problems.
+    number, that is not in the folder's names and not taken yet (after the largest comes the smallest), and
+    that does not say the same of all configurations; and the built-in problems.
     """
     return [*_next_tasks(), *builtin.NAMES] if _bench() else list(builtin.NAMES)
 
@@ -89,10 +93,18 @@ def _next_tasks() -> list[str]:
             int(t) for t in _bench()._json("yahpo", scenario, "encoding.json")[instance] if t.isdigit()
         )
         following = [t for t in tasks if t > int(task)] + tasks
-        chosen = next(str(t) for t in following if (scenario, str(t)) not in taken)
+        free = (str(t) for t in following if (scenario, str(t)) not in taken)
+        chosen = next(t for t in free if _tells(":".join([kind, scenario, t, *metric])))
         taken.add((scenario, chosen))
         aside.append(":".join([kind, scenario, chosen, *metric]))
     return aside
+
+
+def _tells(name: str) -> bool:
+    """Whether some configurations of a problem are better than others, rounding apart."""
+    problem, rng = make(name), random.Random(0)
+    losses = [problem.session()(draw(problem.space, rng))[0] for _ in range(_N_LOOKED_AT)]
+    return max(losses) - min(losses) > _LEAST_RANGE
 
 
 @cache
