@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from tuner.generators.bayesian.acquisition import incumbents, log_expected_improvement, log_h
 from tuner.generators.bayesian.factors import Bordered, factored, lower_inverse, solved, whitener
-from tuner.generators.bayesian.gaussian_process import GaussianProcess, _Member
+from tuner.generators.bayesian.gaussian_process import GaussianProcess, _factor, _Member
 from tuner.generators.bayesian.noise import SMOOTH, USUAL, NoisePrior
 from tuner.generators.bayesian.posterior import Posterior, level
 from tuner.generators.bayesian.surrogate import Array
@@ -433,3 +433,11 @@ def test_a_factor_with_a_border_tells_the_level() -> None:
 def test_a_matrix_that_is_not_positive_definite_has_no_factor() -> None:
     with pytest.raises(np.linalg.LinAlgError, match="order 2"):
         factored(np.array([[1.0, 2.0], [2.0, 1.0]]))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_rounding_made_indefinite_is_factored_however_it_lies_in_memory(order: str) -> None:
+    covariance = np.array([[1.0, 1.005], [1.005, 1.0]], order="F" if order == "F" else "C")
+    wanted = covariance + 0.01 * np.eye(2)
+    factor = np.tril(_factor(covariance))
+    assert factor @ factor.T == pytest.approx(wanted)

@@ -306,7 +306,7 @@ def _factor(covariance: Array) -> Array:
 
 def _raised(covariance: Array, by: Array | float) -> Array:
     """The same array, (n, n), with so much more on its diagonal."""
-    covariance.ravel()[:: len(covariance) + 1] += by
+    np.einsum("ii->i", covariance)[:] += by  # a view, however the array lies in memory
     return covariance
 
 
