@@ -86,7 +86,9 @@ def draw(config: Lookup, kind: str, path: Path) -> str:
     check_file(path)
     with _reading(config) as registry:
         study = get_study(registry, config.study_name)
-        return str(plot(registry, study, kind, path, pipeline=config.name, folds=config.folds))
+        deployed = _deployed(registry, config, study)
+        made = plot(registry, study, kind, path, pipeline=config.name, folds=config.folds, deployed=deployed)
+        return str(made)
 
 
 def back_up(config: Lookup, path: Path) -> str:

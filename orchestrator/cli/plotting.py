@@ -26,7 +26,8 @@ __all__ = ["plot"]
 def plot(common: Common, /, kind: str, path: Path | None, study: str | None) -> None:
     """Draw a picture of the study into a file.
 
-    KIND is convergence, importance, parallel, slice, learning-curves or default-against-tuned.
+    KIND is convergence, front (of several objectives), importance, parallel, slice, learning-curves or
+    default-against-tuned.
     """
     from orchestrator.looking import draw
 

@@ -6,12 +6,20 @@ Only `canvas` loads matplotlib, and only when something is drawn.
 from pathlib import Path
 
 from tuner.errors import UsageError, did_you_mean
-from tuner.experiment import Study
+from tuner.experiment import Params, Study
 from tuner.registry.base import RegistryReader
 
 __all__ = ["KINDS", "check_kind", "plot"]
 
-KINDS = ("convergence", "importance", "parallel", "slice", "learning-curves", "default-against-tuned")
+KINDS = (
+    "convergence",
+    "front",
+    "importance",
+    "parallel",
+    "slice",
+    "learning-curves",
+    "default-against-tuned",
+)
 
 
 def check_kind(kind: str) -> None:
@@ -27,7 +35,14 @@ def check_kind(kind: str) -> None:
 
 
 def plot(
-    registry: RegistryReader, study: Study, kind: str, path: Path, *, pipeline: str, folds: int | None = None
+    registry: RegistryReader,
+    study: Study,
+    kind: str,
+    path: Path,
+    *,
+    pipeline: str,
+    folds: int | None = None,
+    deployed: Params | None = None,
 ) -> Path:
     """Draw one picture of a study into a file.
 
@@ -38,6 +53,7 @@ def plot(
         path: ends in .png, .svg or .html.
         pipeline: whose looks at the holdout count.
         folds: of one cross-validation, where known.
+        deployed: the hyperparameters in production now, where known.
 
     Returns:
         The path.
@@ -46,7 +62,7 @@ def plot(
         UsageError: the kind, the file or the study does not go, or matplotlib is missing.
         NotFoundError: there is nothing to plot yet.
     """
-    from orchestrator.plots import convergence, importance, learning_curves, parallel, slices, tuned
+    from orchestrator.plots import convergence, front, importance, learning_curves, parallel, slices, tuned
     from orchestrator.plots.canvas import check_file
     from orchestrator.plots.rows import gather
     from orchestrator.report.summary import latest_insight, summarize
@@ -58,6 +74,9 @@ def plot(
     match kind:
         case "convergence":
             canvas = convergence.draw(convergence.prepare(rows))
+        case "front":
+            on_it = registry.front(study, rows.complete[0].experiment.provenance) if rows.complete else []
+            canvas = front.draw(front.prepare(rows, on_it, deployed))
         case "importance":
             canvas = importance.draw(importance.prepare(study, insight, further))
         case "parallel":
@@ -72,7 +91,7 @@ def plot(
             if study.goals.objectives:
                 raise UsageError(
                     f"Study {study.name!r} has several objectives, so there is no tuned one, but a front.",
-                    "orchestrator plot convergence shows how it came to be.",
+                    "orchestrator plot front shows it, and convergence how it came to be.",
                 )
             facts = summarize(registry, study, top=1, folds=folds, pipeline=pipeline)
             canvas = tuned.draw(

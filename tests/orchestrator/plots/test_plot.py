@@ -21,6 +21,7 @@ from tuner.insight import INSIGHT, Importance, Insight
 from tuner.registry import open_registry
 
 SVG = "{http://www.w3.org/2000/svg}"
+OF_ONE = tuple(kind for kind in KINDS if kind != "front")
 CONFIG = '[pipeline]\nkind = "mine:train"\nmetric = "roc_auc"\n[study]\nname = "breast"\n'
 
 Run = Callable[..., tuple[int, str, str]]
@@ -64,7 +65,7 @@ def assert_is_picture(path: Path) -> None:
     assert all(link.startswith(("#", "data:")) for link in links)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OF_ONE)
 def test_every_kind_in_every_format(run: Run, tmp_path: Path, kind: str) -> None:
     for suffix in ("png", "svg", "html"):
         code, out, err = run("plot", kind, "-o", f"x.{suffix}")
@@ -137,7 +138,7 @@ def test_without_matplotlib_there_is_one_clear_error(run: Run, monkeypatch: pyte
 def test_one_experiment_can_be_drawn(story: Story, tmp_path: Path) -> None:
     story.scored(BASE, "default")
     log_insight(story)
-    for kind in KINDS:
+    for kind in OF_ONE:
         plot(story.registry, story.study, kind, tmp_path / "x.svg", pipeline="breast", folds=5)
 
 
@@ -166,5 +167,13 @@ def test_several_objectives_have_no_tuned_one(tmp_path: Path, run: Run) -> None:
         study = registry.find_study("breast")
         assert study is not None
         two = replace(study, goals=Goals((Objective("accuracy", Direction.MAXIMIZE),)))
-        with pytest.raises(UsageError, match="several objectives"):
+        with pytest.raises(UsageError, match="several objectives") as raised:
             plot(registry, two, "default-against-tuned", tmp_path / "x.png", pipeline="breast")
+        assert "orchestrator plot front" in raised.value.remedy
+
+
+def test_one_objective_has_no_front(run: Run) -> None:
+    code, _, err = run("plot", "front", "-o", "x.png")
+    assert code == 2
+    assert "has one objective, so there is a best one and no front" in err
+    assert "orchestrator plot convergence" in err

@@ -374,6 +374,7 @@ class TestTuned:
 def test_preparing_needs_no_matplotlib() -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
-        "from orchestrator.plots import convergence, importance, learning_curves, parallel, slices, tuned"
+        "from orchestrator.plots import convergence, front, importance, learning_curves, parallel, slices\n"
+        "from orchestrator.plots import tuned"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[3])
