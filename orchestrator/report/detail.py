@@ -180,7 +180,9 @@ def diff(
     output: str = "table",
     colour: bool = False,
 ) -> str:
-    """Show the parameters in which two experiments differ, and how much better the first one is.
+    """Show the parameters in which two experiments differ, and which is better by how much.
+
+    For programs the difference is the first minus the second.
 
     Args:
         registry: where both are.
@@ -226,6 +228,8 @@ def diff(
     page.table("Parameters that differ", rows, columns)
     if not names:
         page.lines("Parameters", "Both have the same.")
+    if gain is not None and gain.amount < 0:  # a person is told who is better, whoever was named first
+        gain = improvement(registry, study, b, a, against=a.public_id, folds=folds)
     page.lines(study.metric, *_value_lines(a, b, gain))
     others = [] if _obstacle(a, b) else [name for name in a.metrics if name in b.metrics]
     values = [{"metric": n, a.public_id: a.metrics[n], b.public_id: b.metrics[n]} for n in others]
@@ -250,7 +254,11 @@ def _value_lines(a: Experiment, b: Experiment, gain: Improvement | None) -> list
     width = max(len(a.public_id), len(b.public_id))
     values = plus_minus_column([(each.value, each.std_error) for each in (a, b)])
     lines = [f"{e.public_id:<{width}}  {value or e.state}" for e, value in zip((a, b), values, strict=True)]
-    return [*lines, *(improvement_lines(gain) if gain else [str(_obstacle(a, b))])]
+    if gain is None:
+        return [*lines, str(_obstacle(a, b))]
+    better = f"{gain.candidate.public_id} has the better value" if gain.amount else "Both have the same value"
+    amount, *interval = improvement_lines(gain)
+    return [*lines, f"{better}: {amount}", *interval]
 
 
 def _obstacle(a: Experiment, b: Experiment) -> str | None:

@@ -85,7 +85,8 @@ rate_drop      0.1
 roc_auc
   bayesian_20261121_090131_001  0.9340 ± 0.0080
   default_20261121_090116_001   0.9220 ± 0.0086
-  +0.0120 (+1.30%) over default_20261121_090116_001
+  bayesian_20261121_090131_001 has the better value: +0.0120 (+1.30%) over
+    default_20261121_090116_001
     95 % interval [+0.0091, +0.0149] from 5 paired folds
     The interval excludes zero: better by more than the noise of the folds.
 
@@ -211,7 +212,21 @@ def test_diff_the_other_way_round(told: Story) -> None:
     back = json.loads(diff(told.registry, BASELINE, BEST, output="json"))["improvement"]
     assert back["amount"] == pytest.approx(-there["amount"])
     assert back["interval"]["high"] == pytest.approx(-there["interval"]["low"])
-    assert "worse by more than the noise" in diff(told.registry, BASELINE, BEST)
+
+
+def test_diff_says_which_is_better_whoever_is_named_first(told: Story, tmp_path: Path) -> None:
+    same = DIFFERENT[DIFFERENT.index("  bayesian_20261121_090131_001 has") : DIFFERENT.index("\n\nMetrics")]
+    assert same in diff(told.registry, BEST, BASELINE)
+    assert same in diff(told.registry, BASELINE, BEST)
+    (tmp_path / "other").mkdir()
+    story = Story(tmp_path / "other", direction=Direction.MINIMIZE, metric="rmse")
+    worse, better, equal = (
+        story.scored([value], max_depth=d).public_id for d, value in ((3, 4.0), (4, 3.0), (5, 3.0))
+    )
+    text = " ".join(diff(story.registry, worse, better).split())
+    assert f"{better} has the better value: -1 (-25.00%) against {worse}; lower is better" in text
+    assert "Both have the same value: " in diff(story.registry, better, equal)
+    story.registry.close()
 
 
 def test_diff_never_compares_scores_of_different_data(told: Story) -> None:
