@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,9 @@ def tune(
         UsageError: another argument cannot be, or the stored study was defined otherwise.
         StorageError: the registry or the workers cannot be used.
     """
+    for name in options:  # of a generator none is called nearly so
+        if meant := did_you_mean(name, signature(tune).parameters):
+            raise UsageError(f"`tune` takes no {name!r}.{meant}", "help(tune) lists what it takes.")
     _check_lists(warm_start, guesses)
     request = Request(
         method=method,

@@ -19,7 +19,7 @@ from retrain.phases import searching
 from retrain.pipeline import Pipeline
 from retrain.pipelines import load_pipeline
 from retrain.tables import render, to_json
-from tuner.errors import NotFoundError, RetrainError
+from tuner.errors import NotFoundError, RetrainError, did_you_mean
 from tuner.registry import open_registry
 from tuner.registry.base import ModelVersion, RegistryReader, VersionState
 from tuner.registry.checks import locate
@@ -207,7 +207,9 @@ def _data(config: Config) -> Iterable[Finding]:
         return
     path = config.root / name
     if not path.is_file():
-        yield Finding("data", Verdict.PROBLEM, f"there is no {path}", "Mend `data` under [pipeline].")
+        near = did_you_mean(path.name, [*(each.name for each in path.parent.glob("*")), *BUILT_IN_DATA])
+        said = f"there is no {path}{'.' * bool(near)}{near}"
+        yield Finding("data", Verdict.PROBLEM, said, "Mend `data` under [pipeline].")
     elif not os.access(path, os.R_OK):
         yield Finding("data", Verdict.PROBLEM, f"{path} cannot be read", f"chmod u+r {path}")
     else:

@@ -136,6 +136,14 @@ class ClaimLostError(RetrainError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the known name closest to `name`, or "" when none is close."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """Return " Did you mean 'x'?" for the known name closest to `name`, or "" when none is close.
+
+    Case, and how words are joined, count for nothing: 'ROC-AUC' is 'roc_auc'.
+    """
+    alike = {_plain(each): str(each) for each in known}
+    close = get_close_matches(_plain(name), alike, n=1, cutoff=0.6)
+    return f" Did you mean {alike[close[0]]!r}?" if close else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(" ", "_")

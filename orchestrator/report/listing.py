@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from orchestrator.report.rows import PLUS_MINUS, all_names, experiment_json, parameter_cell, parameter_columns
 from retrain.comparable import difference
 from retrain.tables import plus_minus_column, render, seconds, to_json
-from tuner.experiment import Experiment, Provenance, State, Study
+from tuner.errors import UsageError, did_you_mean
+from tuner.experiment import GUESS, Experiment, Provenance, State, Study
 from tuner.registry.base import RegistryReader
 
 __all__ = ["listing"]
@@ -29,9 +30,15 @@ def listing(
         method: only those that this generator proposed.
         limit: only the newest so many of what is left.
         output: "table" and "markdown" give one short line each; "json" and "csv" everything.
+
+    Raises:
+        UsageError: there is no such method.
     """
     found = registry.experiments(study, states=states or None)
     if method is not None:
+        there = {each.method for each in found}
+        if method not in there:
+            _check_method(method, there)
         found = [each for each in found if each.method == method]
     if limit is not None:
         found = found[-limit:] if limit > 0 else []
@@ -57,6 +64,18 @@ def listing(
     if not any("±" in value for value in values):
         return text
     return f"{text}\n{PLUS_MINUS}" if output == "table" else f"{text}\n\n{PLUS_MINUS}"
+
+
+def _check_method(method: str, there: Collection[str]) -> None:
+    """A known method that proposed nothing here has an empty list; a name that is none is a slip."""
+    from tuner.generators import METHODS
+
+    known = sorted({*there, *METHODS, "default", "deployed", GUESS})
+    if method not in known:
+        raise UsageError(
+            f"Unknown method {method!r}.{did_you_mean(method, known)}",
+            f"There are: {', '.join(known)}.",
+        )
 
 
 def _why(experiment: Experiment, newest: Provenance | None) -> str | None:

@@ -108,8 +108,9 @@ def _usage_remedy(error: click.ClickException, program: str) -> str:
     context = getattr(error, "ctx", None)
     typed = re.match(r"No such command '([\w-]+)'", error.format_message())
     if context is not None and typed is not None:
-        for each in context.command.params:
-            names = [option[2:] for option in each.opts if option.startswith("--")]
-            if meant := get_close_matches(typed[1], names, n=1, cutoff=0.8):  # `orchestrator sumary`
-                return f"{context.command_path} --{meant[0]}"
+        options = [option for each in context.command.params for option in each.opts]
+        known = {option[2:]: option for option in options if option.startswith("--")}
+        known |= {name: name for name in getattr(context.command, "commands", ())}
+        if meant := get_close_matches(typed[1], known, n=1, cutoff=0.8):  # `orchestrator sumary`
+            return f"{context.command_path} {known[meant[0]]}"
     return f"{context.command_path if context is not None else program} --help"

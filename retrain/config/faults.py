@@ -1,5 +1,6 @@
 """From pydantic's list of errors to one sentence of ours that names every fault, its key and its origin."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -85,7 +86,8 @@ def _faults(detail: Any, schema: type[BaseModel]) -> list[tuple[str, str]]:
     if kind in ("model_type", "dict_type"):
         return [(key, f"must be a table, but got {_shown(detail['input'])}.")]
     rule = detail["msg"].removeprefix(_RULE) if kind != "tuple_type" else "a list"
-    return [(key, f"must be {rule}, but got {_shown(detail['input'])}.")]
+    close = did_you_mean(str(detail["input"]), re.findall(r"'([^']+)'", rule))
+    return [(key, f"must be {rule}, but got {_shown(detail['input'])}.{close}")]
 
 
 def _shown(value: object) -> str:

@@ -46,7 +46,11 @@ def _is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:
-        raise ConfigError(f"The configuration {str(path)!r} does not exist.", "retrain init") from None
+        near = did_you_mean(path.name, (each.name for each in path.parent.glob("*.toml")))
+        raise ConfigError(
+            f"The configuration {str(path)!r} does not exist.{near}",
+            "Name the one that is there, or make one: retrain init",
+        ) from None
     except (OSError, ValueError) as error:  # too long a name, a NUL in it, a folder that is closed to us
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(

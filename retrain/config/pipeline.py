@@ -147,7 +147,8 @@ class PipelineConfig(Section):
     def _tabular_faults(self) -> Iterable[tuple[str, str]]:
         yield from self._missing("model", "data", "metric")
         if self.data is not None and self.target is None and self.data not in BUILT_IN_DATA:
-            yield "target", "is needed: the column of the data to predict."
+            own = ", ".join(BUILT_IN_DATA)
+            yield "target", f"is needed: the column of the data to predict. Only {own} have their own."
         yield from self._meaningless(*OF_COMMANDS, *OF_TEXTS)
         if self.early_stopping_rounds is not None and self.models:
             able = [name for name, family in MODELS.items() if family.default_rounds is not None]

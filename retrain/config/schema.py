@@ -121,9 +121,9 @@ class ObjectiveConfig(Section):
     def _has_a_direction(self) -> Self:
         known = direction_of(self.metric)
         if self.direction is None and known is None:
-            raise FaultsError(
-                [("direction", "must be 'minimize' or 'maximize': the metric is no known one.")]
-            )
+            near = did_you_mean(self.metric, [*COSTS, *METRICS, *RANKING_METRICS])
+            fault = f"must be 'minimize' or 'maximize': the metric {self.metric!r} is no known one.{near}"
+            raise FaultsError([("direction", fault)])
         if known is not None and self.direction not in (None, known):
             raise FaultsError([("direction", f"must be {known.value!r} (or left out) for {self.metric}.")])
         return self
@@ -284,7 +284,7 @@ class Config(Section):
         for section in ("objective", "limit"):
             given = [each.metric for each in getattr(self, section)]
             faults = [
-                (f"{section}.{i}.metric", _fault_of_goal(metric, own, given[:i], self.pipeline.kind))
+                (f"{section}[{i}].metric", _fault_of_goal(metric, own, given[:i], self.pipeline.kind))
                 for i, metric in enumerate(given)
             ]
             FaultsError.raise_if([(key, fault) for key, fault in faults if fault])
@@ -309,8 +309,9 @@ class Config(Section):
             if gate.name in [other.name for other in self.gate[:i]]:
                 faults.append((f"gate[{i}].name", f"is there twice: {gate.name!r}."))
             scored = gate.metric.removeprefix("test_")
-            if gate.by and self.pipeline.kind in OF_TABLES and scored not in METRICS:
-                faults.append((f"gate[{i}].metric", unknown(scored, METRICS, "metric")))
+            known = _metrics_of_gates(self.pipeline.kind, by=gate.by is not None)
+            if gate.check is None and known and scored not in known:
+                faults.append((f"gate[{i}].metric", unknown(scored, known, "metric")))
             if gate.by and self.pipeline.kind == "ranking":
                 faults.append((f"gate[{i}].by", "has no meaning for kind = 'ranking'."))
             if gate.repeats and self.splits.time is not None:
@@ -452,6 +453,13 @@ class Config(Section):
         """
         sections = [self._section(phase) for phase in (*self._joined, self.phase)]
         return build_space(sections, self.pipeline.fixed, self._declaring)
+
+
+def _metrics_of_gates(kind: str, *, by: bool) -> Sequence[str]:
+    """What a gate may be about, of the whole or by groups; empty where only the user's own code knows."""
+    if kind in OF_TABLES:
+        return tuple(METRICS) if by else (*COSTS, *METRICS, "best_iteration")
+    return (*COSTS, *RANKING_METRICS) if kind == "ranking" else ()
 
 
 def _fault_of_goal(metric: str, own: str | None, before: Sequence[str], kind: str) -> str:

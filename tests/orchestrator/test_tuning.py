@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import orchestrator
 from orchestrator import TuneResult, tune
 from orchestrator.pool import Event
 from tests.orchestrator.fakes import FakeClock, FakePool, scored
-from tuner.errors import MismatchError, ParamsError, SpaceError, UsageError
+from tuner.errors import MismatchError, ParamsError, SpaceError, UsageError, did_you_mean
 from tuner.experiment import Direction, Outcome, State
+from tuner.generators import make_generator
 from tuner.goals import Goals, Limit, Objective
 from tuner.registry import open_registry
 from tuner.space import CategoricalParam, FloatParam, SearchSpace
@@ -172,6 +174,21 @@ def test_nothing_is_left_without_a_registry(tmp_path: Path, monkeypatch: pytest.
 def test_bad_arguments_are_usage_errors(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         quiet(lambda params: 0.0, **given)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("sede", "seed"), ("worker", "workers"), ("n_configs", "configs")]
+)
+def test_an_argument_that_is_none_names_the_closest(wrong: str, right: str) -> None:
+    with pytest.raises(UsageError, match=f"`tune` takes no '{wrong}'. Did you mean '{right}'"):
+        quiet(lambda params: 0.0, **{wrong: 1})
+
+
+@pytest.mark.parametrize("method", ["bayesian", "grid", "random", "sobol", "skopt-rf", "tpe"])
+def test_no_option_of_a_generator_is_taken_for_a_slip(method: str) -> None:
+    arguments = signature(tune).parameters
+    options = signature(type(make_generator(method, SPACE))).parameters
+    assert not [each for each in options if each not in arguments and did_you_mean(each, arguments)]
 
 
 def test_guesses_are_tried_first() -> None:

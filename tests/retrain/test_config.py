@@ -227,8 +227,32 @@ def test_a_pyproject_without_our_table_is_no_configuration(tmp_path: Path) -> No
 
 
 def test_a_file_that_is_named_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match=r"does not exist\.\n"):
         load_config(tmp_path / "other.toml", environ={})
+    (tmp_path / "retrain.toml").touch()
+    with pytest.raises(ConfigError, match=r"does not exist\. Did you mean 'retrain.toml'\?"):
+        load_config(tmp_path / "retran.toml", environ={})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("metric = 'ROC-AUC'", "Did you mean 'roc_auc'?"),
+        ("metric = 'roc_auc'\n[[objective]]\nmetric = 'model_k'", "Did you mean 'model_kb'?"),
+        ("metric = 'roc_auc'\n[[limit]]\nmetric = 'predict_s'\nmax = 1", "`limit[0].metric` is an unknown"),
+        ("metric = 'roc_auc'\n[[objective]]\nmetric = 'f1'\ndirection = 'maximise'", "mean 'maximize'?"),
+        ("metric = 'roc_auc'\n[pruning]\npruner = 'asha'\nsteps = 'fold'", "Did you mean 'folds'?"),
+        ("metric = 'roc_auc'\n[[gate]]\nmetric = 'test_rocauc'\nmin = 0.5", "Did you mean 'roc_auc'?"),
+    ],
+)
+def test_a_name_that_is_none_names_the_closest(tmp_path: Path, wrong: str, said: str) -> None:
+    text = f"[pipeline]\nmodel = 'ridge'\ndata = 'breast_cancer'\n{wrong}\n"
+    assert said in fault_of(tmp_path, text)
+
+
+def test_data_without_a_target_are_told_which_have_their_own(tmp_path: Path) -> None:
+    text = "[pipeline]\nmodel = 'ridge'\ndata = 'breastcancer'\nmetric = 'roc_auc'\n"
+    assert "Only breast_cancer, " in fault_of(tmp_path, text)
 
 
 def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:

@@ -95,3 +95,19 @@ def test_groups_have_no_meaning_for_rankings(tmp_path: Path) -> None:
     (tmp_path / "retrain.toml").write_text(ranking)
     with pytest.raises(ConfigError, match=r"`gate\[0\].by` has no meaning for kind = 'ranking'"):
         load_config(tmp_path, environ={})
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "test_accuracy", "model_kb", "best_iteration"])
+def test_what_a_table_is_scored_by_may_have_a_gate(metric: str, tmp_path: Path) -> None:
+    assert load(tmp_path, f"metric = '{metric}'\nmax = 5").gate[0].metric == metric
+
+
+def test_a_metric_that_there_is_not_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"`gate\[0\].metric` is an unknown metric, 'acuracy'. Did you mean"
+    ):
+        load(tmp_path, "metric = 'test_acuracy'\nmin = 0.5")
+    (tmp_path / "retrain.toml").write_text(
+        "[pipeline]\nkind = 'mine:train'\nmetric = 'a'\n[[gate]]\nmetric = 'own'\nmin = 0.5\n"
+    )
+    assert load_config(tmp_path, environ={}).gate[0].metric == "own"

@@ -132,7 +132,8 @@ def test_a_traceback_only_with_debug(
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("lss", "error: No such command 'lss'. Did you mean 'ls'?\ntry: tool --help\n"),
+        ("lss", "error: No such command 'lss'. Did you mean 'ls'?\ntry: tool ls\n"),
+        ("formt", "error: No such command 'formt'.\ntry: tool --format\n"),
         (
             "ls --formt json",
             "error: No such option '--formt'. Did you mean '--format'?\ntry: tool ls --help\n",

@@ -78,6 +78,10 @@ def test_a_missing_data_file_is_named(project: Path) -> None:
     (project / "retrain.toml").write_text(text)
     (found,) = look("data")
     assert (found.verdict, found.detail) == (Verdict.PROBLEM, f"there is no {project / 'no.csv'}")
+    (project / "retrain.toml").write_text(text.replace("no.csv", "breast_canser"))
+    (found,) = look("data")
+    assert found.detail.endswith("breast_canser. Did you mean 'breast_cancer'?")
+    (project / "retrain.toml").write_text(text)
     (project / "no.csv").write_text("a,z\n1,0\n")
     (found,) = look("data")
     assert found.verdict is Verdict.PROBLEM

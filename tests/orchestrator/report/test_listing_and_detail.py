@@ -12,7 +12,7 @@ import pytest
 from orchestrator.report import diff, listing, show, summarize, summary_text
 from retrain.tables import WIDTH
 from tests.retrain.story import BASE, TODAY, Story, better
-from tuner.errors import MismatchError, NotFoundError
+from tuner.errors import MismatchError, NotFoundError, UsageError
 from tuner.experiment import Direction, Evaluation, Failure, Outcome, Params, State, Suggestion
 from tuner.registry import StudySpec, open_registry
 from tuner.space import CategoricalParam, SearchSpace
@@ -111,12 +111,17 @@ def test_ls(told: Story) -> None:
         ({"method": "random", "states": [State.COMPLETE]}, 2),
         ({"limit": 2}, 2),
         ({"limit": 100}, 9),
-        ({"method": "nothing"}, 0),
+        ({"method": "sobol"}, 0),
     ],
 )
 def test_ls_filters(told: Story, filters: dict[str, object], n: int) -> None:
     rows = json.loads(listing(told.registry, told.study, output="json", **filters))  # type: ignore[arg-type]
     assert len(rows) == n
+
+
+def test_ls_of_a_method_that_there_is_not_names_the_closest(told: Story) -> None:
+    with pytest.raises(UsageError, match=r"Unknown method 'baysian'\. Did you mean 'bayesian'"):
+        listing(told.registry, told.study, method="baysian")
 
 
 def test_ls_limits_to_the_newest_of_what_is_left(told: Story) -> None:

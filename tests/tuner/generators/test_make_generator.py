@@ -33,6 +33,7 @@ def test_every_method_makes_a_generator_of_its_name(method: str) -> None:
         ({"seed": 1.0}, "`seed` must be a whole number of at least 0, but got 1.0."),
         ({"n_asked": -1}, "`n_asked` must be a whole number of at least 0, but got -1."),
         ({"method": "grid", "radios": 1}, "Unknown option 'radios' of method 'grid'. Did you mean 'radius'?"),
+        ({"sede": 1}, "Unknown option 'sede' of method 'random'. Did you mean 'seed'?"),
         ({"method": "random", "radius": 1}, "Unknown option 'radius' of method 'random'."),
     ],
 )
