@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.allowance import Allowance, allowance
+from orchestrator.estimate import at_once
 from orchestrator.plan import StopReason, TimeLimits
 from orchestrator.pool import WorkerPool
 from orchestrator.progress import Display
@@ -161,7 +162,7 @@ def confirm_best(
         limits = TimeLimits(
             allowed.deadline, request.experiment_timeout_s, request.grace_s, allowed.overrun_s
         )
-        repeats = _repeats(registry, study, pool, plan, limits, display, stop)
+        repeats = _repeats(registry, study, pool, plan, limits, request.n_cores, display, stop)
         reason = repeats.run()
         display.close()
         plan, n_repeats = repeats.plan, repeats.n_done
@@ -189,6 +190,7 @@ def _repeats(
     pool: WorkerPool,
     plan: Plan,
     limits: TimeLimits,
+    n_cores: int | None,
     display: Display,
     stop: StopRequest,
 ) -> Repeats:
@@ -196,7 +198,9 @@ def _repeats(
     rows = {each: registry.get_experiment(each) for each in (*plan.candidates, *plan.references.values())}
     took = [each.duration_s for each in rows.values() if each.duration_s is not None]
     typical_s = statistics.median(took) if took else None
-    display.note(_intention(plan, typical_s, pool.n_workers))
+    effort = registry.effort(study)
+    busy = effort.experiments_s / effort.wall_s if effort.wall_s else 1.0
+    display.note(_intention(plan, typical_s, at_once(pool.n_workers, n_cores, busy)))
     return Repeats(
         registry,
         study,
@@ -282,12 +286,12 @@ def _nothing_to_confirm(
     )
 
 
-def _intention(plan: Plan, typical_s: float | None, n_workers: int) -> str:
+def _intention(plan: Plan, typical_s: float | None, n_at_once: float) -> str:
     """What is going to be done, and about how long it takes if nobody drops out."""
     others = [each for each in plan.references.values() if each not in plan.candidates]
     most = (len(plan.candidates) + len(others)) * len(plan.seeds)
     beside = "" if not others else f", beside {' and '.join(_spoken(plan, others))}"
-    took = "" if typical_s is None else f", about {seconds(most * typical_s / max(1, n_workers))}"
+    took = "" if typical_s is None else f", about {seconds(most * typical_s / max(1.0, n_at_once))}"
     n, each = len(plan.candidates), f"up to {len(plan.seeds)} repeats each"
     return f"confirming the best {n} on fresh folds{beside}: {each}, {most} in all{took}"
 

@@ -5,7 +5,20 @@ from dataclasses import dataclass
 
 from retrain.tables import number, seconds
 
-__all__ = ["Estimate"]
+__all__ = ["Estimate", "at_once"]
+
+
+def at_once(n_workers: int, n_cores: int | None, busy: float = 1.0) -> float:
+    """How many experiments so many workers finish in the time that one took before.
+
+    More workers than cores take turns at them: each takes longer, and no more are finished.
+
+    Args:
+        n_workers: how many there are.
+        n_cores: that all of them share; None where they are those of a cluster.
+        busy: how many ran at a time when the time was taken, which is longer for those beyond the cores.
+    """
+    return n_workers if n_cores is None else min(n_workers, n_cores) * max(1.0, busy / n_cores)
 
 
 @dataclass(frozen=True, slots=True)

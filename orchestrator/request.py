@@ -90,6 +90,14 @@ class Request:
         """Whether the method gains from results, so that its candidates are written in rounds."""
         return self.method is not None and self.method not in _AT_ONCE
 
+    @property
+    def n_cores(self) -> int | None:
+        """The cores that its workers share; None where these are those of a cluster."""
+        address = (
+            (self.address or os.environ.get("RAY_ADDRESS") or "local") if self.pool == "ray" else "local"
+        )
+        return _n_cores() if address == "local" else None
+
     def settled(self) -> "Request":
         """Return the request with its defaults filled in.
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator import confirming as confirming_module
 from orchestrator import launch as launch_module
+from orchestrator import request as request_module
 from orchestrator.cli import cli
 from orchestrator.confirming import confirm_best
 from orchestrator.request import Request
@@ -85,6 +87,25 @@ def test_the_best_are_confirmed(run: Run, pools: list[FakePool]) -> None:
     assert f"winner      {found.experiment.public_id}, by the upper bound of 3 confirmed" in out
     assert "retrain --apply-hp best" in out
     assert len(pools[1].ran) == len(stored)
+
+
+@pytest.mark.parametrize(("address", "n_cores"), [("", 2), ("local", 2), ("head:6379", None)])
+def test_time_is_told_by_the_cores_that_workers_share(
+    run: Run, pools: list[FakePool], monkeypatch: pytest.MonkeyPatch, address: str, n_cores: int | None
+) -> None:
+    """And not by workers, of which there may be more; a cluster has cores of its own."""
+    run("--method", "random", "--configs", "8", "--workers", "1")
+    told: list[tuple[int, int | None]] = []
+
+    def at_once(n_workers: int, n_cores: int | None, busy: float) -> float:
+        told.append((n_workers, n_cores))
+        return 1.0
+
+    monkeypatch.setattr(request_module, "_n_cores", lambda: 2)
+    monkeypatch.setattr(confirming_module, "at_once", at_once)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    run("confirm", "--top", "3", "--workers", "8")
+    assert told == [(8, n_cores)]
 
 
 def test_the_same_again_runs_nothing_and_says_the_same(run: Run, pools: list[FakePool]) -> None:

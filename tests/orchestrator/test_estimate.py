@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.estimate import Estimate
+from orchestrator.estimate import Estimate, at_once
 
 
 def test_rounds_of_workers_times_the_typical_one() -> None:
@@ -38,3 +38,19 @@ def test_a_limit_bounds_what_is_unknown() -> None:
 
 def test_workers_that_have_nothing_to_do_cost_nothing() -> None:
     assert Estimate(1, 8, 3600.0, cost_per_hour=2.0).cost == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "n_cores", "busy", "n"),
+    [
+        (2, 4, 1.0, 2),
+        (8, 2, 1.9, 2),  # six of the eight wait for a core
+        (8, 2, 8.0, 8),  # the time before was taken like this
+        (2, 2, 8.0, 8),  # as fast with two, which take a quarter of the time
+        (8, None, 1.0, 8),
+    ],
+)
+def test_workers_beyond_the_cores_finish_no_more(
+    n_workers: int, n_cores: int | None, busy: float, n: float
+) -> None:
+    assert at_once(n_workers, n_cores, busy) == n
