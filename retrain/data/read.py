@@ -15,6 +15,7 @@ from typing import IO
 import pandas as pd
 
 from retrain.config.pipeline import BUILT_IN_DATA
+from retrain.data.merged import warn_of_merged_rows
 from tuner.errors import DataError, did_you_mean
 
 __all__ = ["column_names", "read_table"]
@@ -124,6 +125,8 @@ def _read_text(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False, index_col=False)
+        with _opened(path) as file:
+            warn_of_merged_rows(frame, path.name, file, separator)
     except UnicodeDecodeError as error:
         raise DataError(
             f"The data {str(path)!r} must be UTF-8 text, but byte {error.start} is not.",

@@ -114,6 +114,40 @@ def test_a_quote_that_is_never_closed_is_named_by_its_line(tmp_path: Path, conte
     assert "Close it" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "further"),
+    [
+        ('a,b,c\n1,x,2\n3,"y,4\n5,z,6\n7,u",8\n9,v,10\n', 3, "2 lines"),
+        ('a;b;c\r\n1;x;2\r\n3;"y;4\r\n7;"u";8\r\n', 3, "1 line"),
+        ('n,age,y\n1,"30,1\n2,31,0\n3,32",1\n4,33,0\n', 2, "2 lines"),
+        ('n,age,y,z\n1,"30,1,2\n2,31,"0",1\n3,32,1,5\n', 2, "1 line"),
+    ],
+    ids=["text", "of Windows", "number", "another column"],
+)
+def test_rows_that_a_stray_quote_merges_are_told_by_its_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, line: int, further: str
+) -> None:
+    read(tmp_path, content.encode())
+    assert f"The quote that opens on line {line} of data.csv closes {further} below" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        't,y\n"good, 5\nvery",1\n"bad\nindeed",0\n',  # a line of one text looks like a row, of the other not
+        'n,t,y\n1,"I came, saw\nand, well, won\nbye, bye",1\n2,x,0\n',
+        't,u\n"a,b\nc",d\n',  # nothing to know rows by
+        'n,t\n1,"a\nb"\n2,c\n',
+        "n,b\n1,True\n2,\n3,False\n",
+    ],
+)
+def test_texts_with_line_breaks_are_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    read(tmp_path, content.encode())
+    assert caplog.text == ""
+
+
 def test_a_header_over_two_lines_is_a_header(tmp_path: Path) -> None:
     assert list(read(tmp_path, b'a,"b\nc"\n1,2\n').columns) == ["a", "b\nc"]
 
