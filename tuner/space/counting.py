@@ -113,7 +113,8 @@ def _named_options(named: Mapping[str, set[Key]], unit: Unit) -> Sequence[Weight
         return [({}, unit.count())]
     keys = {name: named.get(name, set()) for name in unit.names}
     if math.prod(len(each) + 1.0 for each in keys.values()) > _MAX_TOLD_APART:
-        return None
+        few = unit.count() <= _MAX_TOLD_APART  # of a group: its sum or order leaves that many
+        return [(option, 1.0) for option in unit.options()] if few else None
     if unit.group is not None:
         return list(unit.group.tally(keys))
     name = unit.names[0]

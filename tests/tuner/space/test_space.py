@@ -1,6 +1,7 @@
 """What holds for every space, whatever it is made of."""
 
 import copy
+import itertools
 import json
 import math
 import pickle
@@ -262,6 +263,19 @@ def test_sums_and_orders_that_forbids_name_are_counted_and_not_walked(
     assert SearchSpace(steps, [Increasing(names), below]).size() == math.comb(40, 4) - n_forbidden
     many = [IntParam(f"w{i}", 0, 100) for i in range(20)]
     assert SearchSpace(many, [Sum([each.name for each in many], 100), Forbid({"w0": [0]})]).size() is None
+
+
+def test_what_a_sum_leaves_of_many_named_values_is_counted_to_the_last() -> None:
+    names = [f"w{i}" for i in range(5)]
+    parts = [IntParam(name, 0, 10) for name in names]
+    pairs = [Forbid({a: v, b: v}) for a, b in itertools.pairwise(names) for v in range(1, 10)]
+    space = SearchSpace(parts, [Sum(names, 10), *pairs])  # 10**5 combinations of what the pairs name
+    expected = [
+        config
+        for config in itertools.product(range(11), repeat=5)
+        if sum(config) == 10 and not any(a == b != 0 for a, b in itertools.pairwise(config))
+    ]
+    assert space.size() == len(expected)
 
 
 def test_many_forbids_are_counted_by_what_later_ones_can_tell_apart() -> None:
