@@ -13,6 +13,7 @@ from typing import Any
 
 from tuner.direction import Direction, loss_of
 from tuner.errors import UsageError
+from tuner.given import insist
 from tuner.goals import NO_GOALS, Goals
 
 __all__ = [
@@ -115,7 +116,7 @@ class Observation:
         metrics: the other numbers by name, all finite: what goals beside the study's metric are judged by.
 
     Raises:
-        UsageError: one of the numbers is none, or out of its range.
+        UsageError: one of the numbers is none, or out of its range; or `params` or `metrics` are no table.
     """
 
     params: Params
@@ -125,6 +126,9 @@ class Observation:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, such_as in (("params", "suggestion.params"), ("metrics", '{"seconds": 1.5}')):
+            rule = f"`{name}` of an Observation must be a table of names and values"
+            insist(rule, Mapping, getattr(self, name), f"Such as {such_as}.")  # type: ignore[type-abstract]
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
         for name in ("value", "std_error"):
             given = getattr(self, name)

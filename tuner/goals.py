@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from tuner.direction import Direction, loss_of
 from tuner.errors import UsageError, did_you_mean
+from tuner.given import listed
 
 __all__ = ["NO_GOALS", "Goals", "Limit", "Objective", "front"]
 
@@ -97,8 +98,14 @@ class Goals:
     limits: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:
-        for what in ("objectives", "limits"):
-            given: tuple[Objective | Limit, ...] = tuple(getattr(self, what))
+        kinds: dict[str, type[Objective | Limit]] = {"objectives": Objective, "limits": Limit}
+        for what, kind in kinds.items():
+            given = listed(
+                f"The {what} of Goals must be a list of {kind.__name__}s",
+                kind,
+                getattr(self, what),
+                'Such as Goals([Objective("seconds", "minimize")], [Limit("seconds", max=1)]).',
+            )
             metrics = [each.metric for each in given]
             if twice := [metric for metric in metrics if metrics.count(metric) > 1]:
                 raise UsageError(

@@ -10,10 +10,13 @@ import numpy as np
 from tuner.errors import UsageError
 from tuner.experiment import Direction, Observation, Params, Value
 from tuner.generators.history import History, Result
+from tuner.given import insist, listed
 from tuner.space import CategoricalParam, FloatParam, IntParam, Param, SearchSpace, config_key
 
 __all__ = ["Carried", "Earlier", "carried"]
 
+_A_SPACE = 'Such as SearchSpace.of({"x": (0.0, 1.0)}).'
+_SUCH_AS = 'Such as [Observation({"x": 0.5}, value=0.25)].'
 _BEYOND = 0.5
 _MOVED = 0.05
 _MOST = 100
@@ -31,7 +34,8 @@ class Earlier:
         ids: public ids of the observations, one each, where there are any.
 
     Raises:
-        UsageError: as many ids as observations are needed, or none; or there is no such direction.
+        UsageError: as many ids as observations are needed, or none; or there is no such direction,
+            `space` is no SearchSpace, or `observations` are none.
     """
 
     space: SearchSpace
@@ -41,8 +45,10 @@ class Earlier:
     ids: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("observations", "ids"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        insist("The space of an earlier study must be a SearchSpace", SearchSpace, self.space, _A_SPACE)
+        rule = "The observations of an earlier study must be a list of Observations"
+        object.__setattr__(self, "observations", listed(rule, Observation, self.observations, _SUCH_AS))
+        object.__setattr__(self, "ids", tuple(self.ids))
         if self.direction not in (known := [each.value for each in Direction]):
             raise UsageError(
                 f"The direction of the earlier study {self.name!r} must be one of {', '.join(known)}, but"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tuner.errors import UsageError
-from tuner.experiment import Confirmation, Observation, Provenance
+from tuner.experiment import Confirmation, Observation, Provenance, Suggestion
 
 ON = Provenance("d1", "c1", "m1")
 
@@ -32,6 +32,15 @@ def test_no_odd_thing_becomes_an_observation(odd: Any) -> None:
         Observation({"x": 1}, 1.0, odd)
     with pytest.raises(UsageError, match=r"Metric 'm' of an Observation must be (a number|finite)"):
         Observation({"x": 1}, 1.0, metrics={"m": odd})
+
+
+@pytest.mark.parametrize("odd", [None, "x", [1], Suggestion({"x": 1}, "random")])
+def test_params_and_metrics_must_be_tables(odd: Any) -> None:
+    with pytest.raises(UsageError, match="`params` of an Observation must be a table of names") as caught:
+        Observation(odd, 1.0)
+    assert caught.value.remedy == "Such as suggestion.params."
+    with pytest.raises(UsageError, match="`metrics` of an Observation must be a table of names and values"):
+        Observation({"x": 1}, 1.0, metrics=odd)
 
 
 def test_an_error_below_nothing_is_refused() -> None:

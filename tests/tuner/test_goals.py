@@ -59,6 +59,10 @@ def test_goals_travel() -> None:
         (lambda: Limit("x", min=True), "must be a finite number, but got True"),
         (lambda: Limit("x", min=2, max=1), "`min <= max` must hold for the limit of 'x'"),
         (lambda: Goals(limits=(Limit("x", min=1), Limit("x", max=2))), "'x' is there twice"),
+        (lambda: Goals("x"), "The objectives of Goals must be a list of Objectives, but got 'x'."),  # type: ignore[arg-type]
+        (lambda: Goals(FAST.objectives[0]), "must be a list of Objectives, but got Objective("),  # type: ignore[arg-type]
+        (lambda: Goals(FAST.limits), "must be a list of Objectives, but one of them is Limit("),  # type: ignore[arg-type]
+        (lambda: Goals(limits=None), "The limits of Goals must be a list of Limits, but got None."),  # type: ignore[arg-type]
     ],
 )
 def test_goals_that_cannot_be_are_refused(make: Any, what: str) -> None:

@@ -170,6 +170,24 @@ def test_ids_come_one_each_or_not_at_all() -> None:
         Earlier(SPACE, "minimize", [Observation(SPACE.defaults(), 1.0)], "old", ["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ((None, "minimize", [], "old"), "The space of an earlier study must be a SearchSpace, but got None."),
+        ((SPACE, "minimize", None, "old"), "must be a list of Observations, but got None."),
+        (
+            (SPACE, "minimize", [({}, 1.0)], "old"),
+            "must be a list of Observations, but one of them is ({}, 1",
+        ),
+    ],
+)
+def test_what_is_no_study_is_refused(given: Any, what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Earlier(*given)
+    assert what in str(caught.value)
+    assert caught.value.remedy.startswith("Such as ")
+
+
 def test_a_direction_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="direction of the earlier study 'old' must be one of minimize, max"):
         Earlier(SPACE, "up", [], "old")

@@ -7,6 +7,7 @@ from typing import Any
 from tuner.errors import UsageError, did_you_mean
 from tuner.experiment import Direction, Params
 from tuner.generators.base import Generator
+from tuner.given import insist
 from tuner.goals import NO_GOALS, Goals
 from tuner.space import SearchSpace
 from tuner.space.share import check_share
@@ -53,11 +54,11 @@ def make_generator(
 
     Raises:
         UsageError: unknown method, direction or option, an option out of its range, a negative `seed` or
-            `n_asked`, or `goals` that the method cannot learn.
+            `n_asked`, no SearchSpace, or `goals` that are none or that the method cannot learn.
         ParamsError: `baseline` is not in the space.
         SpaceError: hardly anything of the space is allowed.
     """
-    if method not in _ENGINES:
+    if not isinstance(method, str) or method not in _ENGINES:
         raise UsageError(
             f"Unknown method {method!r}.{did_you_mean(str(method), METHODS)}",
             f"Methods: {', '.join(METHODS)}.",
@@ -68,6 +69,8 @@ def make_generator(
             f"Unknown direction {direction!r}.{did_you_mean(str(direction), directions)}",
             f"Directions: {', '.join(directions)}.",
         )
+    insist("`space` must be a SearchSpace", SearchSpace, space, 'Such as SearchSpace.of({"x": (0.0, 1.0)}).')
+    insist("`goals` must be Goals", Goals, goals, 'Such as Goals([Objective("seconds", "minimize")]).')
     seed, n_asked = plain(seed), plain(n_asked)  # numpy's whole numbers are as good as Python's
     for name, number in (("seed", seed), ("n_asked", n_asked)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:

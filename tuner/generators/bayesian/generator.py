@@ -20,6 +20,7 @@ from tuner.generators.bayesian.targets import Targets, noises_of, scaled
 from tuner.generators.bayesian.transfer import Transfer
 from tuner.generators.history import LearningGenerator
 from tuner.generators.random import draw_unseen
+from tuner.given import listed
 from tuner.goals import NO_GOALS, Goals
 from tuner.memory import Earlier, carried
 from tuner.space import SearchSpace, config_key
@@ -34,6 +35,7 @@ _N_ROUND = 5
 _APART, _FAR = 0.02, 1e9
 _N_INCUMBENTS = 100
 _N_LISTED = 500
+_A_STUDY = 'Such as [Earlier(space, "minimize", observations, name="march")].'
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class BayesianGenerator(LearningGenerator[_Belief]):
 
     Args:
         earlier: studies of this space, or of one that overlaps, for a warm start.
+
+    Raises:
+        UsageError: `earlier` is no such list, or a study has nothing in common with the space.
     """
 
     method: ClassVar[str] = "bayesian"
@@ -81,7 +86,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         super().__init__(
             space, seed=seed, direction=direction, baseline=baseline, n_asked=n_asked, goals=goals
         )
-        self._carried = [carried(each, space) for each in earlier]
+        studies = listed("`earlier` must be a list of Earlier studies", Earlier, earlier, _A_STUDY)
+        self._carried = [carried(each, space) for each in studies]
 
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
         return self._best_of_earlier() or self._own_next()
