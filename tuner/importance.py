@@ -16,11 +16,11 @@ import numpy as np
 
 from tuner.experiment import Direction, Observation, Params, Value
 from tuner.gain import expected_gain
+from tuner.generators.alone import on_one_thread
 from tuner.generators.bayesian import BayesianGenerator
 from tuner.generators.bayesian.columns import row_values
 from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array, Surrogate
-from tuner.generators.history import on_one_thread
 from tuner.insight import NOTHING, Importance, Insight
 from tuner.space import CategoricalParam, SearchSpace
 from tuner.space.params import NumericParam

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import NoneType
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from tests.tuner.spaces import all_configs, is_valid, search_spaces, seeds
 from tuner.direction import Direction
 from tuner.errors import UsageError
 from tuner.experiment import Observation, Params, Suggestion
-from tuner.generators import Generator, make_generator
+from tuner.generators import Generator, alone, make_generator
 from tuner.goals import Goals, Limit, Objective
 from tuner.space import (
     CategoricalParam,
@@ -95,6 +96,22 @@ def measured(configs: Sequence[Suggestion]) -> list[Observation]:
         metrics = {} if depth == 5 else {"gain": depth % 3, "cost": depth}
         told.append(Observation(one.params, a_value(one.params), metrics=metrics))
     return told
+
+
+def looking_first(free: list[bool], method: Callable[..., Any]) -> Callable[..., Any]:
+    """The same method, which first notes whether another thread could propose now."""
+
+    def tried() -> bool:
+        if taken := alone._lock.acquire(blocking=False):
+            alone._lock.release()
+        return taken
+
+    def looking(*given: Any) -> Any:
+        with ThreadPoolExecutor(1) as other:
+            free.append(other.submit(tried).result())
+        return method(*given)
+
+    return looking
 
 
 class GeneratorContract:
@@ -295,6 +312,55 @@ class GeneratorContract:
         with pytest.raises(UsageError, match="must be a whole number of at least 1"):
             generator.ask(n)
         assert generator.n_asked == 0
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"finished": None},
+            {"finished": Observation(SMALL.defaults(), 1.0)},
+            {"finished": [Observation(SMALL.defaults(), 1.0), SMALL.defaults()]},
+            {"finished": [Observation(SMALL.defaults(), 1.0)], "pending": None},
+            {"finished": [Observation(SMALL.defaults(), 1.0)], "pending": SMALL.defaults()},
+            {"finished": [], "pending": [Suggestion(SMALL.defaults(), "random")]},
+        ],
+    )
+    def test_what_is_told_must_be_lists_and_else_nothing_is_added(self, wrong: dict[str, Any]) -> None:
+        generator = self.make(SMALL)
+        with pytest.raises(
+            UsageError, match=r"must be a list of (Observations|configurations), but"
+        ) as caught:
+            generator.tell(**wrong)
+        assert caught.value.remedy.startswith("tell(")
+        assert len(generator.ask(40)) == SMALL.size()
+
+    # ---- threads, and interrupts
+
+    def test_threads_that_share_it_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        generator: Any = self.make(SMALL)
+        free: list[bool] = []
+        for owner, name in ((generator, "_next"), (generator.history, "tell")):
+            monkeypatch.setattr(owner, name, looking_first(free, getattr(owner, name)))
+        generator.tell([Observation(SMALL.defaults(), 1.0)])
+        generator.ask(2)
+        assert free == [False] * 3
+
+    def test_what_was_asked_when_an_interrupt_came_is_not_taken_for_asked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        generator: Any = self.make(SMALL)
+        own_next = generator._next
+
+        def interrupted() -> Any:
+            if generator.n_asked == 2:
+                raise KeyboardInterrupt
+            return own_next()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(generator, "_next", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                generator.ask(5)
+        assert generator.n_asked == 0
+        assert keys(generator.ask(5)) == keys(self.make(SMALL).ask(5))
 
     def test_an_unknown_option_is_refused(self) -> None:
         with pytest.raises(UsageError, match=f"Unknown option 'radios' of method '{self.method}'"):

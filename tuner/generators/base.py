@@ -93,6 +93,9 @@ class Generator(ABC):
             finished: observations not told before.
             pending: every configuration waiting or running elsewhere now. Those asked and not yet told may be
                 left out.
+
+        Raises:
+            UsageError: one of the two is no such list. Nothing was added.
         """
 
     def default_n(self) -> int:

@@ -3,24 +3,26 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from math import fsum, hypot
 from statistics import median_low
 from typing import Any, Generic, TypeVar
 
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-
 from tuner.errors import ParamsError, UsageError
 from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
+from tuner.generators.alone import alone, on_one_thread
 from tuner.generators.base import Generator
+from tuner.given import listed
 from tuner.space import SearchSpace, config_key
 from tuner.space.values import plain
 
-__all__ = ["History", "LearningGenerator", "RememberingGenerator", "Result", "on_one_thread"]
+__all__ = ["History", "LearningGenerator", "RememberingGenerator", "Result"]
 
 Belief = TypeVar("Belief")
+
+_TOLD = "tell([Observation(suggestion.params, value)])"
+_PENDING = "tell(..., pending=[suggestion.params])"
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,18 @@ class History:
         self._asked: set[str] = set()
 
     def tell(self, finished: Iterable[Observation], pending: Iterable[Params]) -> None:
-        """Add finished observations and replace what is pending; what the space does not hold is left out."""
-        for observation in finished:
+        """Add finished observations and replace what is pending; what the space does not hold is left out.
+
+        Raises:
+            UsageError: they are no such lists. Nothing was added.
+        """
+        results = listed("What is told must be a list of Observations", Observation, finished, _TOLD)
+        held = listed("`pending` must be a list of configurations", Mapping, pending, _PENDING)  # type: ignore[type-abstract]
+        for observation in results:
             if (key := self._enter(observation.params)) is not None:
                 self._runs.setdefault(key, []).append(observation)
                 self._asked.discard(key)
-        keys = (self._enter(params) for params in pending)
+        keys = (self._enter(params) for params in held)
         self._pending = {key for key in keys if key is not None}
 
     def ask(self, params: Params) -> None:
@@ -69,6 +77,10 @@ class History:
         key = config_key(params)
         self._params[key] = params
         self._asked.add(key)
+
+    def take_back(self, asked: Iterable[Params]) -> None:
+        """Forget that these were asked."""
+        self._asked.difference_update(config_key(params) for params in asked)
 
     def __contains__(self, key: str) -> bool:
         return key in self._runs or key in self._pending or key in self._asked
@@ -156,35 +168,27 @@ class RememberingGenerator(Generator):
                 f"The number of suggestions must be a whole number of at least 1, but got {n!r}."
             )
         suggestions: list[Suggestion] = []
-        while len(suggestions) < n and (found := self._next()) is not None:
-            params, reason = found
-            self.history.ask(params)
-            self.n_asked += 1
-            suggestions.append(Suggestion(params, self.method, reason))
+        with alone():
+            n_before = self.n_asked
+            try:
+                while len(suggestions) < n and (found := self._next()) is not None:
+                    params, reason = found
+                    suggestions.append(Suggestion(params, self.method, reason))
+                    self.history.ask(params)
+                    self.n_asked += 1
+            except BaseException:  # an interrupt: nobody will ever tell of what nobody was given
+                self.history.take_back(one.params for one in suggestions)
+                self.n_asked = n_before
+                raise
         return suggestions
 
     def tell(self, finished: Iterable[Observation], pending: Sequence[Params] = ()) -> None:
-        self.history.tell(finished, pending)
+        with alone():
+            self.history.tell(finished, pending)
 
     @abstractmethod
     def _next(self) -> tuple[Params, Mapping[str, Any]] | None:
         """A valid configuration that the history does not hold, and the reason; None when none is left."""
-
-
-def on_one_thread() -> AbstractContextManager[object]:
-    """Within it linear algebra keeps to one thread.
-
-    Small matrices are slower on many, by far so where others work beside them, and how many there are must
-    not sway a result. The libraries must be loaded at the first call.
-    """
-    limited: AbstractContextManager[object] = _libraries().limit(limits=1)
-    return limited
-
-
-@cache
-def _libraries() -> Any:
-    """Those loaded with numpy and scipy: to look for them with every suggestion takes a millisecond."""
-    return ThreadpoolController()
 
 
 class LearningGenerator(RememberingGenerator, Generic[Belief]):

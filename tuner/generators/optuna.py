@@ -18,6 +18,7 @@ import numpy as np
 
 from tuner.errors import UsageError
 from tuner.experiment import Observation, Params, Suggestion
+from tuner.generators.alone import alone
 from tuner.generators.cube import Cube
 from tuner.generators.history import RememberingGenerator
 from tuner.generators.random import draw_unseen
@@ -305,9 +306,10 @@ def _place(axis: BaseDistribution, told: Any) -> float:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Optuna announces every study that it makes; here each suggestion makes one."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    with alone():
+        before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+        try:
+            yield
+        finally:
+            optuna.logging.set_verbosity(before)
