@@ -1,8 +1,10 @@
 """What a study taught, in words: which parameters mattered, and what ten more experiments may bring."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from retrain.metrics import is_share
 from retrain.tables import number
 from tuner.insight import Importance, Insight
 
@@ -43,12 +45,14 @@ def _better(each: Importance) -> str:
     return str(best) if isinstance(each.best, str | bool) else "open"
 
 
-def gain_line(insight: Insight, metric: str) -> str | None:
-    """What ten more experiments are expected to bring."""
+def gain_line(insight: Insight, metric: str, best: float | None = None) -> str | None:
+    """What ten more experiments are expected to bring to the best value: of a share no more than is left."""
     gain = insight.gain
     if gain is None:
         return None
+    left = 1 - best if best is not None and 0 <= best <= 1 and is_share(metric) else math.inf
+    mean, low, high = (number(min(each, left), 2) for each in (gain.mean, gain.low, gain.high))
     return (
-        f"{gain.n} more experiments are expected to gain {number(gain.mean, 2)} {metric} on average"
-        f" (eight of ten times {number(gain.low, 2)} to {number(gain.high, 2)})."
+        f"{gain.n} more experiments are expected to gain {mean} {metric} on average"
+        f" (eight of ten times {low} to {high})."
     )

@@ -231,7 +231,8 @@ def _insight(page: Page, summary: Summary) -> None:
         elif note:
             page.lines(title, note)
     if not summary.front:
-        page.lines("Going on", *filter(None, [gain_line(summary.insight, summary.study.metric)]))
+        best = summary.top[0].value if summary.top else None
+        page.lines("Going on", *filter(None, [gain_line(summary.insight, summary.study.metric, best)]))
 
 
 def _bound_lines(summary: Summary) -> list[str]:

@@ -408,6 +408,13 @@ Going on
 """
 
 
+def test_of_a_share_no_more_can_be_gained_than_is_left(story: Story) -> None:
+    story.scored([0.998], max_depth=5)
+    noted(story, INSIGHT, story.study.name)
+    text = " ".join(summary(story.registry, story.study).split())
+    assert "expected to gain 0.002 roc_auc on average (eight of ten times 0.001 to 0.002)." in text
+
+
 def test_only_the_latest_provenance_is_compared(story: Story) -> None:
     story.scored([0.99] * 5, max_depth=3, provenance=Provenance("old", "older", TODAY.metric))
     story.scored([0.98] * 5, max_depth=4, provenance=Provenance("old", "older", TODAY.metric))
