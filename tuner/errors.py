@@ -6,7 +6,8 @@
     │   ├── SpaceError                    a search space that cannot exist
     │   ├── ParamsError                   a configuration that is not in its space (lists every fault)
     │   ├── DataError                     a data set that cannot be trained on
-    │   └── MismatchError                 a study, metric or space other than the stored one
+    │   ├── MismatchError                 a study, metric or space other than the stored one
+    │   └── InvalidError                  what a scikit-learn search cannot use; a ValueError as well
     ├── GateError                exit 3   the gate was not met; nothing was deployed
     ├── StorageError             exit 4   the registry cannot be used now; the user looks at the file
     │   ├── BusyError                     another process holds the lock; trying again later is right
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "GateError",
+    "InvalidError",
     "MismatchError",
     "NotARegistryError",
     "NotFoundError",
@@ -95,6 +97,10 @@ class DataError(UsageError):
 
 class MismatchError(UsageError):
     """What is stored under this name was defined differently."""
+
+
+class InvalidError(UsageError, ValueError):
+    """What a scikit-learn search was given cannot be used: a ValueError, too, as its callers expect."""
 
 
 class GateError(RetrainError):

@@ -6,6 +6,7 @@ study.optimize(objective, n_trials=50)
 
 import json
 import threading
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -37,6 +38,7 @@ from optuna.distributions import (
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from orchestrator.adapters.options import check_options
 from orchestrator.adapters.optuna_space import (
     Codes,
     GivenSpace,
@@ -50,6 +52,12 @@ __all__ = ["RetrainSampler"]
 
 _PROBE = SearchSpace([FloatParam("x", 0.0, 1.0)])
 """Stands in where no space is known yet."""
+
+_OF_STUDIES = {
+    "direction": "optuna.create_study(direction=...)",
+    "goals": "optuna.create_study(directions=...), trial.set_constraint(...)",
+    "n_asked": "Leave it out: trials are counted by their study.",
+}
 
 _ATTRIBUTE = "retrain:proposal:"
 _MOST_CHARACTERS = 2045
@@ -77,7 +85,8 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         options: further options of the method.
 
     Raises:
-        UsageError: unknown method or option, or a package that the method needs is missing.
+        UsageError: unknown method or option, one that the study decides, or a package that the method needs
+            is missing.
         SpaceError: `space` declares none, or has choices that Optuna cannot tell apart.
     """
 
@@ -90,7 +99,9 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         **options: Any,
     ) -> None:
         self._given = None if space is None else _known_to_optuna(SearchSpace.of(space))
+        check_options("Optuna", options, _OF_STUDIES)
         self._method, self._options = method, options
+        self._warned = False
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         # Whatever is wrong is told now, and not in the first trial.
         probe = self._given.space if self._given else _PROBE
@@ -175,6 +186,26 @@ class RetrainSampler(optuna.samplers.BaseSampler):
         seed = self._stream(trial, zlib.crc32(param_name.encode())).generate_state(1)[0]
         random = optuna.samplers.RandomSampler(seed=int(seed))
         return random.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: Study,  # noqa: ARG002 - Optuna's signature
+        trial: FrozenTrial,
+        state: TrialState,  # noqa: ARG002
+        values: Sequence[float] | None,  # noqa: ARG002
+    ) -> None:
+        """See Optuna: warn, once, of a range that is not that of the sampler's space, but holds it."""
+        searched = {} if self._given is None or self._warned else self._given.distributions
+        for name, here in trial.distributions.items():
+            if name in searched and here != searched[name]:
+                self._warned = True
+                warnings.warn(
+                    f"The objective suggests {name!r} in {here}, but the sampler's space has"
+                    f" {searched[name]}, and nothing beyond that is proposed. Give both the same range, or"
+                    " let sampler.suggest(trial) suggest all parameters.",
+                    stacklevel=2,
+                )
+                return
 
     def _searched(
         self, trials: Sequence[FrozenTrial], wanted: Mapping[str, BaseDistribution]

@@ -6,12 +6,13 @@ tune.Tuner(trainable, param_space={"lr": tune.loguniform(1e-4, 1e-1)}, tune_conf
 
 import copy
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
+from orchestrator.adapters.options import check_options
 from tuner.errors import SpaceError, UsageError, did_you_mean
 from tuner.experiment import Direction, Observation, Params, Value, loss_of
 from tuner.generators import Generator, make_generator
@@ -34,6 +35,12 @@ except ImportError as error:  # Ray comes without what its Tune needs
 __all__ = ["RetrainSearcher"]
 
 _DIRECTIONS = {"min": Direction.MINIMIZE, "max": Direction.MAXIMIZE}
+
+_OF_TUNE = {
+    "direction": "RetrainSearcher(mode='min')",
+    "goals": "RetrainSearcher(metric=['loss', 'seconds'], mode=['min', 'min'])",
+    "n_asked": "Leave it out: suggestions are counted here.",
+}
 
 
 class RetrainSearcher(Searcher):
@@ -67,14 +74,15 @@ class RetrainSearcher(Searcher):
         *,
         method: str = "bayesian",
         seed: int = 0,
-        points_to_evaluate: Sequence[Mapping[str, Any]] = (),
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         **options: Any,
     ) -> None:
+        check_options("Ray Tune", options, _OF_TUNE)
         _check_objectives(metric, mode)
         super().__init__(metric=_for_ray(metric), mode=_for_ray(mode))
         self._settings = {"seed": seed, **options}
         self._method = method
-        self._points = list(points_to_evaluate)
+        self._points = list(points_to_evaluate or ())
         self._guesses: list[Params] = []
         self._ended: list[_Ended] = []
         self._live: dict[str, Params] = {}
@@ -110,7 +118,7 @@ class RetrainSearcher(Searcher):
         self._mode = _for_ray(mode) or self._mode
         if self._layout is None:
             searched = {path[0] for path, _ in [*domains, *grids]}
-            self._layout = _layout_of_domains({key: config[key] for key in config if key in searched})
+            self._layout = _layout_of_domains({key: config[key] for key in config if key in searched}, config)
             self._take_points(self._layout)
         return True
 
@@ -274,12 +282,14 @@ class _Layout:
         template: Tune's configuration with domains in it; None for a space of ours, which is flat.
         paths: where the value of each parameter goes.
         choices: of parameters that are known by the index of a choice, which may be anything.
+        whole: the template, and what of Tune's configuration is constant.
     """
 
     space: SearchSpace
     template: Mapping[str, Any] | None
     paths: Mapping[str, tuple[Any, ...]]
     choices: Mapping[str, Sequence[Any]]
+    whole: Mapping[str, Any]
 
     def config(self, params: Params) -> dict[str, Any]:
         """The configuration that a trial gets."""
@@ -295,11 +305,11 @@ class _Layout:
         """The parameters of a configuration; what it leaves out is at its default.
 
         Raises:
-            ParamsError: a value is not in the space.
+            ParamsError: a value is not in the space, or a name is unknown.
         """
-        if self.template is None:
+        if self.template is None or not isinstance(config, Mapping):
             return self.space.complete(config)
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = dict.fromkeys(_unknown(config, self.whole))
         for name, path in self.paths.items():
             found: Any = config
             try:
@@ -316,11 +326,11 @@ def _layout_of(space: Any) -> _Layout:
     if isinstance(space, Mapping):
         _, domains, grids = parse_spec_vars(dict(space))
         if domains or grids:
-            return _layout_of_domains(space)
-    return _Layout(SearchSpace.of(space), None, {}, {})
+            return _layout_of_domains(space, space)
+    return _Layout(SearchSpace.of(space), None, {}, {}, {})
 
 
-def _layout_of_domains(config: Mapping[str, Any]) -> _Layout:
+def _layout_of_domains(config: Mapping[str, Any], whole: Mapping[str, Any]) -> _Layout:
     _, domains, grids = parse_spec_vars(dict(config))
     if not domains and not grids:
         raise SpaceError(
@@ -328,17 +338,37 @@ def _layout_of_domains(config: Mapping[str, Any]) -> _Layout:
             "Give it a domain such as tune.uniform(0, 1), or give RetrainSearcher a space.",
         )
     paths = {"/".join(map(str, path)): path for path, _ in [*domains, *grids]}
+    if len(paths) < len(domains) + len(grids):
+        raise SpaceError(
+            "The names of a param_space must differ when its levels are joined by '/', but got some twice: "
+            f"{', '.join(paths)}.",
+            "Leave the '/' out of names.",
+        )
     choices: dict[str, Sequence[Any]] = {}
     others: dict[str, Any] = {}
     for name, (_, domain) in zip(paths, [*domains, *grids], strict=True):
         if isinstance(domain, Categorical):
             choices[name] = list(domain.categories)
+            if any(parse_spec_vars({"": choice})[1:] != ([], []) for choice in choices[name]):
+                raise SpaceError(
+                    f"The choices of {name!r} must be values, but one of them holds a domain.",
+                    "Take it out of the choice, or give RetrainSearcher(space=...) parameters with `when`.",
+                )
         else:
             others[name] = domain
     params: list[Param] = [CategoricalParam(name, range(len(values))) for name, values in choices.items()]
     if others:
         params += SearchSpace.of(others).params.values()
-    return _Layout(SearchSpace(params), config, paths, choices)
+    return _Layout(SearchSpace(params), config, paths, choices, whole)
+
+
+def _unknown(config: Mapping[Any, Any], known: Mapping[Any, Any], above: str = "") -> Iterator[str]:
+    """The names in a configuration that the known one has not."""
+    for key, value in config.items():
+        if key not in known:
+            yield f"{above}{key}"
+        elif isinstance(value, Mapping) and isinstance(known[key], Mapping):
+            yield from _unknown(value, known[key], f"{above}{key}/")
 
 
 def _check_objectives(metric: Any, mode: Any) -> None:

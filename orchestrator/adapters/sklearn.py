@@ -2,7 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral
@@ -18,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from orchestrator.adapters.sklearn_space import EstimatorSpace, read_space
-from tuner.errors import SpaceError, UsageError
+from tuner.errors import InvalidError, UsageError
 from tuner.experiment import Direction, Observation, Params
 from tuner.generators import METHODS, make_generator
 from tuner.space import config_key
@@ -27,13 +28,6 @@ __all__ = ["RetrainSearchCV"]
 
 _EVERY_FIT_FAILED = re.compile(r"All the (\d+) fits failed")
 """How scikit-learn begins to say that no fit of a call succeeded: nothing special for a batch of one."""
-
-
-class _InvalidError(UsageError, ValueError):
-    """What was given to the search cannot be used: a ValueError, too, as callers of scikit-learn expect."""
-
-    def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(f"{what} {remedy}".rstrip())  # in one, since nobody prints a remedy here
 
 
 _Candidate = tuple[Params, Mapping[str, Any]]
@@ -113,10 +107,8 @@ class RetrainSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has n
 
     def _run_search(self, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None) -> None:
         rng = check_random_state(self.random_state)
-        try:
+        with _as_value_error():
             space = read_space(self.space, rng)
-        except SpaceError as error:
-            raise _InvalidError(*error.args) from error
         guesses = self._guessed(space)
         self._unscored = _Unscored()
         try:
@@ -133,13 +125,14 @@ class RetrainSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has n
     def _search(
         self, rounds: "_Rounds", space: EstimatorSpace, guesses: Sequence[_Candidate], seed: int
     ) -> None:
-        generator = make_generator(
-            self.method,
-            space.space,
-            seed=seed,
-            direction=Direction.MAXIMIZE,
-            baseline=guesses[0][0] if guesses else None,
-        )
+        with _as_value_error():
+            generator = make_generator(
+                self.method,
+                space.space,
+                seed=seed,
+                direction=Direction.MAXIMIZE,
+                baseline=guesses[0][0] if guesses else None,
+            )
         while (n := min(self.batch_size, self.n_iter - rounds.n_candidates)) > 0:
             generator.tell([], pending=[config for config, _ in guesses])
             batch, guesses = [*guesses[:n]], guesses[n:]
@@ -162,7 +155,7 @@ class RetrainSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has n
         for guess in self.guesses or ():
             config = space.config_of(guess, whole=True) if isinstance(guess, Mapping) else None
             if config is None:
-                raise _InvalidError(
+                raise InvalidError(
                     f"Each of `guesses` must be a candidate of the space, but got {guess!r}.",
                     "Give a value of its list or range to each parameter that is in use, and to no other.",
                 )
@@ -181,6 +174,14 @@ class RetrainSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has n
             results = super()._format_results(candidates, n_splits, scores, more_results)
         kept.warnings = [each.message for each in caught]
         return results
+
+
+@contextmanager
+def _as_value_error() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise InvalidError(str(error), error.remedy) from error
 
 
 @dataclass

@@ -394,6 +394,8 @@ def refused(error: type[RetrainError], says: str, **sampler: Any) -> None:
 def test_what_cannot_be_is_refused_at_once() -> None:
     refused(UsageError, "Unknown method 'bayesain'. Did you mean 'bayesian'", method="bayesain")
     refused(UsageError, "Unknown option 'radius'", radius=0.2)
+    refused(UsageError, "`direction` is no option here, since Optuna says it", direction="maximize")
+    refused(UsageError, "`goals` is no option here", goals=None)
     space = SearchSpace([CategoricalParam("flag", [1, True])])
     refused(SpaceError, "must tell the choices of 'flag' apart", space=space)
     with pytest.raises(SpaceError):
@@ -410,6 +412,16 @@ def test_an_objective_that_does_not_fit_the_given_space_is_told() -> None:
         study.ask().suggest_int("depth", 100, 200)
     with pytest.raises(UsageError, match="must have a space"):
         RetrainSampler().suggest(study.ask())
+
+
+def test_a_range_wider_than_that_of_the_given_space_is_warned_of_once() -> None:
+    study = optuna.create_study(sampler=RetrainSampler(space={"x": (0.0, 1.0), "k": (1, 9)}, seed=0))
+    with pytest.warns(UserWarning, match=r"suggests 'k' in .*99.* nothing beyond that is proposed") as caught:
+        study.optimize(
+            lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("k", 1, 99), n_trials=3
+        )
+    assert len(caught) == 1
+    assert {trial.params["k"] for trial in study.trials} <= set(range(1, 10))
 
 
 # ---- several objectives, and constraints on results

@@ -234,6 +234,22 @@ def test_guesses_come_first() -> None:
         searcher(points_to_evaluate=[{"depth": 99}])
 
 
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([{"lr": 0.1, "net": {"dept": 3}}], "Unknown parameter 'net/dept'. Did you mean 'net/depth'"),
+        ([{"rl": 0.1}], "Unknown parameter 'rl'"),
+        ({"lr": 0.1}, "must be a table of names and values, but got 'lr'"),
+    ],
+)
+def test_a_guess_of_something_else_is_refused(points: Any, said: str) -> None:
+    config = {"lr": tune.loguniform(1e-4, 1.0), "net": {"depth": tune.randint(2, 9)}, "n_epochs": 3}
+    with pytest.raises(ParamsError, match=said):
+        searcher(config, points_to_evaluate=points)
+    known = searcher(config, points_to_evaluate=[{"net": {"depth": 3}, "n_epochs": 3}])
+    assert known.suggest("a")["net"] == {"depth": 3}
+
+
 def test_a_restored_searcher_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     class Mine:
         """Of no module that could be imported again."""
@@ -283,10 +299,15 @@ def refused(error: type[RetrainError], says: str, *arguments: Any, **options: An
 def test_what_cannot_be_is_refused_at_once() -> None:
     refused(UsageError, "Unknown method 'bayesain'. Did you mean", method="bayesain")
     refused(UsageError, "Unknown option 'radius'", radius=0.1)
+    refused(UsageError, "`direction` is no option here, since Ray Tune says it", direction="minimize")
     refused(UsageError, "`mode` must be 'min' or 'max', but got 'minimize'", LR, "loss", "minimize")
     refused(UsageError, "Every metric must have its mode", LR, ["a", "b"], "min")
     refused(UsageError, "learns from one metric", LR, ["a", "b"], ["min", "max"], method="skopt-gp")
     refused(SpaceError, "'lr' must be known in advance", {"lr": tune.sample_from(lambda spec: 1)})
+    nested = tune.choice([{"rate": tune.uniform(0, 1)}, {"rate": 0.5}])
+    refused(SpaceError, "choices of 'lr' must be values, but one of them holds a domain", {"lr": nested})
+    slashed = {"net/lr": tune.uniform(0, 1), "net": {"lr": tune.uniform(0, 1)}}
+    refused(SpaceError, "names of a param_space must differ .* net/lr", slashed)
     with pytest.raises(SpaceError, match="all of it is constant"):
         RetrainSearcher().set_search_properties("loss", "min", {"lr": 0.1})
 

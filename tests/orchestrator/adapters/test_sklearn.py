@@ -28,10 +28,10 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from orchestrator.adapters.sklearn import RetrainSearchCV
 from tests.orchestrator.adapters.estimators import Hill, X, Y
-from tuner.errors import UsageError
+from tuner.errors import InvalidError, UsageError
 from tuner.experiment import Observation
 from tuner.generators import make_generator
-from tuner.space import CategoricalParam, FloatParam, IntParam, SearchSpace
+from tuner.space import CategoricalParam, FloatParam, Forbid, IntParam, SearchSpace
 
 HEIGHTS = {"height": uniform(0, 1), "ground": ["odd", "even"]}
 
@@ -236,8 +236,9 @@ def test_guesses_come_first_and_once() -> None:
     [{"height": 0.5}, {"height": 1.5, "ground": "odd"}, {"height": 0.5, "ground": "odd", "cliff": 1}, 3],
 )
 def test_a_guess_that_is_no_candidate_is_refused(guess: Any) -> None:
-    with pytest.raises(ValueError, match=r"`guesses` must be a candidate of the space.*Give a value"):
+    with pytest.raises(InvalidError, match="`guesses` must be a candidate of the space") as caught:
         search(guesses=[guess]).fit(X, Y)
+    assert caught.value.remedy.startswith("Give a value of its list or range")
 
 
 # ---- candidates that fail
@@ -468,11 +469,16 @@ def test_wrong_parameters_are_refused_by_name(name: str, value: Any) -> None:
 
 
 def test_a_wrong_space_is_an_error_of_both_worlds() -> None:
-    for world in (ValueError, UsageError):
-        with pytest.raises(world, match=r"'ground' must have at least one value.*leave it out"):
-            search(space={"ground": []}).fit(X, Y)
-    with pytest.raises(ValueError, match=r"`low <= high` must hold .* high=1.0\.$"):
+    assert issubclass(InvalidError, ValueError)
+    assert issubclass(InvalidError, UsageError)
+    with pytest.raises(InvalidError, match="'ground' must have at least one value") as caught:
+        search(space={"ground": []}).fit(X, Y)
+    assert caught.value.remedy == "Name one, or leave it out."
+    with pytest.raises(InvalidError, match=r"`low <= high` must hold .* high=1.0\.$"):
         search(space={"ground": (2.0, 1.0, "uniform")}).fit(X, Y)
+    hardly = SearchSpace([IntParam("cliff", 1, 10_000)], [Forbid({"cliff": [*range(3, 10_001)]})])
+    with pytest.raises(InvalidError, match="must leave more than"):
+        search(space=hardly, n_iter=1).fit(X, Y)
 
 
 @pytest.mark.parametrize("method", ["random", "sobol", "lhs", "bayesian"])
