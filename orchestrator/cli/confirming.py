@@ -8,6 +8,7 @@ import click
 from orchestrator.cli.options import AT_LEAST_ONE, flags_of, pool_options, study_option
 from orchestrator.cli.running import on_workers
 from retrain.cli import Common, common_options, emit, pass_common
+from retrain.cli.kinds import AtLeast
 
 __all__ = ["confirm", "revalidate"]
 
@@ -15,7 +16,7 @@ __all__ = ["confirm", "revalidate"]
 def _confirming(command: Any) -> Any:
     """The options of what scores the best once more."""
     repeats = click.option(
-        "--repeats", metavar="R", type=click.IntRange(min=2), default=5, help="At most; 5."
+        "--repeats", metavar="R", type=AtLeast(2), default=5, help="How often each of them, at most; 5."
     )
     return repeats(pool_options(study_option(command)))
 

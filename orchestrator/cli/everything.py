@@ -33,7 +33,7 @@ _SHARED = ("max_failed", "seed", "address", "experiment_timeout", "experiment_me
 @click.option("--stop-on-error", is_flag=True, help="Stop all when one comes to no result.")
 @pool_options
 @click.option(
-    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More failed than it: exit code 5."
+    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More that failed end in exit code 5; 0."
 )
 @click.option("--seed", metavar="N", type=AT_LEAST_ZERO, help="Seed of new studies.")
 @common_options

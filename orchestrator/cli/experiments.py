@@ -20,7 +20,7 @@ __all__ = ["cli"]
 @memory_option
 @pool_options
 @click.option(
-    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More failed than it: exit code 5."
+    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More that failed end in exit code 5; 0."
 )
 @click.option(
     "--same-error",
@@ -37,7 +37,7 @@ __all__ = ["cli"]
 )
 @click.option("--preview", is_flag=True, help="Only say how many, how long, at what cost; run nothing.")
 @click.option("--summary", is_flag=True, help="Report: best, baseline, improvement, cost, failures.")
-@click.option("--top", metavar="N", type=AT_LEAST_ONE, help="How many of the best to report; 5.")
+@click.option("--top", metavar="N", type=AT_LEAST_ONE, help="With --summary: how many of the best; 5.")
 @common_options
 @pass_common
 def cli(common: Common, /, study: str | None, summary: bool, top: int | None, **options: Any) -> int | None:

@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from retrain.cli import Common, phase_options
-from retrain.cli.kinds import Duration, Size
+from retrain.cli.kinds import AtLeast, Duration, Size
 
 __all__ = ["AT_LEAST_ONE", "AT_LEAST_ZERO", "ManyWords", "flags_of", "pool_options", "spread", "study_option"]
 
-_MOST = 2**63 - 1  # what a registry stores
-AT_LEAST_ONE = click.IntRange(1, _MOST)
-AT_LEAST_ZERO = click.IntRange(0, _MOST)
+AT_LEAST_ONE = AtLeast(1)
+AT_LEAST_ZERO = AtLeast(0)
 
 
 def study_option(command: Any) -> Any:

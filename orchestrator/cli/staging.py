@@ -15,7 +15,7 @@ __all__ = ["stages"]
 @click.option("--configs", metavar="N", type=AT_LEAST_ONE, help="Candidates in all, shared out as declared.")
 @pool_options
 @click.option(
-    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More failed than it: exit code 5."
+    "--max-failed", metavar="N", type=AT_LEAST_ZERO, default=0, help="More that failed end in exit code 5; 0."
 )
 @study_option
 @click.option("--seed", metavar="N", type=AT_LEAST_ZERO, help="Seed of new studies.")

@@ -91,7 +91,7 @@ def plot(
             if study.goals.objectives:
                 raise UsageError(
                     f"Study {study.name!r} has several objectives, so there is no tuned one, but a front.",
-                    "orchestrator plot front shows it, and convergence how it came to be.",
+                    "Draw the front: orchestrator plot front",
                 )
             facts = summarize(registry, study, top=1, folds=folds, pipeline=pipeline)
             canvas = tuned.draw(

@@ -95,7 +95,7 @@ def prepare(rows: Rows, front: Sequence[Experiment], deployed: Params | None = N
     if not rows.study.goals.objectives:
         raise UsageError(
             f"Study {rows.study.name!r} has one objective, so there is a best one and no front.",
-            "orchestrator plot convergence shows how the best came to be.",
+            "See how the best came to be: orchestrator plot convergence",
         )
     objectives = rows.study.goals.objectives
     metrics = {rows.study.metric: rows.study.direction} | {each.metric: each.direction for each in objectives}

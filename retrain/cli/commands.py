@@ -42,7 +42,7 @@ __all__ = ["cli", "main"]
 @click.option("--tune-report", is_flag=True, help="Show how the tuning goes.")
 @click.option("--apply-hp", metavar="HP", help="Retrain with it, gate, deploy: JSON, @FILE, -, ID, best.")
 @click.option("--dry-run", is_flag=True, help="Go the whole way and show it, changing nothing.")
-@click.option("--force", is_flag=True, help="Though nothing changed, and unasked. Gates stand.")
+@click.option("--force", is_flag=True, help="Although nothing changed, without asking. Gates stand.")
 @click.option(
     "--rollback",
     metavar="[VERSION]",

@@ -47,7 +47,7 @@ def load_config(
     if source is None:
         raise ConfigError(
             f"There is no {FILE} in {(path or Path.cwd())}, and no [tool.retrain] in a pyproject.toml.",
-            "retrain init, and edit what it writes; or to look around: retrain init --example breast_cancer",
+            "Write one to edit with `retrain init`, or look around: retrain init --example breast_cancer",
         )
     document = read_document(source, architecture)
     origins: dict[str, str] = {}
