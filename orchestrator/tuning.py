@@ -144,7 +144,7 @@ def tune(
         StorageError: the registry or the workers cannot be used.
     """
     for name in options:  # of a generator none is called nearly so
-        if meant := did_you_mean(name, signature(tune).parameters):
+        if meant := did_you_mean(name, signature(tune).parameters.keys() - {"options"}):
             raise UsageError(f"`tune` takes no {name!r}.{meant}", "help(tune) lists what it takes.")
     _check_lists(warm_start, guesses)
     request = Request(

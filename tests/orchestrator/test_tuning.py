@@ -191,6 +191,11 @@ def test_no_option_of_a_generator_is_taken_for_a_slip(method: str) -> None:
     assert not [each for each in options if each not in arguments and did_you_mean(each, arguments)]
 
 
+def test_options_of_a_generator_have_no_name_together() -> None:
+    with pytest.raises(UsageError, match="Unknown option 'options' of method 'random'"):
+        quiet(lambda params: 0.0, options={"radius": 1})
+
+
 def test_guesses_are_tried_first() -> None:
     result = quiet(
         lambda params: params["x"], guesses=[{"x": 9.0}, {"x": 8.0, "kind": "b"}], workers=1, configs=2
