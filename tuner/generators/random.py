@@ -11,16 +11,19 @@ from tuner.space import SearchSpace, config_key
 
 __all__ = ["RandomGenerator", "draw_unseen"]
 
-_N_TRIES = 64
+_N_TRIES, _N_TRIES_UNCOUNTED = 64, 10_000
 
 
 def draw_unseen(space: SearchSpace, history: History, rng: np.random.Generator) -> Params | None:
-    """Draw a configuration that the history does not hold; None when a finite space is exhausted.
+    """Draw a configuration that the history does not hold; None when a space is exhausted.
 
     Draws that were seen are thrown away a fixed number of times only. A finite space is then looked through
-    for what is left, so that the last configurations of a nearly exhausted one are found too.
+    for what is left, so that the last configurations of a nearly exhausted one are found too. One that cannot
+    be counted is given up after 10,000 draws: it may have few configurations and one branch without end.
     """
-    for _ in range(_N_TRIES):
+    tried = 0
+    while tried < _N_TRIES or (tried < _N_TRIES_UNCOUNTED and space.size() is None):
+        tried += 1
         params = space.sample(rng)
         if config_key(params) not in history:
             return params

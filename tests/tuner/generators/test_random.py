@@ -3,6 +3,7 @@
 from collections import Counter
 
 from tests.contracts.generator_contract import SMALL, GeneratorContract, keys
+from tuner.experiment import Observation
 from tuner.generators import make_generator
 from tuner.space import CategoricalParam, FloatParam, SearchSpace
 
@@ -31,3 +32,11 @@ def test_the_last_configurations_of_an_uneven_space_are_found() -> None:
     rare = [FloatParam("share", 0.0, 0.2, step=0.1, when={"kind": [299]})]
     space = SearchSpace([CategoricalParam("kind", list(range(300))), *rare])
     assert len(make_generator("random", space, seed=0).ask(1000)) == 302
+
+
+def test_a_branch_without_end_is_not_given_up_where_all_else_is_known() -> None:
+    space = SearchSpace([CategoricalParam("kind", range(200)), FloatParam("share", 0, 1, when={"kind": [7]})])
+    generator = make_generator("random", space, seed=0)
+    generator.tell([Observation({"kind": kind}, 1.0) for kind in range(200) if kind != 7])
+    # One in 200 draws is new: 10,000 in vain are seen once in 1e21 searches.
+    assert len(generator.ask(20)) == 20
