@@ -1,7 +1,9 @@
 """What every Generator keeps. The test file of each subclasses `GeneratorContract` and names its method."""
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -333,7 +335,13 @@ class GeneratorContract:
         assert caught.value.remedy.startswith("tell(")
         assert len(generator.ask(40)) == SMALL.size()
 
-    # ---- threads, and interrupts
+    # ---- copies, threads and interrupts
+
+    def test_a_copy_goes_on_as_it_would(self) -> None:
+        generator, _, _ = self.grown()
+        copies = pickle.loads(pickle.dumps(generator)), copy.deepcopy(generator)
+        expected = keys(generator.ask(2))
+        assert [keys(each.ask(2)) for each in copies] == [expected] * 2
 
     def test_threads_that_share_it_take_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
         generator: Any = self.make(SMALL)

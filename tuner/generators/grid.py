@@ -63,6 +63,14 @@ class GridGenerator(RememberingGenerator):
         self._walked, self._rest = self._start()
         self._n_design = len(self._walked)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle keeps: not the design, which is laid out again."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_walked", "_rest")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._walked, self._rest = self._start()
+
     def default_n(self) -> int:
         return sum(step.key not in self.history for step in self._walked[: self._n_design])
 
