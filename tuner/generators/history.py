@@ -4,13 +4,13 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import fsum, hypot
 from statistics import median_low
 from typing import Any, Generic, TypeVar
 
 from tuner.errors import ParamsError, UsageError
-from tuner.experiment import Direction, Observation, Params, Suggestion, loss_of
+from tuner.experiment import Direction, Observation, Params, Suggestion, Value, loss_of
 from tuner.generators.alone import alone, on_one_thread
 from tuner.generators.base import Generator
 from tuner.given import listed
@@ -23,6 +23,7 @@ Belief = TypeVar("Belief")
 
 _TOLD = "tell([Observation(suggestion.params, value)])"
 _PENDING = "tell(..., pending=[suggestion.params])"
+_N_REMEMBERED = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,28 @@ class History:
 
     def _enter(self, params: Params) -> str | None:
         try:
-            valid = self._space.validate(params)
-        except ParamsError:
+            entry = _remembered(self._space, tuple(params), *params.values())
+        except (AttributeError, TypeError):  # no mapping, or a value that has no hash
+            entry = _entry(self._space, params)
+        if entry is None:
             return None
-        key = config_key(valid)
-        self._params[key] = valid
+        key, self._params[key] = entry
         return key
+
+
+def _entry(space: SearchSpace, params: Params) -> tuple[str, Params] | None:
+    """The canonical key and the plain values of what the space holds; None of what it does not."""
+    try:
+        valid = space.validate(params)
+    except ParamsError:
+        return None
+    return config_key(valid), valid
+
+
+@lru_cache(maxsize=_N_REMEMBERED, typed=True)  # 1, 1.0 and True are equal, and not the same value
+def _remembered(space: SearchSpace, names: tuple[str, ...], *values: Value) -> tuple[str, Params] | None:
+    """The same: generators are made anew for each proposal, and told the whole history again."""
+    return _entry(space, dict(zip(names, values, strict=True)))
 
 
 def _merged(params: Params, runs: Sequence[Observation], direction: Direction) -> Result:

@@ -1,11 +1,15 @@
 """What a generator remembers."""
 
 from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
 
 from tests.contracts.generator_contract import SMALL, a_value, keys
 from tuner.experiment import Direction, Observation
 from tuner.generators.history import History
-from tuner.space import config_key
+from tuner.space import FloatParam, IntParam, SearchSpace, config_key
 
 EVERY = list(SMALL.enumerate())
 
@@ -86,3 +90,26 @@ def test_the_standard_error_of_repeats_is_that_of_their_mean() -> None:
     assert found[config_key(one)].std_error == 2.5
     assert found[config_key(other)].std_error is None
     assert found[config_key(other)].n == 2
+
+
+def test_what_is_equal_and_of_another_type_is_judged_by_its_own() -> None:
+    space = SearchSpace([IntParam("depth", 1, 12), FloatParam("rate", 0.0, 1.0)])
+    history = History(space)
+    told: list[Any] = [
+        {"depth": 1, "rate": 1.0},
+        {"depth": True, "rate": 1.0},  # never a number
+        {"depth": 1.0, "rate": 1},
+        {"depth": np.int64(1), "rate": np.float64(1.0)},
+    ]
+    for params in told + told:
+        history.tell([Observation(params, 2.0)], [])
+    (result,) = history.results(Direction.MINIMIZE)
+    assert result.n == 6
+    assert [(type(value), value) for value in result.params.values()] == [(int, 1), (float, 1.0)]
+
+
+@pytest.mark.parametrize("params", [None, 3, "depth", [("depth", 1)], {"depth": [1]}, {"depth": {}}])
+def test_what_is_no_configuration_is_left_out(params: Any) -> None:
+    history = History(SearchSpace([IntParam("depth", 1, 12)]))
+    history.tell([], [params])
+    assert len(history) == 0
