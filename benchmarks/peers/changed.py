@@ -97,22 +97,13 @@ TRIED: dict[str, Change] = {
         (("gaussian_process", "GaussianProcess.predict_each", _bolder),),
     ),
     "two": ("two draws of the hyperparameters instead of eight", (("gaussian_process", "_N_MEMBERS", 2),)),
-    "less": (
-        "two thirds of the rows looked at, and two steps between draws instead of three",
-        (
-            ("search", "_N_DRAWS", 400),
-            ("search", "_N_VARIATIONS", 200),
-            ("search", "_N_REFINED", 100),
-            ("posterior", "_N_BETWEEN", 2),
-        ),
-    ),
     "more": (
-        "twice the rows, and five steps between draws",
+        "half as many rows again, and three steps between draws",
         (
-            ("search", "_N_DRAWS", 1200),
-            ("search", "_N_VARIATIONS", 600),
-            ("search", "_N_REFINED", 300),
-            ("posterior", "_N_BETWEEN", 5),
+            ("search", "_N_DRAWS", 600),
+            ("search", "_N_VARIATIONS", 300),
+            ("search", "_N_REFINED", 150),
+            ("posterior", "_N_BETWEEN", 3),
         ),
     ),
 }

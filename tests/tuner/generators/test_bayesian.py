@@ -291,7 +291,10 @@ def test_it_says_whether_it_explores_or_exploits() -> None:
     assert batch[0]["aim"] == "exploit"
     for i, reason in enumerate(batch[1:], 1):  # what is pending counts as it is predicted
         best = min(before["mean"] for before in batch[:i])
-        assert (reason["aim"] == "exploit") == (reason["mean"] < best - 1e-3), i
+        if reason["aim"] == "exploit":
+            assert reason["mean"] < best, i
+        else:  # each of the models has a best of its own, so that the means of both may come close
+            assert reason["mean"] > best - reason["std"] / 10, i
 
 
 def test_a_branch_that_began_badly_is_looked_at_again() -> None:

@@ -16,7 +16,7 @@ Score = Callable[[Array], Array]
 """Takes encoded configurations, (m, d), and gives each a number, (m,); most is best."""
 
 _REACHES = (1.0, 0.5, 0.25, 0.1)
-_N_DRAWS, _N_VARIATIONS, _N_REFINED, _N_LEADERS = 600, 300, 150, 8
+_N_DRAWS, _N_VARIATIONS, _N_REFINED, _N_LEADERS = 400, 200, 100, 8
 _DIGITS = 9
 
 _CLIMB = 0.1
