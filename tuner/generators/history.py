@@ -126,7 +126,7 @@ class History:
     def _enter(self, params: Params) -> str | None:
         try:
             entry = _remembered(self._space, tuple(params), *params.values())
-        except (AttributeError, TypeError):  # no mapping, or a value that has no hash
+        except TypeError:  # a value that has no hash
             entry = _entry(self._space, params)
         if entry is None:
             return None
