@@ -17,6 +17,7 @@ Score = Callable[[Array], Array]
 
 _REACHES = (1.0, 0.5, 0.25, 0.1)
 _N_DRAWS, _N_VARIATIONS, _N_REFINED, _N_LEADERS = 400, 200, 100, 8
+_MORE_OF_SUMS = 1.5
 _DIGITS = 9
 
 _CLIMB = 0.1
@@ -29,15 +30,17 @@ def best_first(
     """Yield valid configurations with their scores, the most promising of those looked at first.
 
     The first are drawn from the whole space and around `parents` (best first). Each further round looks
-    around the leaders, ever closer. From the best of all, the score is climbed along its sums.
+    around the leaders, ever closer. From the best of all, the score is climbed along its sums. Weights that
+    sum to one move together, so that fewer rows are what was meant: of them there are half as many again.
     """
-    rows = np.vstack(
-        [made.draws(_N_DRAWS, rng), made.variations(made.rows(parents), _N_VARIATIONS, 1.0, rng)]
+    n_draws, n_variations, n_refined = (
+        round(n * (_MORE_OF_SUMS if made.only_sums else 1)) for n in (_N_DRAWS, _N_VARIATIONS, _N_REFINED)
     )
+    rows = np.vstack([made.draws(n_draws, rng), made.variations(made.rows(parents), n_variations, 1.0, rng)])
     scores = score(made.encode(rows))
     leaders = _order(scores)[:_N_LEADERS]
     for reach in _REACHES:
-        near = made.variations(rows[leaders], _N_REFINED, reach, rng)
+        near = made.variations(rows[leaders], n_refined, reach, rng)
         rows, scores = np.vstack([rows, near]), np.concatenate([scores, score(made.encode(near))])
         # Only what has just come can overtake them.
         among = np.concatenate([leaders, np.arange(len(rows) - len(near), len(rows))])
