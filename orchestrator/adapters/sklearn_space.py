@@ -281,12 +281,18 @@ def _distinct(values: Sequence[Any]) -> list[Any]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values mean the same to an estimator: 1 and 1.0 do, 1 and True do not."""
+    """Whether two values mean the same to an estimator: 1 and 1.0 do, 1 and True do not.
+
+    So do two estimators of one class with the same parameters, which are not equal to Python.
+    """
     if one is other:
         return True
     one, other = plain(one), plain(other)
     if not (is_number(one) and is_number(other)) and type(one) is not type(other):
         return False
+    if hasattr(one, "get_params") and not isinstance(one, type):
+        ours, theirs = one.get_params(deep=False), other.get_params(deep=False)
+        return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
     try:
         return bool(one == other)
     except ValueError:  # arrays

@@ -217,6 +217,14 @@ def test_those_of_a_step_do_too() -> None:
     assert fitted.cv_results_["params"][0] == {"hill__height": 0.6}
 
 
+def test_a_step_among_the_choices_is_found_by_its_parameters() -> None:
+    pipe = Pipeline([("scale", StandardScaler(with_mean=False)), ("hill", Hill(height=0.6))])
+    scales = [StandardScaler(), MinMaxScaler(), StandardScaler(with_mean=False)]
+    fitted = search(pipe, {"scale": scales, "hill__height": loguniform(0.1, 1)}, n_iter=2).fit(X, Y)
+    first = fitted.cv_results_["params"][0]
+    assert (first["hill__height"], first["scale"].with_mean) == (0.6, False)
+
+
 @pytest.mark.parametrize("estimator", [Hill(height=3.0), Hill(ground="swamp")])
 def test_they_do_not_where_the_space_does_not_hold_them(estimator: Any) -> None:
     fitted = search(estimator).fit(X, Y)
