@@ -41,6 +41,11 @@ __all__ = ["ConfirmResult", "choose", "confirm", "confirm_best", "open_loaded", 
 
 _WHY = "orchestrator confirm"
 
+_NO_FRESH_FOLDS = (
+    "no repeat has fresh folds, since those of this pipeline do not follow the seed: repeats show only how a"
+    " score differs from run to run"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ConfirmResult:
@@ -162,6 +167,8 @@ def confirm_best(
         limits = TimeLimits(
             allowed.deadline, request.experiment_timeout_s, request.grace_s, allowed.overrun_s
         )
+        if not pipeline.splits_follow_seed:
+            display.note(_NO_FRESH_FOLDS)
         repeats = _repeats(registry, study, pool, plan, limits, request.n_cores, display, stop)
         reason = repeats.run()
         display.close()

@@ -33,6 +33,9 @@ __all__ = [
 ROLES = {"baseline": "the baseline", "deployed": "what is deployed"}
 """What a result may be compared with, and what people call it."""
 
+_NEGLIGIBLE = 1e-9
+"""An error of this part of the difference is rounding."""
+
 _MAY_BE_NEGATIVE = ("r2", "explained_variance", "d2_absolute_error_score", "matthews_corrcoef")
 
 
@@ -230,6 +233,11 @@ def improvement_lines(each: Improvement) -> list[str]:
             "  no interval: the two did not report scores of the same folds",
         ]
     paired = each.paired
+    if paired.std_error <= _NEGLIGIBLE * abs(each.change):
+        return [
+            f"{each.change:+.4g}{compared}",
+            f"  no interval: the difference is the same in each of the {paired.n_folds} folds",
+        ]
     start, end = each.change_interval
     low, change, high = (signed(x, paired.std_error) for x in (start, each.change, end))
     if paired.includes_zero:

@@ -32,7 +32,7 @@ def importance_rows(insight: Insight) -> tuple[list[dict[str, Any]], str]:
     notes = [
         f"Too few results to say: {', '.join(unsettled)}." if unsettled else "",
         f"Little or nothing, at most the share in brackets: {', '.join(little)}." if little else "",
-        f"No effect seen: {', '.join(dead)}." if dead else "",
+        f"No effect seen over the whole space: {', '.join(dead)}." if dead else "",
     ]
     return rows, " ".join(filter(None, notes))
 

@@ -110,8 +110,9 @@ def finding_text(finding: Finding) -> str:
     if finding.shown is Shown.SAME:
         return f"the same as {against} in every run"
     if finding.low is None or finding.high is None or finding.confidence is None:
-        unknown = "whether that is noise cannot be said"
-        return f"{amount:+.4g} against {against}; {unknown}: {_why_unknown(finding)}"
+        than = "better than" if amount > 0 else "worse than"
+        differs = f"{abs(amount):.4g} {than}" if amount else "no different from"
+        return f"{differs} {against}; whether that is noise cannot be said: {_why_unknown(finding)}"
     reach = finding.high - amount
     if finding.shown is Shown.NOISE:
         low, mean, high = (signed(each, reach) for each in (finding.low, amount, finding.high))

@@ -71,6 +71,7 @@ def test_the_best_are_confirmed(run: Run, pools: list[FakePool]) -> None:
     code, out, err = run("confirm", "--top", "3", "--workers", "2")
     assert code == 0, err
     assert "confirming the best 3 on fresh folds, beside the baseline: up to 5 repeats each, 20 in all" in err
+    assert "no repeat has fresh folds" in err, "the function takes no seed"
     with opened() as registry:
         [study] = registry.studies()
         best = registry.best(study, 3)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from retrain.improvement import find_configuration, fold_scores, get_study, improvement
+from retrain.improvement import find_configuration, fold_scores, get_study, improvement, improvement_lines
 from tests.retrain.story import BASE, TODAY, Story, better
 from tuner.errors import NotFoundError
 from tuner.experiment import Evaluation, Experiment, Measurement, Params
@@ -46,6 +46,12 @@ def test_the_paired_mean_is_the_amount(story: Story) -> None:
     gain = improvement(story.registry, story.study, first, second)
     assert gain.paired is not None
     assert gain.paired.mean == pytest.approx(gain.amount)
+
+
+def test_the_same_difference_in_every_fold_gives_no_interval(story: Story) -> None:
+    first, second = story.scored([each + 0.01 for each in BASE], max_depth=3), story.scored(BASE, max_depth=4)
+    _, why = improvement_lines(improvement(story.registry, story.study, first, second))
+    assert why == "  no interval: the difference is the same in each of the 5 folds"
 
 
 def test_no_value_no_improvement(story: Story) -> None:

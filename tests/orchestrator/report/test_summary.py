@@ -379,7 +379,7 @@ def test_what_results_do_not_tell_is_not_in_the_table(story: Story) -> None:
     text = " ".join(summary(story.registry, story.study).split())
     assert (
         "Too few results to say: subsample (1% to 80%). Little or nothing, at most the share in brackets:"
-        " min_child_weight (10%). No effect seen: rate_drop." in text
+        " min_child_weight (10%). No effect seen over the whole space: rate_drop." in text
     )
     assert text.count("subsample") == 1
 
@@ -400,7 +400,7 @@ learning_rate  62%    50% to 71%  inside, near 0.0512
 max_depth      30%    20% to 41%  higher
 booster        5%     3% to 10%   gbtree
 Little or nothing, at most the share in brackets: min_child_weight (10%). No
-effect seen: rate_drop.
+effect seen over the whole space: rate_drop.
 
 Going on
   10 more experiments are expected to gain 0.0041 roc_auc on average (eight of

@@ -86,9 +86,28 @@ def test_a_difference_without_any_noise_is_no_proof() -> None:
     assert finding is not None
     assert (finding.shown, finding.confidence) == (Shown.UNKNOWN, None)
     assert finding_text(finding) == (
-        "+0.25 against the baseline; whether that is noise cannot be said: "
+        "0.25 better than the baseline; whether that is noise cannot be said: "
         "the pipeline reports no folds, and no noise between runs was seen: there is no interval"
     )
+
+
+@pytest.mark.parametrize(
+    ("ours", "direction", "said"),
+    [(0.25, DOWN, "0.25 better than"), (0.75, DOWN, "0.25 worse than"), (0.5, UP, "no different from")],
+)
+def test_without_noise_it_says_which_is_better_and_no_sign(
+    ours: float, direction: Direction, said: str
+) -> None:
+    finding = compare(
+        [value_of(0, ours)],
+        [value_of(0, 0.5)],
+        direction,
+        against="the baseline",
+        n_tried=5,
+        n_confirmed=5,
+    )
+    assert finding is not None
+    assert finding_text(finding).startswith(f"{said} the baseline; whether")
 
 
 def test_the_same_gain_in_every_fold_is_no_proof_either() -> None:
