@@ -40,6 +40,7 @@ class TuneResult:
         experiments: all of the study, in the order of writing; failed ones carry `outcome` and `error`.
         same_error: the last of the experiments that failed in a row with the same error, where that ended
             the call; None otherwise.
+        interrupted: whether Ctrl-C ended the call before all was tried.
     """
 
     study: Study
@@ -47,6 +48,7 @@ class TuneResult:
     experiments: tuple[Experiment, ...]
     same_error: Experiment | None = None
     front: tuple[Experiment, ...] = ()
+    interrupted: bool = False
 
     @property
     def best_params(self) -> Params | None:
@@ -67,6 +69,7 @@ class TuneResult:
         counts = f"{len(self.experiments)} experiments, {len(self.failed)} failed"
         if self.same_error is not None:
             counts += f"; stopped by the same error in a row: {self.same_error.error}"
+        counts += "; interrupted" if self.interrupted else ""
         if self.best is None and not all(each.feasible for each in self.experiments):
             limits = "; ".join(map(str, self.study.goals.limits))
             return f"no experiment keeps the limits ({counts}): {limits}"
@@ -195,6 +198,7 @@ def tune(
         queue_guesses(registry, opened, guesses)
         n_open = registry.counts(opened)[State.WAITING]
         workers_ = stack.enter_context(start_pool(request, pipeline, None, request.n_workers_for(n_open)))
+        interrupted = False
         try:
             result = conduct(
                 registry,
@@ -209,11 +213,14 @@ def tune(
             best, same_error_by = result.best, result.same_error
         except KeyboardInterrupt:
             workers_.close()
+            interrupted = True
             if not any(each.state.finished for each in registry.experiments(opened)):
                 raise
             best, same_error_by = next(iter(registry.best(opened)), None), None
         front = tuple(registry.front(opened)) if goals.objectives else ()
-        return TuneResult(opened, best, tuple(registry.experiments(opened)), same_error_by, front)
+        return TuneResult(
+            opened, best, tuple(registry.experiments(opened)), same_error_by, front, interrupted
+        )
 
 
 def _check_lists(warm_start: object, guesses: object) -> None:

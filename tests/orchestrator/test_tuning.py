@@ -137,6 +137,8 @@ def test_ctrl_c_returns_what_is_finished(interrupted_after: Callable[[int], list
     assert [e.state for e in result.experiments].count(State.COMPLETE) == 3
     assert State.RUNNING not in {e.state for e in result.experiments}
     assert result.best_value == 2.0
+    assert result.interrupted
+    assert "; interrupted)" in str(result)
     assert pools[0].closed
 
 
