@@ -105,10 +105,11 @@ def test_the_snippets_of_configuration_are_accepted(tmp_path: Path) -> None:
 def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     blocks = [block for block in INDENTED if "from orchestrator import tune" in block]
-    assert len(blocks) == 2, "README.md and docs/python.md"
-    for block in blocks:
-        exec("\n".join(line[4:] for line in block.splitlines()).replace("configs=30", "configs=3"), names)
-        assert "{'lr':" in capsys.readouterr().out
+    assert len(blocks) == 3, "README.md and twice docs/python.md"
+    for block, told in zip(blocks, ("{'lr':", "{'lr':", "[("), strict=True):
+        code = "\n".join(line[4:] for line in block.splitlines())
+        exec(re.sub(r"configs=\d+", "configs=3", code), names)
+        assert told in capsys.readouterr().out
     spaces = next(block for block in INDENTED if "SearchSpace.of(" in block)
     exec("\n".join(line[4:] for line in spaces.splitlines()), names)
     assert names["space"].params["alpha"].log
