@@ -81,7 +81,19 @@ def _compare(there: Any, here: Any, path: str, found: list[str]) -> None:
             else:
                 _compare(there[key], here[key], inner, found)
     elif codec.dump(there) != codec.dump(here):
-        found.append(f"{path} {codec.dump(there)} there, {codec.dump(here)} here")
+        theirs, ours = _by_name(there), _by_name(here)
+        named: list[str] = []
+        if theirs and ours:
+            _compare(theirs, ours, path, named)
+            named = named or [f"{path} in another order"]
+        found += named or [f"{path} {codec.dump(there)} there, {codec.dump(here)} here"]
+
+
+def _by_name(given: Any) -> dict[str, Any]:
+    """A list of parameters by their names; empty for anything else."""
+    if not isinstance(given, list) or not all(isinstance(each, Mapping) and "name" in each for each in given):
+        return {}
+    return {each["name"]: each for each in given}
 
 
 def start_run(
