@@ -1,11 +1,11 @@
 """Regret of a search with and without earlier studies of the same space on other data sets.
 
 Each of the rbv2 problems (`--problems`, a folder with `problems.py`) is searched cold, and warm from five
-studies of 50 experiments (20 random, 30 Bayesian) on other data sets: other OpenML tasks among those that the
-problems name. What it costs to be misled is measured with the same five studies made wrong: `reversed` (best
-and worst exchanged), `shuffled` (every configuration has the loss of another), `elsewhere` (the losses of a
-bowl around a random place, for each study another). The peer, where it is installed, is Optuna's TPE, cold
-and with the best of each study enqueued.
+studies of 50 experiments (20 random, 30 Bayesian; drawn anew with each seed) on other data sets: other OpenML
+tasks among those that the problems name. What it costs to be misled is measured with the same five studies,
+made wrong: `reversed` (best and worst exchanged), `shuffled` (every configuration has the loss of another),
+`elsewhere` (the losses of a bowl around a random place, for each study another). The peer, where it is
+installed, is Optuna's TPE, cold and with the best of each study enqueued.
 
     python benchmarks/warm_start.py --problems ../shared/bench [--seeds 3] [--n 20] [--keep FOLDER]
 """
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,14 @@ def study(evaluate: Callable[[dict[str, Any]], float], space: SearchSpace, seed:
     return found
 
 
-def earlier_studies(folder: Path, keep: Path, name: str) -> list[tuple[str, Results]]:
-    """Made once and kept."""
-    path = keep / f"{name.replace(':', '_')}.json"
+def earlier_studies(folder: Path, keep: Path, name: str, seed: int) -> list[tuple[str, Results]]:
+    """Made once and kept; others with each seed, since one draw of them can be lucky for all runs."""
+    path = keep / f"{name.replace(':', '_')}_{seed}.json"
     if not path.exists():
         problems = problem_module(folder)
         space = space_of(problems.make(name))
         made = [
-            (task, study(other.evaluate, space, 100 + i))
+            (task, study(other.evaluate, space, 100 + N_SIBLINGS * seed + i))
             for i, (task, other) in enumerate(siblings(problems, name))
         ]
         path.write_text(json.dumps(made))
@@ -174,7 +175,7 @@ def run(job: tuple[str, str, int], *, folder: Path, keep: Path, n: int) -> tuple
     name, arm, seed = job
     problem = problem_module(folder).make(name)
     space = space_of(problem)
-    studies = [] if arm.endswith("cold") else earlier_studies(folder, keep, name)
+    studies = [] if arm.endswith("cold") else earlier_studies(folder, keep, name, seed)
     make = optuna_tpe if arm in PEERS else ours
     start = time.process_time()
     ask, tell = make(space, misled(studies, arm, space), seed)
@@ -214,7 +215,11 @@ def main() -> None:
     jobs = [(name, arm, seed) for seed in range(given.seeds) for arm in given.arms for name in names]
     todo = [job for job in jobs if job not in done]
     with ProcessPoolExecutor(given.jobs) as pool, log.open("a") as file:
-        list(pool.map(partial(earlier_studies, folder, keep), names))
+        made = [
+            pool.submit(earlier_studies, folder, keep, *one) for one in product(names, range(given.seeds))
+        ]
+        for each in made:
+            each.result()
         results = pool.map(partial(run, folder=folder, keep=keep, n=given.n), todo)
         for job, result in zip(todo, results, strict=True):
             done[job] = result

@@ -170,12 +170,14 @@ class Posterior:
         """`n` draws by elliptical slice sampling (Murray, Adams and MacKay 2010), from `start` on.
 
         It needs no step width and suits a Gaussian prior. What lies beyond the bounds is moved onto them. The
-        first `n_burned` steps only lead away from the start.
+        first `n_burned` steps only lead away from the start; each kind of noise has a peak of its own, and from
+        one to another the way is longer.
         """
+        n_between = _N_BETWEEN + len(self._prior.kinds) - 1
         place, height, drawn = start - self.center, self._height(start), []
-        for i in range(n_burned + n * _N_BETWEEN):
+        for i in range(n_burned + n * n_between):
             place, height = self._next(place, height, rng)
-            if i >= n_burned and (i - n_burned) % _N_BETWEEN == _N_BETWEEN - 1:
+            if i >= n_burned and (i - n_burned) % n_between == n_between - 1:
                 drawn.append(self._bounded(place))
         return drawn
 
