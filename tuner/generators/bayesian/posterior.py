@@ -170,8 +170,8 @@ class Posterior:
         """`n` draws by elliptical slice sampling (Murray, Adams and MacKay 2010), from `start` on.
 
         It needs no step width and suits a Gaussian prior. What lies beyond the bounds is moved onto them. The
-        first `n_burned` steps only lead away from the start. Each kind of noise has a peak of its own: from one
-        to another the way is longer.
+        first `n_burned` steps only lead away from the start. Where there are several kinds of noise, each has
+        a peak of its own, and the way between draws is longer.
         """
         n_between = _N_BETWEEN + len(self._prior.kinds) - 1
         place, height, drawn = start - self.center, self._height(start), []
