@@ -14,7 +14,7 @@ from tuner.generators.bayesian.acquisition import incumbents, log_expected_impro
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.noise import SMOOTH, UNKNOWN, USUAL, NoisePrior
 from tuner.generators.bayesian.rows import Rows
-from tuner.generators.bayesian.search import best_first, best_of_listed
+from tuner.generators.bayesian.search import THOROUGH, best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import Targets, noises_of, scaled
 from tuner.generators.bayesian.transfer import Transfer
@@ -155,8 +155,9 @@ class BayesianGenerator(LearningGenerator[_Belief]):
                 passed |= (x[:, self._deciding] == branch).all(axis=1)
             return np.where(passed, promise - _FAR, promise)
 
+        effort = THOROUGH if self._rows.only_sums else 1.0
         found = (
-            best_first(self._rows, belief.finished[:_N_PARENTS], score, rng)
+            best_first(self._rows, belief.finished[:_N_PARENTS], score, rng, effort)
             if self._listed is None
             else best_of_listed(self.space, self._listed, score)
         )

@@ -14,7 +14,7 @@ from tuner.generators.bayesian.feasibility import log_feasibility, scaled_excess
 from tuner.generators.bayesian.gaussian_process import GaussianProcess
 from tuner.generators.bayesian.generator import BayesianGenerator
 from tuner.generators.bayesian.pareto import cells_beyond
-from tuner.generators.bayesian.search import Score, best_first, best_of_listed
+from tuner.generators.bayesian.search import THOROUGH, Score, best_first, best_of_listed
 from tuner.generators.bayesian.surrogate import Array, Surrogate
 from tuner.generators.bayesian.targets import noises_of
 from tuner.generators.random import draw_unseen
@@ -175,7 +175,7 @@ class GoalsGenerator(BayesianGenerator):
         if len(belief.losses) > 1:  # no end of the front is better than another
             parents = [parents[i] for i in rng.permutation(len(parents))]
         found = (
-            best_first(self._rows, parents[:_N_PARENTS], score, rng)
+            best_first(self._rows, parents[:_N_PARENTS], score, rng, THOROUGH)
             if self._listed is None
             else best_of_listed(self.space, self._listed, score)
         )

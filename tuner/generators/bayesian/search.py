@@ -10,14 +10,14 @@ from tuner.generators.bayesian.rows import Rows
 from tuner.generators.bayesian.surrogate import Array
 from tuner.space import SearchSpace
 
-__all__ = ["Score", "best_first", "best_of_listed"]
+__all__ = ["THOROUGH", "Score", "best_first", "best_of_listed"]
 
 Score = Callable[[Array], Array]
 """Takes encoded configurations, (m, d), and gives each a number, (m,); most is best."""
 
 _REACHES = (1.0, 0.5, 0.25, 0.1)
 _N_DRAWS, _N_VARIATIONS, _N_REFINED, _N_LEADERS = 400, 200, 100, 8
-_MORE_OF_SUMS = 1.5
+THOROUGH = 1.5
 _DIGITS = 9
 
 _CLIMB = 0.1
@@ -25,17 +25,17 @@ _CLIMB = 0.1
 
 
 def best_first(
-    made: Rows, parents: Sequence[Params], score: Score, rng: np.random.Generator
+    made: Rows, parents: Sequence[Params], score: Score, rng: np.random.Generator, effort: float = 1.0
 ) -> Iterator[tuple[Params, float]]:
     """Yield valid configurations with their scores, the most promising of those looked at first.
 
     The first are drawn from the whole space and around `parents` (best first). Each further round looks
-    around the leaders, ever closer. From the best of all, the score is climbed along its sums. Weights that
-    sum to one move together, so that fewer rows are what was meant: of them there are half as many again.
+    around the leaders, ever closer. From the best of all, the score is climbed along its sums.
+
+    `effort` multiplies how many are looked at: half as many again find more where weights move together,
+    and where there are several objectives.
     """
-    n_draws, n_variations, n_refined = (
-        round(n * (_MORE_OF_SUMS if made.only_sums else 1)) for n in (_N_DRAWS, _N_VARIATIONS, _N_REFINED)
-    )
+    n_draws, n_variations, n_refined = (round(n * effort) for n in (_N_DRAWS, _N_VARIATIONS, _N_REFINED))
     rows = np.vstack([made.draws(n_draws, rng), made.variations(made.rows(parents), n_variations, 1.0, rng)])
     scores = score(made.encode(rows))
     leaders = _order(scores)[:_N_LEADERS]
