@@ -99,6 +99,29 @@ def test_studies_that_differ_give_configurations_that_complement_each_other() ->
     assert min(bowl(one.params, 0.9) for one in first) < 0.5
 
 
+@pytest.mark.parametrize(("sign", "leads"), [(1, True), (-1, False)])
+def test_more_than_three_are_tried_only_while_one_of_them_leads(sign: int, leads: bool) -> None:
+    centers = np.random.default_rng(4).random((5, 4))
+    rng = np.random.default_rng(5)
+
+    def loss(params: Params, center: Any) -> float:
+        return float(((np.array(list(params.values()), dtype=float) - center) ** 2).sum())
+
+    earlier = []
+    for i, center in enumerate(centers):
+        configs = [CUBE.sample(rng) for _ in range(25)]
+        told = [Observation(each, loss(each, center)) for each in configs]
+        earlier.append(Earlier(CUBE, "minimize", told, f"old {i}"))
+    generator = make_generator("bayesian", CUBE, seed=1, earlier=earlier)
+    designs = []
+    for _ in range(12):
+        (one,) = generator.ask()
+        designs.append(one.reason["design"])
+        generator.tell([Observation(one.params, sign * loss(one.params, centers[0]))])
+    assert designs[:5] == ["earlier"] * 3 + ["initial"] * 2
+    assert (designs.count("earlier") > 3) == leads
+
+
 def test_what_is_known_already_is_not_tried_again() -> None:
     study = a_study(CUBE, 0.3)
     (first,) = make_generator("bayesian", CUBE, earlier=[study]).ask()

@@ -1,6 +1,6 @@
 """The Bayesian generator: a space-filling start, then whatever the surrogate hopes most of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, isfinite, sqrt
@@ -29,6 +29,7 @@ __all__ = ["BayesianGenerator"]
 
 _N_INITIAL = 5
 _N_SUCCESSES = 2
+_N_UNPROVEN, _N_EARLY_WITHIN = 3, 20
 _N_REMOTE = 16
 _N_PARENTS = 6
 _N_ROUND = 5
@@ -60,7 +61,8 @@ class BayesianGenerator(LearningGenerator[_Belief]):
     Failed experiments count as bad ones, so that a crashing region is left. Where conditions divide the space
     into branches, every fifth suggestion looks into another branch than the best one's. Suggestions are made
     one at a time, each knowing those before it, so that a batch is spread out. The first five of a study fill
-    the space, up to three of them being the best of earlier studies where there are any.
+    the space, up to three of them being the best of earlier studies where there are any; two more of these
+    follow while one of the three leads.
 
     Args:
         earlier: studies of this space, or of one that overlaps, for a warm start.
@@ -93,9 +95,25 @@ class BayesianGenerator(LearningGenerator[_Belief]):
         return self._best_of_earlier() or self._own_next()
 
     def _best_of_earlier(self) -> tuple[Params, Mapping[str, Any]] | None:
-        """The first of the best of earlier studies that is not known yet."""
+        """The first of the best of earlier studies that is not known yet; after three, while one leads.
+
+        That is soon, or the surrogate knows better.
+        """
         early = self._transfer.early if self._carried else ()
-        return next((one for one in early if config_key(one[0]) not in self.history), None)
+        keys = [config_key(params) for params, _ in early]
+        for i, (key, one) in enumerate(zip(keys, early, strict=True)):
+            if key not in self.history:
+                soon = len(self.history) < _N_EARLY_WITHIN
+                return one if i < _N_UNPROVEN or (soon and self._lead(set(keys[:i]))) else None
+        return None
+
+    def _lead(self, keys: Collection[str]) -> bool:
+        """Whether the best of these is better than all others that succeeded, two at least."""
+        results = self.history.results(self.direction)
+        losses = {config_key(each.params): each.loss for each in results if each.loss is not None}
+        own = [loss for key, loss in losses.items() if key in keys]
+        others = [loss for key, loss in losses.items() if key not in keys]
+        return bool(own) and len(others) >= _N_SUCCESSES and min(own) < min(others)
 
     def _own_next(self) -> tuple[Params, Mapping[str, Any]] | None:
         rng = self.rng()

@@ -22,7 +22,7 @@ __all__ = ["Informed", "Transfer", "shares"]
 
 Encode = Callable[[Sequence[Params]], Array]
 
-_N_EARLY = 3
+_N_EARLY = 5
 _N_BEST = 5
 _LEAST_GAIN = 0.05
 _N_LEAST = 4
