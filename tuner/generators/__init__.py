@@ -29,9 +29,6 @@ _ENGINES = {
     "gp": ("tuner.generators.optuna", "OptunaGaussianProcessGenerator"),
 }
 
-_SHARED = ("seed", "direction", "baseline", "n_asked", "goals")
-"""What all methods take."""
-
 _WITH_GOALS = {"bayesian": ("tuner.generators.bayesian.goals", "GoalsGenerator")}
 """Engines that stand in for others where a study has goals."""
 
@@ -103,6 +100,6 @@ def _check_options(method: str, engine: type[Generator], options: dict[str, Any]
         if name not in known:
             remedy = f"Options of {method}: {', '.join(known)}." if known else f"{method} takes no options."
             raise UsageError(
-                f"Unknown option {name!r} of method {method!r}.{did_you_mean(name, [*known, *_SHARED])}",
+                f"Unknown option {name!r} of method {method!r}.{did_you_mean(name, [*known, *shared])}",
                 remedy,
             )

@@ -99,27 +99,44 @@ def test_studies_that_differ_give_configurations_that_complement_each_other() ->
     assert min(bowl(one.params, 0.9) for one in first) < 0.5
 
 
+CENTERS = np.random.default_rng(4).random((5, 4))
+
+
+def off(params: Params, center: Any) -> float:
+    return float(((np.array(list(params.values()), dtype=float) - center) ** 2).sum())
+
+
+def five_studies() -> list[Earlier]:
+    """Of bowls around places far from each other, so that all of their bests complement each other."""
+    rng = np.random.default_rng(5)
+    told = [
+        [Observation(each, off(each, at)) for each in (CUBE.sample(rng) for _ in range(25))] for at in CENTERS
+    ]
+    return [Earlier(CUBE, "minimize", each, f"old {i}") for i, each in enumerate(told)]
+
+
 @pytest.mark.parametrize(("sign", "leads"), [(1, True), (-1, False)])
 def test_more_than_three_are_tried_only_while_one_of_them_leads(sign: int, leads: bool) -> None:
-    centers = np.random.default_rng(4).random((5, 4))
-    rng = np.random.default_rng(5)
-
-    def loss(params: Params, center: Any) -> float:
-        return float(((np.array(list(params.values()), dtype=float) - center) ** 2).sum())
-
-    earlier = []
-    for i, center in enumerate(centers):
-        configs = [CUBE.sample(rng) for _ in range(25)]
-        told = [Observation(each, loss(each, center)) for each in configs]
-        earlier.append(Earlier(CUBE, "minimize", told, f"old {i}"))
-    generator = make_generator("bayesian", CUBE, seed=1, earlier=earlier)
+    generator = make_generator("bayesian", CUBE, seed=1, earlier=five_studies())
     designs = []
     for _ in range(12):
         (one,) = generator.ask()
         designs.append(one.reason["design"])
-        generator.tell([Observation(one.params, sign * loss(one.params, centers[0]))])
+        generator.tell([Observation(one.params, sign * off(one.params, CENTERS[0]))])
     assert designs[:5] == ["earlier"] * 3 + ["initial"] * 2
     assert (designs.count("earlier") > 3) == leads
+
+
+@pytest.mark.parametrize(("n", "design"), [(5, "earlier"), (20, "model")])
+def test_late_in_a_study_no_more_of_them_are_tried(n: int, design: str) -> None:
+    generator = make_generator("bayesian", CUBE, seed=1, earlier=five_studies())
+    tried = generator.ask(3)
+    rng = np.random.default_rng(6)
+    others = [CUBE.sample(rng) for _ in range(n - 3)]
+    generator.tell(
+        [Observation(one.params, 0.1) for one in tried] + [Observation(one, 9.0) for one in others]
+    )
+    assert generator.ask(1)[0].reason["design"] == design
 
 
 def test_what_is_known_already_is_not_tried_again() -> None:
